@@ -1,0 +1,205 @@
+"""The vocabulary: targets, verdicts, spans, and what is concluded from them.
+
+Pure: no I/O, no clock, no ZeroMQ. Runs in any process.
+
+Instants are ints named ``*_ns``: nanoseconds since the start of the run on its one clock
+(`downtimer.clock`). They are comparable within a run only; the run keeps the tie to UTC.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NewType
+
+TargetId = NewType("TargetId", str)
+"""Names a target within a run: its kind and what makes it that target, readable."""
+
+RunId = NewType("RunId", str)
+"""Names a run: its start in UTC and four random digits; sorts by time."""
+
+Incarnation = NewType("Incarnation", str)
+"""Names one life of one child process: ``class.random``. A restart is a new incarnation."""
+
+SECOND_NS = 1_000_000_000
+MILLISECOND_NS = 1_000_000
+
+
+class Verdict(enum.StrEnum):
+    """What one probe says of its target."""
+
+    UP = "up"  # a good answer within the timeout
+    SLOW = "slow"  # a good answer, later than this check's own normal
+    DOWN = "down"  # no good answer
+    UNKNOWN = "unknown"  # the fault is ours: the probe says nothing of the target
+
+
+class Kind(enum.StrEnum):
+    """The two kinds of target."""
+
+    SERVICE = "service"
+    ADDRESS = "address"
+
+
+ANSWERS = "answers"
+"""The check of a service's root, without a token."""
+
+ICMP = "icmp"
+"""The check of an address by echo requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One thing whose availability is measured.
+
+    Attributes:
+        id: Within the run.
+        kind: Service or address.
+        name: The catalog's name of a service; an address in its canonical text.
+        region: Of a catalog's endpoint; None for addresses and static targets.
+        interface: Of a catalog's endpoint (``public``, …); None otherwise.
+        service_type: The catalog's type; None for addresses and static targets.
+        endpoint: The URL as the catalog gives it; None for addresses.
+        url: The root that *answers* probes; None for addresses.
+        project_id: Owner of a floating IP, if known.
+        project: Its name, if known.
+        server_id: The server behind a floating IP, if known.
+        server: Its name, if known.
+        reference: True for an address that only tells whether our own link works.
+    """
+
+    id: TargetId
+    kind: Kind
+    name: str
+    region: str | None = None
+    interface: str | None = None
+    service_type: str | None = None
+    endpoint: str | None = None
+    url: str | None = None
+    project_id: str | None = None
+    project: str | None = None
+    server_id: str | None = None
+    server: str | None = None
+    reference: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """A check's own normal, learnt once per run.
+
+    Attributes:
+        status_class: Hundreds of the first HTTP answer below 500; None until then, and for addresses.
+        latency_ns: Median of the first 20 good answers; None until there are so many.
+    """
+
+    status_class: int | None = None
+    latency_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """A target and what the run has learnt of it. Owned by the supervisor, kept by the journal.
+
+    Attributes:
+        target: The target itself.
+        discovered_ns: When it was first listed.
+        listed_ns: When a complete list last had it.
+        missing_ns: When a complete list first lacked it; None while it is listed.
+        retired_ns: From when on it is no longer probed; None while it is.
+        baselines: By check.
+    """
+
+    target: Target
+    discovered_ns: int
+    listed_ns: int
+    missing_ns: int | None = None
+    retired_ns: int | None = None
+    baselines: Mapping[str, Baseline] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A maximal run of consecutive probes of one check with the same verdict.
+
+    The run-length encoding of all probes, and the single source of truth: every figure is a pure
+    function of the spans. Its natural key is (target, check, first_sent_ns).
+
+    Attributes:
+        target: Whose.
+        check: Which series of probes.
+        verdict: Of every probe in it.
+        first_sent_ns: When its first probe was issued.
+        last_sent_ns: When its last probe was issued; >= first_sent_ns.
+        probes: How many.
+        causes: Probes by cause, for down and unknown; empty for up and slow.
+        max_gap_ns: The largest distance to a neighbouring probe that still counts as observed,
+            in force at its last probe.
+        dated_ns: The sharper instant of its beginning, if one is known.
+        incarnation: Of the worker that sent the probes. What lies between the spans of two
+            incarnations was not observed, however short. Empty where that has no meaning.
+    """
+
+    target: TargetId
+    check: str
+    verdict: Verdict
+    first_sent_ns: int
+    last_sent_ns: int
+    probes: int
+    causes: Mapping[str, int] = field(default_factory=dict)
+    max_gap_ns: int
+    dated_ns: int | None = None
+    incarnation: Incarnation = Incarnation("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One measurement, from start to stop.
+
+    Attributes:
+        id: Its name.
+        label: The user's words for it; may be empty.
+        vantage: Where its probes come from.
+        cloud: What was measured (Keystone's URL, or empty); a run is resumed only on the same.
+        start_utc_ns: UTC of instant 0, ns since the epoch.
+        boot_origin_ns: CLOCK_BOOTTIME at instant 0, in the boot that `boot_id` names.
+        boot_id: The kernel's boot id in which `boot_origin_ns` holds.
+        end_ns: When it was stopped; None while it runs or if it was cut off.
+        interrupted: True if it was cut off and closed later by another start.
+    """
+
+    id: RunId
+    label: str
+    vantage: str
+    cloud: str
+    start_utc_ns: int
+    boot_origin_ns: int
+    boot_id: str
+    end_ns: int | None = None
+    interrupted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A user's label on an instant."""
+
+    at_ns: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something about the measurement itself that a reader of the report should know.
+
+    Attributes:
+        at_ns: When.
+        kind: A word of its class: ``restart``, ``clock``, ``discovery``, ``resume``, …
+        text: One line.
+    """
+
+    at_ns: int
+    kind: str
+    text: str
+
+
+def format_target(target: Target) -> str:
+    """Return how a person refers to the target: ``nova`` or ``172.16.166.151``."""
+    return target.name if target.region is None else f"{target.name} ({target.region})"

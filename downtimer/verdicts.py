@@ -1,0 +1,142 @@
+"""Whose fault is it? The closed list of causes, each with its verdict, and how answers are judged.
+
+Pure. Every probe that is not *up* or *slow* bears one of these causes; a cause that is not in the
+table does not exist. What needs another target's spans to be judged (``vantage``, ``keystone``)
+is in the table too, but applied by the code that reads spans, never by a worker.
+
+====================  =======  =====================================================================
+cause                 verdict  when
+====================  =======  =====================================================================
+refused               down     the connection was refused
+reset                 down     the connection was reset
+closed                down     the server closed the connection before its answer was complete
+timeout-connect       down     no connection by the deadline
+timeout-tls           down     connected, but the TLS handshake was not over by the deadline
+timeout-answer        down     asked, but no complete head of an answer by the deadline
+timeout-body          down     the head came, but not all of the body by the deadline
+no-reply              down     no echo reply by the deadline
+unreachable           down     an ICMP error, or EHOSTUNREACH: the neighbour of our host does not answer
+tls                   down     the TLS handshake failed: protocol or certificate
+dns                   down     the name does not exist (an authoritative no)
+http-NNN              down     an answer with that status which is no good one
+malformed             down     an answer that is not HTTP
+send                  unknown  our host could not send (ENOBUFS, EMFILE, ENOMEM, EPERM, EADDRNOTAVAIL)
+no-route              unknown  our host has no route (ENETUNREACH, ENETDOWN)
+resolver              unknown  the resolver failed, and no earlier address is known
+stall                 unknown  our own process was held up
+restart               unknown  our own process was being restarted
+suspended             unknown  our host was suspended
+paused                unknown  the user paused the measurement
+vantage               unknown  our own link was down (attribution)
+keystone              unknown  the fault is Keystone's, measured on its own line (attribution)
+token                 unknown  our token was not accepted
+throttled             unknown  429: the service protects itself from us
+bug                   unknown  a defect of downtimer; its log has the traceback
+====================  =======  =====================================================================
+"""
+
+import errno
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from downtimer.model import Verdict
+
+CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
+    dict.fromkeys(
+        [
+            "refused",
+            "reset",
+            "closed",
+            "timeout-connect",
+            "timeout-tls",
+            "timeout-answer",
+            "timeout-body",
+            "no-reply",
+            "unreachable",
+            "tls",
+            "dns",
+            "malformed",
+        ],
+        Verdict.DOWN,
+    )
+    | dict.fromkeys(
+        [
+            "send",
+            "no-route",
+            "resolver",
+            "stall",
+            "restart",
+            "suspended",
+            "paused",
+            "vantage",
+            "keystone",
+            "token",
+            "throttled",
+            "bug",
+        ],
+        Verdict.UNKNOWN,
+    )
+)
+"""Every cause but the family ``http-NNN``, which is down."""
+
+_HTTP_CAUSE = re.compile(r"http-[1-9]\d\d")
+
+_ERRNO_CAUSES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.ECONNREFUSED: "refused",
+        errno.ECONNRESET: "reset",
+        errno.EPIPE: "reset",
+        errno.ECONNABORTED: "reset",
+        errno.ETIMEDOUT: "timeout-connect",
+        errno.EHOSTUNREACH: "unreachable",
+        errno.EHOSTDOWN: "unreachable",
+        errno.ENETUNREACH: "no-route",
+        errno.ENETDOWN: "no-route",
+        errno.ENOBUFS: "send",
+        errno.EMFILE: "send",
+        errno.ENFILE: "send",
+        errno.ENOMEM: "send",
+        errno.EPERM: "send",
+        errno.EACCES: "send",
+        errno.EADDRNOTAVAIL: "send",
+        errno.EAGAIN: "send",
+    }
+)
+
+
+def verdict_of(cause: str) -> Verdict:
+    """Return the verdict that `cause` stands for.
+
+    Raises:
+        KeyError: `cause` is not in the table.
+    """
+    if _HTTP_CAUSE.fullmatch(cause):
+        return Verdict.DOWN
+    return CAUSES[cause]
+
+
+def cause_of_errno(number: int | None) -> str:
+    """Return the cause of a failed system call; ``bug`` for one that no probe should meet."""
+    return _ERRNO_CAUSES.get(number or 0, "bug")
+
+
+def judge_status(status: int, first_class: int | None) -> str | None:
+    """Judge the HTTP status of an answer that came in time.
+
+    Args:
+        status: 100–599.
+        first_class: Hundreds of this check's first answer below 500, None if this is the first.
+
+    Returns:
+        None if the answer is good, else its cause. A 4xx is good only where the run's first
+        answer was one too; where that was 2xx or 3xx, the application is gone.
+    """
+    if status == 429:
+        return "throttled"
+    if status >= 500:
+        return f"http-{status}"
+    if status // 100 == 4 and first_class in (2, 3):
+        return f"http-{status}"
+    return None
