@@ -1,0 +1,154 @@
+"""Spans of one check -> cells: what was observed when, and why the rest was not.
+
+Pure. The cells of a check tile the time from its first probe to its last without a hole:
+
+- The time between two neighbouring known probes is *observed* if one incarnation sent both, they
+  are at most `max_gap` apart and no unknown probe lies between. It has their verdict; where they
+  differ it is split at the dated instant, if there is one, else at the midpoint.
+- The `max_gap` that rules between two spans is the earlier one's: it was in force at its last
+  probe, which is when the next probe was planned. A rate that falls later does not turn what was
+  a gap into observed time. Within a span all probes are near enough by construction.
+- Between two incarnations the cause is ``restart``, however short the time. Next to unknown
+  probes it is theirs, and between two unknown spans each has its half. A gap that is left has
+  the cause ``stall``.
+- An unknown span with several causes shares its time among them as its probes are shared.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from downtimer.model import Span, Verdict
+
+_NONE: Final[Mapping[str, int]] = MappingProxyType({})
+_RESTART: Final[Mapping[str, int]] = MappingProxyType({"restart": 1})
+STALL: Final[Mapping[str, int]] = MappingProxyType({"stall": 1})
+
+
+class Cell(NamedTuple):
+    """A stretch of time with one verdict; ``unknown`` means not observed, with weights by cause."""
+
+    start_ns: int
+    end_ns: int
+    verdict: Verdict
+    causes: Mapping[str, int] = _NONE
+
+
+def is_good(span: Span) -> bool:
+    """Tell whether the span's probes had good answers, late or not."""
+    return span.verdict is Verdict.UP or span.verdict is Verdict.SLOW
+
+
+def is_observed_between(before: Span, after: Span) -> bool:
+    """Tell whether the time from the last probe of `before` to the first of `after` is observed."""
+    return (
+        after.first_sent_ns - before.last_sent_ns <= before.max_gap_ns
+        and before.incarnation == after.incarnation
+        and before.verdict is not Verdict.UNKNOWN
+        and after.verdict is not Verdict.UNKNOWN
+    )
+
+
+def edge_between(before: Span, after: Span) -> int:
+    """Return the instant at which one verdict gives way to the next, in observed time."""
+    if after.dated_ns is not None:
+        return min(max(after.dated_ns, before.last_sent_ns), after.first_sent_ns)
+    return (before.last_sent_ns + after.first_sent_ns) // 2
+
+
+def tile(spans: Sequence[Span]) -> list[Cell]:
+    """Return the cells of one check, in order, without holes; some may have no length.
+
+    Args:
+        spans: Of one check, at least one, ordered and not overlapping.
+    """
+    cells = [_own_cell(spans[0])]
+    for before, after in pairwise(spans):
+        cells.extend(_cells_between(before, after))
+        cells.append(_own_cell(after))
+    return cells
+
+
+def apportion(length_ns: int, causes: Mapping[str, int]) -> dict[str, int]:
+    """Share `length_ns` among the causes by their weights; the parts sum up exactly.
+
+    What integer division leaves over goes to the heaviest cause.
+    """
+    weights = {cause: weight for cause, weight in causes.items() if weight > 0} or STALL
+    total = sum(weights.values())
+    shares = {cause: length_ns * weight // total for cause, weight in weights.items()}
+    heaviest = min(weights, key=lambda cause: (-weights[cause], cause))
+    shares[heaviest] += length_ns - sum(shares.values())
+    return shares
+
+
+def order(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of one check by time, none reaching into the next.
+
+    Overlap is not to be expected; if a dead worker's progress claims more than its successor
+    leaves room for, what was really sent wins.
+    """
+    ordered = sorted(spans, key=lambda span: span.first_sent_ns)
+    for i, (before, after) in enumerate(pairwise(ordered)):
+        if before.last_sent_ns > after.first_sent_ns:
+            ordered[i] = replace(before, last_sent_ns=after.first_sent_ns)
+    return ordered
+
+
+def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
+    """Return the ordered spans of one check as they would be had probing ended at `until_ns`.
+
+    A span across that instant loses its later probes, by proportion. Where the instant lies
+    between two spans, the later stays with its beginning and no probes, for it still tells what
+    the time before it was: cells and outages are cut at `until_ns` by whoever makes them.
+    """
+    clipped: list[Span] = []
+    for span in spans:
+        if span.last_sent_ns <= until_ns:
+            clipped.append(span)
+        elif span.first_sent_ns <= until_ns:
+            return [*clipped, _shorten(span, until_ns)]
+        elif clipped and clipped[-1].last_sent_ns < until_ns:
+            bare = replace(span, last_sent_ns=span.first_sent_ns, probes=0, causes=_NONE)
+            return [*clipped, bare]
+        else:
+            break
+    return clipped
+
+
+def _own_cell(span: Span) -> Cell:
+    causes = span.causes if span.verdict is Verdict.UNKNOWN else _NONE
+    return Cell(span.first_sent_ns, span.last_sent_ns, span.verdict, causes)
+
+
+def _cells_between(before: Span, after: Span) -> Iterator[Cell]:
+    start_ns, end_ns = before.last_sent_ns, after.first_sent_ns
+    if is_observed_between(before, after):
+        edge_ns = end_ns if before.verdict is after.verdict else edge_between(before, after)
+        yield Cell(start_ns, edge_ns, before.verdict)
+        yield Cell(edge_ns, end_ns, after.verdict)
+    elif before.incarnation != after.incarnation:
+        yield Cell(start_ns, end_ns, Verdict.UNKNOWN, _RESTART)
+    else:
+        middle_ns, first, second = (start_ns + end_ns) // 2, STALL, STALL
+        if before.verdict is Verdict.UNKNOWN:
+            first = second = before.causes
+        if after.verdict is Verdict.UNKNOWN:
+            second = after.causes
+            first = first if before.verdict is Verdict.UNKNOWN else second
+        yield Cell(start_ns, middle_ns, Verdict.UNKNOWN, first)
+        yield Cell(middle_ns, end_ns, Verdict.UNKNOWN, second)
+
+
+def _shorten(span: Span, until_ns: int) -> Span:
+    """Return the span without its probes after `until_ns`, taken as evenly spread."""
+    kept_ns, length_ns = until_ns - span.first_sent_ns, span.last_sent_ns - span.first_sent_ns
+
+    def keep(probes: int) -> int:
+        return max(probes * kept_ns // length_ns, 1)
+
+    causes = {cause: keep(probes) for cause, probes in span.causes.items()}
+    probes = sum(causes.values()) if causes else keep(span.probes)
+    return replace(span, last_sent_ns=until_ns, probes=probes, causes=causes)

@@ -1,0 +1,118 @@
+"""The run's clock: CLOCK_BOOTTIME, tied to UTC once, when the run starts.
+
+Every process of a run has the same tie and reads the same kernel clock, so instants from different
+processes compare. CLOCK_BOOTTIME never steps and counts through a suspend. The wall clock is read
+once for the tie, and after that only to notice that it was stepped.
+
+The two system clocks come in through `Source`, the seam by which tests step, suspend and reboot.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from downtimer.model import Run
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Source(Protocol):
+    """Where time comes from."""
+
+    def boot_ns(self) -> int:
+        """Return CLOCK_BOOTTIME in ns."""
+
+    def utc_ns(self) -> int:
+        """Return CLOCK_REALTIME in ns since the epoch."""
+
+    def boot_id(self) -> str:
+        """Return what tells one boot of the kernel from another."""
+
+
+class SystemSource:
+    """The kernel's clocks."""
+
+    def boot_ns(self) -> int:
+        """Return CLOCK_BOOTTIME in ns."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def utc_ns(self) -> int:
+        """Return CLOCK_REALTIME in ns since the epoch."""
+        return time.clock_gettime_ns(time.CLOCK_REALTIME)
+
+    def boot_id(self) -> str:
+        """Return the kernel's random id of this boot."""
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+SYSTEM = SystemSource()
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The tie between a run's instants, CLOCK_BOOTTIME and UTC.
+
+    Attributes:
+        boot_origin_ns: CLOCK_BOOTTIME at the run's instant 0, in this boot.
+        start_utc_ns: UTC at the run's instant 0.
+        boot_id: The boot in which `boot_origin_ns` holds.
+    """
+
+    boot_origin_ns: int
+    start_utc_ns: int
+    boot_id: str
+
+
+def tie(source: Source = SYSTEM) -> Anchor:
+    """Tie a new run to UTC: instant 0 is now.
+
+    The wall clock is read between two readings of the other and laid at their middle.
+    """
+    before = source.boot_ns()
+    utc = source.utc_ns()
+    after = source.boot_ns()
+    return Anchor((before + after) // 2, utc, source.boot_id())
+
+
+def tie_again(run: Run, last_ns: int, source: Source = SYSTEM) -> Anchor:
+    """Return the tie with which a cut-off run goes on.
+
+    In the same boot it is the old one. After a reboot CLOCK_BOOTTIME began anew: the run goes on
+    from UTC, yet never before `last_ns`, its last stored instant (the wall clock may be behind).
+    """
+    now = tie(source)
+    if now.boot_id == run.boot_id:
+        return Anchor(run.boot_origin_ns, run.start_utc_ns, run.boot_id)
+    elapsed_ns = max(now.start_utc_ns - run.start_utc_ns, last_ns)
+    return Anchor(now.boot_origin_ns - elapsed_ns, run.start_utc_ns, now.boot_id)
+
+
+class RunClock:
+    """Reads a run's instants."""
+
+    def __init__(self, anchor: Anchor, source: Source = SYSTEM) -> None:
+        self.anchor = anchor
+        self._source = source
+        self._offset_ns = source.utc_ns() - source.boot_ns()
+
+    def now_ns(self) -> int:
+        """Return the instant: ns since the start of the run."""
+        return self._source.boot_ns() - self.anchor.boot_origin_ns
+
+    def wall_step_ns(self) -> int:
+        """Return how far the wall clock was stepped since the last call (slewing shows as little)."""
+        offset_ns = self._source.utc_ns() - self._source.boot_ns()
+        step_ns = offset_ns - self._offset_ns
+        self._offset_ns = offset_ns
+        return step_ns
+
+    def from_realtime_ns(self, stamp_ns: int, now_ns: int) -> int:
+        """Return the instant of a CLOCK_REALTIME stamp that was taken shortly before `now_ns`."""
+        return now_ns - (self._source.utc_ns() - stamp_ns)
+
+
+def to_utc(start_utc_ns: int, at_ns: int) -> datetime:
+    """Return the UTC of a run's instant, to the microsecond."""
+    return _EPOCH + timedelta(microseconds=(start_utc_ns + at_ns) // 1000)

@@ -1,0 +1,288 @@
+"""conf.ini → frozen dataclasses. Every error is one line that names file, section and option.
+
+Each option stands once, as a field with its parser, default and description; the loader, the sample
+file's check and the documentation are made from these. Interpolation is off: a ``%`` is a ``%``.
+"""
+
+import configparser
+import dataclasses
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from downtimer import options
+from downtimer.errors import ConfigError
+from downtimer.options import Context
+
+DEFAULT_PATH: Final = "/etc/downtimer/conf.ini"
+CONTROL_SOCKET: Final = "control.sock"
+SOCKET_PATH_MAX: Final = 107  # bytes; sun_path of unix(7) less its terminating NUL
+
+_OPTION: Final = "downtimer-option"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """How one option is read, and what is said of it.
+
+    Attributes:
+        parse: Text → value; raises ValueError with a text that completes "… : ".
+        default: The text that stands for it when absent, or how to find that; None: the value is None.
+        help: One or two sentences for the user.
+    """
+
+    parse: Callable[[str, Context], Any]
+    default: str | Callable[[Context], str] | None
+    help: str
+
+    def value(self, text: str | None, context: Context) -> Any:  # noqa: ANN401 - as `parse` has it
+        """Return the value of the text given, or of the default."""
+        if text is None:
+            text = self.default(context) if callable(self.default) else self.default
+        return None if text is None else self.parse(text, context)
+
+
+def _option(
+    parse: Callable[[str, Context], Any],
+    default: str | Callable[[Context], str] | None,
+    text: str,
+    *,
+    secret: bool = False,
+) -> Any:  # noqa: ANN401 - dataclasses.field() is typed as its default's type
+    return dataclasses.field(metadata={_OPTION: Option(parse, default, text)}, repr=not secret)
+
+
+def option_of(field: "dataclasses.Field[Any]") -> Option:
+    """Return the option that a field of a section stands for."""
+    option = field.metadata[_OPTION]
+    assert isinstance(option, Option)  # noqa: S101 - for the type checker; only we make such fields
+    return option
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalSection:
+    """``[global]``: the cloud, its credentials, and where things stand on this machine."""
+
+    keystone_endpoint: str | None = _option(
+        options.url, None, "Keystone's URL, with or without /v3. Without it only [static] is measured."
+    )
+    user: str = _option(options.text, "admin", "Name of the user to sign in as.")
+    password: str | None = _option(options.text, None, "The user's password.", secret=True)
+    project_name: str = _option(options.text, "admin", "Project to sign in to.")
+    user_domain_name: str = _option(options.text, "default", "Domain of the user: its name or id.")
+    project_domain_name: str = _option(options.text, "default", "Domain of the project: its name or id.")
+    region: str | None = _option(options.text, None, "Measure this region only. Default: every region.")
+    interface: str = _option(
+        options.choice("public", "internal", "admin"), "public", "Which of the catalog's interfaces."
+    )
+    cacert: str | None = _option(options.path, None, "File of CA certificates for https.")
+    insecure: bool = _option(options.boolean, "no", "Do not verify certificates of the cloud.")
+    report_file: str = _option(
+        options.path, options.default_report, "The report; replaced at every stop and report."
+    )
+    log_file: str = _option(options.path, options.default_log, "The log of all processes.")
+    log_level: str = _option(
+        options.choice("debug", "info", "warning", "error"), "info", "How much the log says."
+    )
+    state_dir: str = _option(options.path, options.default_state, "Where the runs are kept.")
+    runtime_dir: str = _option(options.path, options.default_runtime, "Where sockets and the lock are.")
+    keep_runs: int = _option(options.count(1, 1_000_000), "50", "Runs kept; the oldest go at a start.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DbSection:
+    """``[db]``: InfluxDB. Without this section the journal is all there is."""
+
+    host: str = _option(options.text, "localhost", "InfluxDB's host.")
+    port: int = _option(options.count(1, 65535), "8086", "InfluxDB's port.")
+    name: str = _option(options.text, "downtimer", "Database; created if it is missing.")
+    user: str | None = _option(options.text, None, "User, where InfluxDB asks for one.")
+    password: str | None = _option(options.text, None, "Its password.", secret=True)
+    ssl: bool = _option(options.boolean, "no", "Speak https.")
+    verify_ssl: bool = _option(options.boolean, "yes", "Verify InfluxDB's certificate.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSection:
+    """``[api]``: probes of services."""
+
+    interval: float = _option(options.seconds(0.05, 60), "0.5", "Seconds between probes of a URL that is up.")
+    timeout: float = _option(options.seconds(0.05, 60), "2", "A user's patience, in seconds.")
+    budget: int = _option(options.count(1, 100_000), "500", "Most requests a second, all URLs together.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IcmpSection:
+    """``[icmp]``: probes of addresses."""
+
+    interval: float = _option(
+        options.seconds(0.01, 60), "0.2", "Seconds between echoes to an address that is up."
+    )
+    timeout: float = _option(options.seconds(0.05, 60), "1", "Seconds after which no reply is down.")
+    budget: int = _option(
+        options.count(1, 1_000_000), "20000", "Most echoes a second, all addresses together."
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VantageSection:
+    """``[vantage]``: where probes come from."""
+
+    name: str = _option(options.text, lambda _: socket.gethostname(), "Name of this vantage point.")
+    reference: tuple[str, ...] = _option(
+        options.references,
+        "gateway",
+        "Addresses whose answers prove that our own link works: `gateway` (the default route's, once it "
+        "has answered), addresses, or `none`.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetsSection:
+    """``[targets]``: which of what the cloud lists is measured. Does not apply to ``[static]``."""
+
+    include: tuple[str, ...] = _option(
+        options.patterns,
+        "",
+        "Measure only what matches one of these: a glob on a service's name, `region:GLOB`, `url:GLOB`, "
+        "`project:GLOB` (a floating IP's project, name or id), an address or a CIDR block.",
+    )
+    exclude: tuple[str, ...] = _option(options.patterns, "", "Never measure what matches one of these.")
+    source: str | None = _option(options.source, None, "Address or interface that probes leave from.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaticSection:
+    """``[static]``: targets outside any catalog."""
+
+    ips: tuple[str, ...] = _option(
+        options.networks,
+        "",
+        "Addresses, CIDR blocks (every address in them) and @FILE (such a list, one or more a line, # for "
+        "comments); at most 131,072 addresses.",
+    )
+    urls: tuple[tuple[str, str], ...] = _option(options.named_urls, "", "name=URL, each probed as it stands.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole configuration. `db` is None without a ``[db]`` section. `path` is the file it came from."""
+
+    path: str
+    global_: GlobalSection
+    db: DbSection | None
+    api: ApiSection
+    icmp: IcmpSection
+    vantage: VantageSection
+    targets: TargetsSection
+    static: StaticSection
+
+    @property
+    def control_socket(self) -> str:
+        """Path of the control socket."""
+        return str(Path(self.global_.runtime_dir) / CONTROL_SOCKET)
+
+
+SECTIONS: Final[Mapping[str, type[Any]]] = {
+    "global": GlobalSection,
+    "db": DbSection,
+    "api": ApiSection,
+    "icmp": IcmpSection,
+    "vantage": VantageSection,
+    "targets": TargetsSection,
+    "static": StaticSection,
+}
+
+
+def load(path: str | None = None) -> Config:
+    """Read the configuration file.
+
+    Args:
+        path: The file; None for ``DOWNTIMER_CONFIG``, else ``/etc/downtimer/conf.ini``.
+
+    Raises:
+        ConfigError: Anything about it is wrong; one line that says what and where.
+    """
+    path = os.path.abspath(path or os.environ.get("DOWNTIMER_CONFIG") or DEFAULT_PATH)  # noqa: PTH100 - keeps symlinks
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot read the configuration: {exc.strerror}") from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
+    return parse(text, path)
+
+
+def parse(text: str, path: str) -> Config:
+    """Read a configuration from `text`; `path` names it in errors and anchors relative paths.
+
+    Raises:
+        ConfigError: See `load`.
+    """
+    given = _read_ini(text, path)
+    context = Context(folder=str(Path(path).parent))
+    made: dict[str, Any] = {}
+    for name, section in SECTIONS.items():
+        present = name in given
+        made[name] = _section(section, given.get(name, {}), (path, name), context)
+        if name == "db" and not present:
+            made[name] = None
+    config = Config(path=path, global_=made.pop("global"), **made)
+    _check_whole(config)
+    return config
+
+
+def _read_ini(text: str, path: str) -> dict[str, dict[str, str]]:
+    parser = configparser.RawConfigParser(default_section="\0none", comment_prefixes=("#", ";"))
+    try:
+        parser.read_string(text, source=path)
+    except configparser.DuplicateOptionError as exc:
+        raise ConfigError(f"{path}: [{exc.section}] {exc.option}: given twice (line {exc.lineno})") from exc
+    except configparser.DuplicateSectionError as exc:
+        raise ConfigError(f"{path}: [{exc.section}]: given twice (line {exc.lineno})") from exc
+    except configparser.MissingSectionHeaderError as exc:
+        raise ConfigError(f"{path}: line {exc.lineno} stands before any [section]") from exc
+    except configparser.ParsingError as exc:
+        line = exc.errors[0][0] if exc.errors else 0
+        raise ConfigError(f"{path}: line {line} is neither [section] nor option = value") from exc
+    for name in parser.sections():
+        if name not in SECTIONS:
+            known = ", ".join(f"[{known}]" for known in SECTIONS)
+            raise ConfigError(f"{path}: [{name}]: unknown section; there are {known}")
+    return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], context: Context) -> Any:  # noqa: ANN401 - one of SECTIONS
+    path, name = where
+    fields = {field.name: option_of(field) for field in dataclasses.fields(section)}
+    for unknown in given.keys() - fields.keys():
+        near = options.nearest(unknown, fields)
+        hint = f"; did you mean {near}?" if near else f"; there are {', '.join(fields)}"
+        raise ConfigError(f"{path}: [{name}] {unknown}: unknown option{hint}")
+    values = {}
+    for option_name, option in fields.items():
+        try:
+            values[option_name] = option.value(given.get(option_name), context)
+        except ValueError as exc:
+            raise ConfigError(f"{path}: [{name}] {option_name}: {exc}") from exc
+    return section(**values)
+
+
+def _check_whole(config: Config) -> None:
+    """Check what concerns more than one option."""
+    path, section = config.path, config.global_
+    if len(os.fsencode(config.control_socket)) > SOCKET_PATH_MAX:
+        raise ConfigError(
+            f"{path}: [global] runtime_dir: {config.control_socket} is longer than the {SOCKET_PATH_MAX} "
+            "bytes that a socket's path may have; choose a shorter folder"
+        )
+    if section.keystone_endpoint is None:
+        if not (config.static.ips or config.static.urls):
+            raise ConfigError(
+                f"{path}: [global] keystone_endpoint: missing, and [static] names no targets either"
+            )
+    elif section.password is None:
+        raise ConfigError(f"{path}: [global] password: missing")

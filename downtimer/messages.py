@@ -1,0 +1,340 @@
+"""What travels over ZeroMQ: one msgspec struct per message, msgpack on the wire.
+
+Two connections. On the *bus* (ROUTER in the supervisor, DEALER in each child) go orders and signs of
+life. On the *points* connection (ROUTER in the writer, DEALER in each probing worker) go facts, which
+are acknowledged. Every fact is whole and has a natural key, so that a repeat is harmless.
+
+Wrong frames raise `MessageError`; fields are checked by msgspec as they are decoded.
+"""
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from downtimer.clock import Anchor
+from downtimer.config import Config
+from downtimer.errors import MessageError
+from downtimer.model import Baseline, Event, Incarnation, Mark, Run, Span, Target, TargetId, TargetState
+
+
+class Message(msgspec.Struct, frozen=True, tag_field="kind"):
+    """Root of all messages."""
+
+
+# --- the bus, child to supervisor ---------------------------------------------------------------
+
+
+class Hello(Message, frozen=True, kw_only=True, tag="hello"):
+    """The first word of a child. Also its ZeroMQ identity, which ROUTER alone would not tell safely."""
+
+    incarnation: Incarnation
+    pid: int
+
+
+class Turned(msgspec.Struct, frozen=True):
+    """A check's verdict has just changed between good and down. `since_ns` is the probe's instant."""
+
+    target: TargetId
+    check: str
+    since_ns: int
+    cause: str | None = None
+
+
+class Beat(Message, frozen=True, kw_only=True, tag="beat"):
+    """A sign of life from a child's loop, once a second, and sooner when something turned.
+
+    Attributes:
+        up, slow, down, unknown: Checks by their latest verdict.
+        unseen: Checks without any resolved probe yet.
+        turned_down: What is newly down; at most 1,000 a beat, the rest in the next.
+        turned_up: What is newly up.
+        late_ns: The latest that the loop was since the last beat.
+        dropped: Facts given up since the start of the process.
+    """
+
+    up: int = 0
+    slow: int = 0
+    down: int = 0
+    unknown: int = 0
+    unseen: int = 0
+    turned_down: tuple[Turned, ...] = ()
+    turned_up: tuple[Turned, ...] = ()
+    late_ns: int = 0
+    dropped: int = 0
+
+
+class CannotStart(Message, frozen=True, kw_only=True, tag="cannot-start"):
+    """The child can't do its work: configuration or permission. It exits after this."""
+
+    reason: str
+
+
+class Learnt(Message, frozen=True, kw_only=True, tag="learnt"):
+    """A worker has learnt (more of) a check's baseline."""
+
+    target: TargetId
+    check: str
+    baseline: Baseline
+
+
+class Listing(Message, frozen=True, kw_only=True, tag="listing"):
+    """What discovery found, as a difference to the targets that the supervisor told it.
+
+    Attributes:
+        at_ns: When the list was asked for.
+        found: Targets that are new, or whose description changed.
+        missing: Targets that the list lacks.
+        complete: False if a part could not be listed; then nothing is missing.
+    """
+
+    at_ns: int
+    found: tuple[Target, ...] = ()
+    missing: tuple[TargetId, ...] = ()
+    complete: bool = True
+
+
+class Token(Message, frozen=True, kw_only=True, tag="token"):
+    """A token, from discovery by way of the supervisor to the api worker. `expires_ns`: None for never."""
+
+    token: str
+    issued_ns: int
+    expires_ns: int | None = None
+
+
+class TokenRejected(Message, frozen=True, kw_only=True, tag="token-rejected"):
+    """The api worker saw its token refused."""
+
+    issued_ns: int
+
+
+class Report(Message, frozen=True, kw_only=True, tag="report"):
+    """Something for the run's events and the log."""
+
+    event: Event
+
+
+class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
+    """How the writer fares, with each of its beats.
+
+    Attributes:
+        rows: Spans in the journal.
+        size_bytes: Of the journal on disk.
+        influxdb: ``off``, ``ok`` or ``failing``.
+        backlog: Points not yet shipped.
+        error: The last error of InfluxDB or the journal, one line.
+        dropped: Points given up because the outbox was full.
+    """
+
+    rows: int
+    size_bytes: int
+    influxdb: str
+    backlog: int
+    error: str | None = None
+    dropped: int = 0
+
+
+class Done(Message, frozen=True, kw_only=True, tag="done"):
+    """The answer to `Flush` and `Finish`: all is recorded and acknowledged up to `through_ns`."""
+
+    serial: int
+    through_ns: int
+
+
+# --- the bus, supervisor to child ---------------------------------------------------------------
+
+
+class Settings(Message, frozen=True, kw_only=True, tag="settings"):
+    """All that a child needs to begin. Holds secrets: never logged.
+
+    Attributes:
+        config: The whole configuration.
+        run: The run as the journal keeps it.
+        anchor: The run's clock.
+        points: ZeroMQ address of the writer.
+        journal: Path of the run's journal.
+    """
+
+    config: Config
+    run: Run
+    anchor: Anchor
+    points: str
+    journal: str
+
+
+class Targets(Message, frozen=True, kw_only=True, tag="targets"):
+    """The target list: whole after hello, then numbered differences.
+
+    Attributes:
+        serial: Counts the differences; a child that misses one asks for the whole by a new hello.
+        whole: True if `changed` is all there is.
+        changed: Targets that are new, changed or retired.
+    """
+
+    serial: int
+    whole: bool
+    changed: tuple[TargetState, ...]
+
+
+class Look(Message, frozen=True, kw_only=True, tag="look"):
+    """To discovery: something turned down, look again."""
+
+
+class Flush(Message, frozen=True, kw_only=True, tag="flush"):
+    """Record every open span as it stands and answer `Done`, once acknowledged."""
+
+    serial: int
+
+
+class Finish(Message, frozen=True, kw_only=True, tag="finish"):
+    """Send no more probes, wait for those in flight, flush, answer `Done`, exit.
+
+    To the writer: commit all, end the run at `end_ns`, ship for at most `ship_s`, answer `Done`, exit.
+    """
+
+    serial: int
+    end_ns: int = 0
+    ship_s: float = 0.0
+
+
+class Record(Message, frozen=True, kw_only=True, tag="record"):
+    """To the writer: facts of the supervisor's own."""
+
+    marks: tuple[Mark, ...] = ()
+    events: tuple[Event, ...] = ()
+
+
+# --- the points connection ----------------------------------------------------------------------
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True):
+    """One API probe in detail, for InfluxDB. Key: target, check, sent_ns."""
+
+    target: TargetId
+    check: str
+    sent_ns: int
+    up: bool | None  # None: unknown
+    latency_ns: int | None = None
+    status: int | None = None
+    cause: str | None = None
+
+
+class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """Latency of one service check over 10 s, for the journal. Key: target, check, start_ns."""
+
+    target: TargetId
+    check: str
+    start_ns: int
+    answers: int
+    min_ns: int
+    median_ns: int
+    max_ns: int
+
+
+class AddressWindow(msgspec.Struct, frozen=True, kw_only=True):
+    """One address over one window, for InfluxDB. Key: target, start_ns. rtt: None if none came back."""
+
+    target: TargetId
+    start_ns: int
+    sent: int
+    lost: int
+    rtt_min_ns: int | None = None
+    rtt_mean_ns: int | None = None
+    rtt_max_ns: int | None = None
+
+
+class SpanFact(msgspec.Struct, frozen=True):
+    """A span as it stands. `is_open`: more of its probes may follow."""
+
+    span: Span
+    is_open: bool
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """Every probe of this incarnation sent up to `through_ns` is resolved and recorded.
+
+    An open span's effective last_sent_ns is then max(stated, through_ns - interval_ns).
+    """
+
+    incarnation: Incarnation
+    through_ns: int
+    interval_ns: int
+
+
+class Batch(Message, frozen=True, kw_only=True, tag="batch"):
+    """Facts from a worker, kept by it until acknowledged.
+
+    Attributes:
+        epoch: Of the writer as this worker last heard it. A writer takes batches of its own epoch
+            only, so that within one writer's life facts are taken in the order they arose.
+        serial: For the acknowledgement only.
+    """
+
+    epoch: str
+    serial: int
+    spans: tuple[SpanFact, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    latencies: tuple[LatencyWindow, ...] = ()
+    addresses: tuple[AddressWindow, ...] = ()
+    progress: Progress | None = None
+
+
+class Knock(Message, frozen=True, kw_only=True, tag="knock"):
+    """The first word of a worker to the writer, repeated until it answers `Ready`."""
+
+
+class Ready(Message, frozen=True, kw_only=True, tag="writer-ready"):
+    """The writer takes batches of this epoch. Whatever is unacknowledged is sent again."""
+
+    epoch: str
+
+
+class Ack(Message, frozen=True, kw_only=True, tag="ack"):
+    """Batch `serial` is committed to the journal."""
+
+    epoch: str
+    serial: int
+
+
+BusUp = Hello | Beat | CannotStart | Learnt | Listing | Token | TokenRejected | Report | WriterState | Done
+"""What a child says on the bus."""
+
+BusDown = Settings | Targets | Look | Token | Flush | Finish | Record
+"""What the supervisor says on the bus."""
+
+PointsUp = Knock | Batch
+"""What a worker says to the writer."""
+
+PointsDown = Ready | Ack
+"""What the writer says to a worker."""
+
+_T = TypeVar("_T")
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def encode(message: Message) -> bytes:
+    """Return the frame of a message."""
+    return _ENCODER.encode(message)
+
+
+class Decoder(Generic[_T]):
+    """Decodes the frames of one direction of one connection."""
+
+    def __init__(self, types: Any) -> None:  # noqa: ANN401 - a union type is no `type`
+        self._decoder: msgspec.msgpack.Decoder[_T] = msgspec.msgpack.Decoder(types)
+
+    def decode(self, frame: bytes) -> _T:
+        """Return the message in a frame.
+
+        Raises:
+            MessageError: It is none of this direction's, or malformed.
+        """
+        try:
+            return self._decoder.decode(frame)
+        except (msgspec.DecodeError, ValueError) as exc:
+            raise MessageError(f"not a message of ours: {exc}") from exc
+
+
+BUS_UP: Decoder[BusUp] = Decoder(BusUp)
+BUS_DOWN: Decoder[BusDown] = Decoder(BusDown)
+POINTS_UP: Decoder[PointsUp] = Decoder(PointsUp)
+POINTS_DOWN: Decoder[PointsDown] = Decoder(PointsDown)

@@ -1,0 +1,56 @@
+"""What a store offers for reading: everything a report is made from, and nothing else.
+
+The journal and InfluxDB implement it alike, so a report can not tell which of them it is made
+from, but for the notes. A reader sees one consistent state, that of the moment it was opened.
+"""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from downtimer.model import Event, Mark, Run, Span, TargetState
+
+
+class Reader(Protocol):
+    """One run, read-only. Each iterator streams; the two may be consumed side by side."""
+
+    def run(self) -> Run:
+        """Return the run itself."""
+        ...
+
+    def targets(self) -> Iterator[TargetState]:
+        """Yield every target of the run, ordered by target id."""
+        ...
+
+    def spans(self) -> Iterator[Span]:
+        """Yield every span, ordered by target, check and first_sent_ns.
+
+        Each natural key comes once; an open span has its effective last_sent_ns, as extended by
+        the progress of its worker.
+        """
+        ...
+
+    def marks(self) -> list[Mark]:
+        """Return the user's marks, ordered by instant."""
+        ...
+
+    def events(self) -> list[Event]:
+        """Return the events, ordered by instant."""
+        ...
+
+    def through_ns(self) -> int:
+        """Return up to when everything is recorded: the largest progress or end of a span.
+
+        For a run in progress this is the instant that its figures count to.
+        """
+        ...
+
+    def notes(self) -> list[str]:
+        """Return what is missing from this source, a line each; empty for the journal.
+
+        InfluxDB: points not delivered yet, a run that has not ended.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the file or connection; the iterators end with it."""
+        ...

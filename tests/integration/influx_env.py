@@ -1,0 +1,171 @@
+"""A real InfluxDB (Debian's `influxdb`, 1.6) for one test: ports, configuration and data of its own."""
+
+import http.client
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlencode
+
+from tests.ports import free_port
+from tests.processes import ServerProcess, require_program
+from tests.unix_http import request
+from tests.waiting import wait_until
+
+START_TIMEOUT_S = 30
+
+# `store-enabled = false`: no database `_internal`, so that a test sees nothing but what downtimer wrote.
+CONFIGURATION = """\
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc_port}"
+[meta]
+dir = "{directory}/meta"
+[data]
+dir = "{directory}/data"
+wal-dir = "{directory}/wal"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[http]
+bind-address = "{address}:{port}"
+unix-socket-enabled = true
+bind-socket = "influx.sock"
+auth-enabled = {auth_enabled}
+log-enabled = true
+[continuous_queries]
+enabled = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An administrator of the database."""
+
+    user: str
+    password: str
+
+
+class InfluxServer:
+    """`influxd`, which can be stopped, killed or frozen, and started again on the same port with the same data.
+
+    Attributes:
+        credentials: What a client must show; None where the server asks for nothing.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        prefix: Sequence[str] = (),
+        credentials: Credentials | None = None,
+    ) -> None:
+        """Write the configuration.
+
+        Args:
+            directory: For configuration, data and log; made if missing.
+            host: The address to listen on, within the network namespace that `prefix` enters.
+            port: None takes a free one.
+            prefix: A command that runs the rest of its line, such as one that enters a network namespace.
+            credentials: Makes the server ask for them.
+        """
+        directory.mkdir(parents=True, exist_ok=True)
+        self.host = host
+        self.port = free_port(host) if port is None else port
+        self.credentials = credentials
+        configuration = directory / "influxdb.conf"
+        configuration.write_text(
+            CONFIGURATION.format(
+                directory=directory,
+                address=f"[{host}]" if ":" in host else host,
+                port=self.port,
+                rpc_port=free_port(),
+                auth_enabled=str(credentials is not None).lower(),
+            )
+        )
+        self._socket = directory / "influx.sock"
+        self._process = ServerProcess(
+            [require_program("influxd", "influxdb"), "run", "-config", str(configuration)],
+            directory=directory,
+            prefix=prefix,
+        )
+
+    @property
+    def url(self) -> str:
+        """Where clients within its network namespace reach it."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of `influxd`, which leads a group of its own."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Tell whether the process lives; it may be frozen."""
+        return self._process.is_running()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        # A server that was killed leaves its socket behind and would not start over it.
+        self._socket.unlink(missing_ok=True)
+        self._process.start()
+        try:
+            wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="InfluxDB to answer")
+            if self.credentials is not None:
+                self._create_administrator(self.credentials)
+        except Exception as exc:
+            self._process.kill()
+            raise RuntimeError(f"InfluxDB did not start; it said:\n{self._process.log_tail()}") from exc
+
+    def stop(self) -> None:
+        """End it in good order; nothing if it does not run."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """End it with SIGKILL; nothing if it does not run."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Freeze it: connections are made, requests are not answered."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it, on failure too."""
+        self.stop()
+
+    def _answers(self) -> bool:
+        if not self._process.is_running():
+            raise RuntimeError("influxd ended")
+        try:
+            return request(self._socket, "GET", "/ping", timeout_s=1).status == http.client.NO_CONTENT
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _create_administrator(self, credentials: Credentials) -> None:
+        """Create the first user, which needs no credentials; at the second start the user is there, which is as good.
+
+        InfluxQL quotes an identifier with ", a string with ', and escapes both with a backslash.
+        """
+        user = credentials.user.replace("\\", "\\\\").replace('"', '\\"')
+        password = credentials.password.replace("\\", "\\\\").replace("'", "\\'")
+        statement = f"CREATE USER \"{user}\" WITH PASSWORD '{password}' WITH ALL PRIVILEGES"
+        query = {"q": statement, "u": credentials.user, "p": credentials.password}
+        answer = request(self._socket, "POST", f"/query?{urlencode(query)}")
+        if answer.status != http.client.OK or "error" in answer.body["results"][0]:
+            raise RuntimeError(f"InfluxDB refused its administrator: {answer.status} {answer.body}")

@@ -1,0 +1,250 @@
+"""A real Keystone (newest release, SQLite, Fernet tokens, under uWSGI) for one test, and its catalog.
+
+What `keystone_install` made is copied, so tests share nothing. The administrator is `admin` of the project `admin`, as in
+downtimer's defaults.
+"""
+
+import http.client
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tests.integration.keystone_install import (
+    ADMIN_PASSWORD,
+    REGION,
+    KeystoneInstallation,
+    write_configuration,
+)
+from tests.ports import free_port
+from tests.processes import ServerProcess
+from tests.unix_http import request
+from tests.waiting import wait_until
+
+START_TIMEOUT_S = 60
+INTERFACES = ("public", "internal", "admin")
+
+# The command line is uWSGI's own: Keystone would parse whatever it found in sys.argv.
+APPLICATION = """\
+from keystone.server.wsgi import initialize_public_application
+
+application = initialize_public_application()
+"""
+
+
+class KeystoneApi:
+    """The part of Keystone's API that fills a cloud, as its administrator, over the Unix socket."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+        self._token: str | None = None
+
+    def register(
+        self,
+        name: str,
+        service_type: str,
+        url: str,
+        *,
+        region: str = REGION,
+        interfaces: Sequence[str] = INTERFACES,
+    ) -> str:
+        """Add a service with the same URL on every interface, and return the id of the service.
+
+        A second registration of the same name and type adds endpoints (in another region, say) to the first.
+        """
+        found = self.call("GET", f"/v3/services?name={name}&type={service_type}")["services"]
+        service = found[0] if found else self._create("service", {"name": name, "type": service_type})
+        if not any(known["id"] == region for known in self.call("GET", "/v3/regions")["regions"]):
+            self._create("region", {"id": region})
+        for interface in interfaces:
+            endpoint = {"service_id": service["id"], "region_id": region, "interface": interface, "url": url}
+            self._create("endpoint", endpoint)
+        return str(service["id"])
+
+    def unregister(self, service_id: str) -> None:
+        """Take a service and its endpoints out of the catalog."""
+        self.call("DELETE", f"/v3/services/{service_id}")
+
+    def set_own_url(self, url: str) -> None:
+        """Point Keystone's own endpoints to that URL."""
+        (service,) = self.call("GET", "/v3/services?type=identity")["services"]
+        for endpoint in self.call("GET", f"/v3/endpoints?service_id={service['id']}")["endpoints"]:
+            self.call("PATCH", f"/v3/endpoints/{endpoint['id']}", {"endpoint": {"url": url}})
+
+    def create_project(self, name: str) -> str:
+        """Create a project in the default domain and return its id."""
+        return str(self._create("project", {"name": name, "domain_id": "default"})["id"])
+
+    def create_user(self, name: str, password: str, *, project: str, role: str = "member") -> str:
+        """Create a user with a role in a project (by name) and return the user's id."""
+        user = str(self._create("user", {"name": name, "password": password, "domain_id": "default"})["id"])
+        (project_found,) = self.call("GET", f"/v3/projects?name={project}")["projects"]
+        (role_found,) = self.call("GET", f"/v3/roles?name={role}")["roles"]
+        self.call("PUT", f"/v3/projects/{project_found['id']}/users/{user}/roles/{role_found['id']}")
+        return user
+
+    def project_id(self, name: str) -> str:
+        """Return the id of a project."""
+        (project,) = self.call("GET", f"/v3/projects?name={name}")["projects"]
+        return str(project["id"])
+
+    def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - any JSON
+        """Send one request as administrator and return the decoded answer.
+
+        Raises:
+            RuntimeError: Keystone refused.
+        """
+        if self._token is None:
+            self._token = self._login()
+        answer = request(self._socket, method, path, body=body, headers={"X-Auth-Token": self._token})
+        if answer.status == http.client.UNAUTHORIZED:  # expired: tests may want short tokens
+            self._token = self._login()
+            answer = request(self._socket, method, path, body=body, headers={"X-Auth-Token": self._token})
+        if answer.status >= http.client.MULTIPLE_CHOICES:
+            raise RuntimeError(f"Keystone: {method} {path}: {answer.status} {answer.body}")
+        return answer.body
+
+    def _create(self, kind: str, fields: dict[str, str]) -> dict[str, Any]:
+        created: dict[str, Any] = self.call("POST", f"/v3/{kind}s", {kind: fields})[kind]
+        return created
+
+    def _login(self) -> str:
+        domain = {"id": "default"}
+        password = {"user": {"name": "admin", "domain": domain, "password": ADMIN_PASSWORD}}
+        identity = {"methods": ["password"], "password": password}
+        scope = {"project": {"name": "admin", "domain": domain}}
+        body = {"auth": {"identity": identity, "scope": scope}}
+        answer = request(self._socket, "POST", "/v3/auth/tokens", body=body)
+        if answer.status != http.client.CREATED:
+            raise RuntimeError(f"Keystone refused its administrator: {answer.status} {answer.body}")
+        return answer.headers["x-subject-token"]
+
+
+class Keystone:
+    """One Keystone, which can be stopped, killed or frozen, and started again on the same port with the same data.
+
+    Attributes:
+        api: Fills the cloud; usable while Keystone runs.
+        user: Name of the administrator.
+        password: Password of the administrator.
+        project: Project of the administrator.
+        region: The region that it was bootstrapped with.
+    """
+
+    user = "admin"
+    password = ADMIN_PASSWORD
+    project = "admin"
+    region = REGION
+
+    def __init__(
+        self,
+        installation: KeystoneInstallation,
+        directory: Path,
+        *,
+        host: str = "127.0.0.1",
+        port: int | None = None,
+        prefix: Sequence[str] = (),
+        processes: int = 2,
+        token_lifetime_s: int = 3600,
+    ) -> None:
+        """Copy the template.
+
+        Args:
+            installation: What to run.
+            directory: For database, keys, configuration and log; must not exist.
+            host: The address to listen on, within the network namespace that `prefix` enters.
+            port: None takes a free one.
+            prefix: A command that runs the rest of its line, such as one that enters a network namespace.
+            processes: Number of uWSGI's workers, each of which serves one request at a time.
+            token_lifetime_s: Seconds until a token expires.
+        """
+        shutil.copytree(installation.template, directory)
+        write_configuration(directory, token_lifetime_s=token_lifetime_s)
+        (directory / "application.py").write_text(APPLICATION)
+        self.host = f"[{host}]" if ":" in host else host
+        self.port = free_port(host) if port is None else port
+        self._socket = directory / "admin.sock"
+        self.api = KeystoneApi(self._socket)
+        self._is_new = True
+        self._process = ServerProcess(
+            [str(installation.uwsgi), *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes)],
+            directory=directory,
+            prefix=prefix,
+            environment={"OS_KEYSTONE_CONFIG_DIR": str(directory), "PYTHONWARNINGS": "ignore"},
+        )
+
+    @property
+    def url(self) -> str:
+        """Its root, without a version, as users write it into downtimer's configuration."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of uWSGI's master, which leads a group of its own."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Tell whether uWSGI lives; it may be frozen."""
+        return self._process.is_running()
+
+    def start(self) -> None:
+        """Start it and wait until it answers. It listens some two seconds earlier, as on a real cloud."""
+        self._process.start()
+        try:
+            wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="Keystone to answer")
+            if self._is_new:
+                self.api.set_own_url(f"{self.url}/v3/")
+                self._is_new = False
+        except Exception as exc:
+            self._process.kill()
+            raise RuntimeError(f"Keystone did not start; it said:\n{self._process.log_tail()}") from exc
+
+    def stop(self) -> None:
+        """End it in good order; nothing if it does not run."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes at once; nothing if it does not run."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Freeze it: connections are made, requests are not answered."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop it, on failure too."""
+        self.stop()
+
+    def _answers(self) -> bool:
+        if not self._process.is_running():
+            raise RuntimeError("uWSGI ended")
+        try:
+            return request(self._socket, "GET", "/v3/", timeout_s=START_TIMEOUT_S).status == http.client.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def _uwsgi_options(address: str, socket: str, processes: int) -> list[str]:
+    options: list[str] = []
+    options += ["--http-socket", address]
+    options += ["--http-socket", socket, "--chmod-socket=600"]
+    options += ["--add-header", "Connection: close", "--buffer-size", "65535"]
+    # Every worker loads the application for itself, after the sockets are bound, as OpenStack deploys it.
+    options += ["--master", "--lazy-apps", "--processes", str(processes), "--wsgi-file", "application.py"]
+    options += ["--need-app", "--die-on-term", "--no-orphans"]
+    return options

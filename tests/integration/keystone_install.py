@@ -1,0 +1,152 @@
+"""Installs a real Keystone, once per machine, into an environment of its own beside a bootstrapped template.
+
+Its own environment because its hundred packages must not decide which versions downtimer is tested with. The template
+(a SQLite database after `db_sync` and `bootstrap`, and the keys) is part of the installation: making it takes longer
+than starting Keystone, and every test takes a copy.
+"""
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).with_name("keystone-requirements.txt")
+ADMIN_PASSWORD = "secret"  # noqa: S105 - the one in the configuration of the design, and of no real cloud
+REGION = "RegionOne"
+PLACEHOLDER_URL = "http://keystone.invalid/v3"  # Keystone's own endpoints, until a copy knows its port
+STEP_TIMEOUT_S = 900
+
+CONFIGURATION = """\
+[DEFAULT]
+use_stderr = true
+[database]
+connection = sqlite:///{directory}/keystone.db
+[token]
+provider = fernet
+expiration = {token_lifetime_s}
+[fernet_tokens]
+key_repository = {directory}/fernet-keys
+[credential]
+key_repository = {directory}/credential-keys
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoneInstallation:
+    """A complete installation.
+
+    Attributes:
+        venv: The environment that Keystone and uWSGI are in.
+        template: Directory with database and keys, to be copied and not to be changed.
+    """
+
+    venv: Path
+    template: Path
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of the environment."""
+        return self.venv / "bin" / "python"
+
+    @property
+    def uwsgi(self) -> Path:
+        """The server."""
+        return self.venv / "bin" / "uwsgi"
+
+
+def install_keystone() -> KeystoneInstallation:
+    """Return the installation; make it first if this machine has none for this Python and these requirements.
+
+    Raises:
+        RuntimeError: A step failed; the message holds what it said.
+    """
+    directory = _cache_directory() / f"keystone-{_key()}"
+    directory.mkdir(parents=True, exist_ok=True)
+    installation = KeystoneInstallation(directory / "venv", directory / "template")
+    # An environment cannot be made under another name and then renamed (its scripts hold its path), so what makes it
+    # whole is a file written last, and a lock keeps two test runs apart.
+    complete = directory / "complete"
+    with _locked(directory / "lock"):
+        if not complete.exists():
+            shutil.rmtree(installation.venv, ignore_errors=True)
+            shutil.rmtree(installation.template, ignore_errors=True)
+            _make_environment(installation)
+            _make_template(installation)
+            complete.touch()
+    return installation
+
+
+def write_configuration(directory: Path, *, token_lifetime_s: int = 3600) -> None:
+    """Write `keystone.conf` for a Keystone whose database and keys are in that directory."""
+    text = CONFIGURATION.format(directory=directory, token_lifetime_s=token_lifetime_s)
+    (directory / "keystone.conf").write_text(text)
+
+
+def _cache_directory() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "downtimer-tests"
+
+
+def _key() -> str:
+    """Name all that an environment depends on: this module, the requirements, and which Python this is."""
+    interpreter = f"{sys.base_prefix} {sys.version} {sysconfig.get_platform()}"
+    parts = [REQUIREMENTS.read_bytes(), Path(__file__).read_bytes(), interpreter.encode()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()
+    return f"{_keystone_version()}-py{platform.python_version()}-{digest[:12]}"
+
+
+def _keystone_version() -> str:
+    for line in REQUIREMENTS.read_text().splitlines():
+        name, _, version = line.partition("==")
+        if name == "keystone":
+            return version
+    raise RuntimeError(f"{REQUIREMENTS} does not name keystone")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _make_environment(installation: KeystoneInstallation) -> None:
+    _run([sys.executable, "-m", "venv", str(installation.venv)])
+    pip = [str(installation.python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    _run([*pip, "install", "--quiet", "--requirement", str(REQUIREMENTS)])
+
+
+def _make_template(installation: KeystoneInstallation) -> None:
+    directory = installation.template
+    for keys in ("fernet-keys", "credential-keys"):
+        (directory / keys).mkdir(mode=0o700, parents=True)
+    write_configuration(directory)
+    manage = [str(installation.python), "-m", "keystone.cmd.manage", "--config-file", f"{directory}/keystone.conf"]
+    owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
+    _run([*manage, "db_sync"])
+    _run([*manage, "fernet_setup", *owner])
+    _run([*manage, "credential_setup", *owner])
+    urls = [f"--bootstrap-{interface}-url={PLACEHOLDER_URL}" for interface in ("public", "internal", "admin")]
+    _run([*manage, "bootstrap", "--bootstrap-password", ADMIN_PASSWORD, "--bootstrap-region-id", REGION, *urls])
+
+
+def _run(argv: Sequence[str]) -> None:
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=STEP_TIMEOUT_S,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(argv)} failed with {done.returncode}:\n{done.stdout[-4000:]}")

@@ -1,0 +1,127 @@
+"""A server that a test runs: a process group of its own, which ends with the test, on failure too."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.waiting import wait_until
+
+LOG_TAIL_BYTES = 4_000
+
+
+class ServerProcess:
+    """Starts, ends, freezes and starts again one command; everything it started goes with it.
+
+    The kernel kills the server if the thread that started it dies (PR_SET_PDEATHSIG), so that even a killed test run
+    leaves nothing behind. Therefore start servers from the main thread.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        directory: Path,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Prepare a server, which `start` starts.
+
+        Args:
+            argv: The command; the program by its path, or to be found in PATH.
+            directory: Its working directory, which also gets its output as `output.log`.
+            prefix: A command that runs the rest of its line, such as one that enters a network namespace.
+            environment: All of the server's environment but PATH and the language.
+        """
+        self.log = directory / "output.log"
+        self._directory = directory
+        # The prefix may change credentials, which clears the parent-death signal, so it is set on both sides of it.
+        die_with_parent = (require_program("setpriv", "util-linux"), "--pdeathsig", "KILL", "--")
+        self._argv = [*die_with_parent, *prefix, *(die_with_parent if prefix else ()), *argv]
+        self._environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "LC_ALL": "C.UTF-8",
+            **(environment or {}),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id of the leader, which is its group's id as well."""
+        if self._process is None:
+            raise RuntimeError("the server is not started")
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Tell whether the leader lives. It is not reaped here, so that its group's id stays ours."""
+        if self._process is None:
+            return False
+        options = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self._process.pid, options) is None
+
+    def start(self) -> None:
+        """Start the server; its output is added to the log. Whether it serves is for its owner to find out."""
+        if self._process is not None:
+            raise RuntimeError("the server is started already")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._argv,
+                cwd=self._directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self, *, timeout_s: float = 15) -> None:
+        """End it as an administrator would: SIGTERM, a deadline, SIGKILL. Nothing if it is not started."""
+        if self._process is None:
+            return
+        try:
+            self.resume()
+            os.kill(self.pid, signal.SIGTERM)
+            wait_until(lambda: not self.is_running(), timeout_s=timeout_s, what="the server to end")
+        except TimeoutError:
+            pass  # what a kill is for
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group at once. Nothing if it is not started."""
+        if self._process is None:
+            return
+        self._signal_group(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP to the whole group: connections are still accepted by the kernel, and nothing is answered."""
+        self._signal_group(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT to the whole group."""
+        self._signal_group(signal.SIGCONT)
+
+    def log_tail(self) -> str:
+        """The end of its output, for the message of a failure."""
+        if not self.log.exists():
+            return "(no output)"
+        return self.log.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        os.killpg(self.pid, number)
+
+
+def require_program(name: str, package: str) -> str:
+    """Return the path of a program.
+
+    Raises:
+        RuntimeError: It is missing, which is a failure and no reason to skip a test.
+    """
+    path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if path is None:
+        raise RuntimeError(f"{name} is missing: install Debian's package {package}, or call `make test`, which does")
+    return path
