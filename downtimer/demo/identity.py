@@ -1,0 +1,178 @@
+"""The simulated Keystone: signing in by password or by token, version documents, a catalog.
+
+Good enough for keystoneauth1's generic plugins, with and without ``/v3`` in the URL.
+"""
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from downtimer.demo.api import Calls
+from downtimer.demo.httpd import Request, Response, error_response, json_response
+from downtimer.demo.tokens import Claims, Gate, issue
+from downtimer.demo.world import User, World, WorldFile, make_id
+
+_DENIED = "The request you have made requires authentication."
+
+
+class Identity:
+    """The calls of Keystone."""
+
+    def __init__(self, world: WorldFile, gate: Gate) -> None:
+        self._world = world
+        self._gate = gate
+
+    @property
+    def calls(self) -> Calls:
+        """What this Keystone can do."""
+        return Calls(
+            open={("POST", "/v3/auth/tokens"): self._sign_in},
+            closed={
+                ("GET", "/v3/auth/tokens"): self._validate,
+                ("GET", "/v3/projects"): self._projects,
+                ("GET", "/v3/auth/projects"): self._projects,
+                ("GET", "/v3/services"): self._services,
+            },
+            documents={"": _versions, "/v3": lambda request: {"version": _version(request)}},
+        )
+
+    def _sign_in(self, request: Request) -> Response:
+        try:
+            auth = json.loads(request.body)["auth"]
+            identity = auth["identity"]
+            user, expires_at = self._authenticate(identity)
+        except (ValueError, KeyError, TypeError, IndexError):
+            return error_response(400, "Expecting to find auth in request body.")
+        if user is None:
+            return error_response(401, _DENIED)
+        world = self._world.read()
+        project_id = _scope_of(auth.get("scope"), user, world)
+        if project_id is None:
+            return error_response(401, _DENIED)
+        token, claims = issue(
+            world, user=user.name, project_id=project_id, admin=user.admin, expires_at=expires_at
+        )
+        content = _describe(claims, world, with_catalog="nocatalog" not in request.query)
+        content["methods"] = identity["methods"]
+        return json_response(201, {"token": content}, X_Subject_Token=token, Vary="X-Auth-Token")
+
+    def _authenticate(self, identity: dict[str, Any]) -> tuple[User | None, float]:
+        """Return who it is, None if refused, and until when the token may be valid."""
+        world = self._world.read()
+        if identity["methods"][0] == "token":
+            claims = self._gate.check(identity["token"]["id"])
+            return (None, 0.0) if claims is None else (_user(world, claims.user), claims.expires_at)
+        given = identity["password"]["user"]
+        user = _user(world, given.get("name", "")) or _user_by_id(world, given.get("id", ""))
+        if user is not None and user.password != given["password"]:
+            user = None
+        return user, time.time() + world.token_ttl_s
+
+    def _validate(self, request: Request, _: Claims) -> Response:
+        token = request.headers.get("x-subject-token", "")
+        claims = self._gate.check(token)
+        if claims is None:
+            return error_response(404, "Could not find token.")
+        content = _describe(claims, self._world.read(), with_catalog="nocatalog" not in request.query)
+        return json_response(200, {"token": content}, X_Subject_Token=token, Vary="X-Auth-Token")
+
+    def _projects(self, _: Request, claims: Claims) -> Response:
+        listed = self._world.read().projects.items()
+        seen = [item for item in listed if claims.admin or item[0] == claims.project_id]
+        return json_response(200, {"projects": [{"id": id_, "name": name} for id_, name in seen]})
+
+    def _services(self, _: Request, __: Claims) -> Response:
+        kinds = dict.fromkeys((item.service, item.type) for item in self._world.read().endpoints)
+        listed = [{"id": make_id("service", name), "name": name, "type": type_} for name, type_ in kinds]
+        return json_response(200, {"services": listed})
+
+
+def _versions(request: Request) -> object:
+    return {"versions": {"values": [_version(request)]}}
+
+
+def _version(request: Request) -> dict[str, object]:
+    host = request.headers.get("host", "localhost")
+    return {
+        "id": "v3.14",
+        "status": "stable",
+        "updated": "2020-04-07T00:00:00Z",
+        "links": [{"rel": "self", "href": f"http://{host}/v3/"}],
+        "media-types": [
+            {"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}
+        ],
+    }
+
+
+def _user(world: World, name: str) -> User | None:
+    return next((user for user in world.users if user.name == name), None)
+
+
+def _user_by_id(world: World, user_id: str) -> User | None:
+    return next((user for user in world.users if make_id("user", user.name) == user_id), None)
+
+
+def _scope_of(scope: dict[str, Any] | str | None, user: User, world: World) -> str | None:
+    """Return the project asked for; empty if unscoped, None if the user has no part in it."""
+    if scope is None:
+        return user.project_id
+    if not isinstance(scope, dict) or "project" not in scope:
+        return ""
+    wanted = scope["project"]
+    for id_, name in world.projects.items():
+        if wanted.get("id") == id_ or wanted.get("name") == name:
+            return id_ if user.admin or id_ == user.project_id else None
+    return None
+
+
+def _describe(claims: Claims, world: World, *, with_catalog: bool) -> dict[str, object]:
+    """Return the body of a token."""
+    domain = {"id": "default", "name": "Default"}
+    content: dict[str, object] = {
+        "methods": ["password"],
+        "user": {
+            "id": make_id("user", claims.user),
+            "name": claims.user,
+            "domain": domain,
+            "password_expires_at": None,
+        },
+        "audit_ids": [claims.audit_id],
+        "issued_at": _timestamp(claims.issued_at),
+        "expires_at": _timestamp(claims.expires_at),
+    }
+    if claims.project_id:
+        name = world.projects.get(claims.project_id, "")
+        content["project"] = {"id": claims.project_id, "name": name, "domain": domain}
+        names = ["admin", "member", "reader"] if claims.admin else ["member", "reader"]
+        content["roles"] = [{"id": make_id("role", role), "name": role} for role in names]
+        if with_catalog:
+            content["catalog"] = _catalog(world)
+    return content
+
+
+def _catalog(world: World) -> list[dict[str, object]]:
+    kinds = dict.fromkeys((item.service, item.type) for item in world.endpoints)
+    return [
+        {
+            "id": make_id("service", name),
+            "name": name,
+            "type": type_,
+            "endpoints": [
+                {
+                    "id": make_id("endpoint", name, item.region, item.interface),
+                    "interface": item.interface,
+                    "region": item.region,
+                    "region_id": item.region,
+                    "url": item.url,
+                }
+                for item in world.endpoints
+                if (item.service, item.type) == (name, type_)
+            ],
+        }
+        for name, type_ in kinds
+    ]
+
+
+def _timestamp(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

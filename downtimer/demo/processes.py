@@ -1,0 +1,111 @@
+"""Starting processes that cannot outlive us, and ending them. The only place that runs programs."""
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO, Any
+
+from downtimer.errors import DowntimerError
+
+PR_SET_PDEATHSIG = 1
+_KILL_S = 10.0
+
+
+class DemoError(DowntimerError):
+    """The simulated cloud cannot do what was asked."""
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends; called by a child first."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+
+
+class Spawner:
+    """Starts processes from one thread that lives as long as the cloud.
+
+    The death signal of a child is sent when the *thread* that started it ends, so a fault played
+    from a short-lived thread must not be what restarts a service.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
+
+    def start(
+        self,
+        argv: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        stdin: int | IO[Any] = subprocess.DEVNULL,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program, its environment ours or the one given."""
+
+        def run() -> subprocess.Popen[bytes]:
+            return subprocess.Popen(  # noqa: S603 - programs and arguments are the demo's own
+                list(argv), env=environment, stdin=stdin, stdout=stdout, stderr=stderr
+            )
+
+        return self._thread.submit(run).result()
+
+    def close(self) -> None:
+        """Let the thread end. Whatever it started is to be ended before."""
+        self._thread.shutdown()
+
+
+def python_environment() -> dict[str, str]:
+    """Return our environment such that a child's ``python -m downtimer…`` finds this very package."""
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
+    return kept | {"PYTHONPATH": root if not inherited else f"{root}{os.pathsep}{inherited}"}
+
+
+class Lines:
+    """Reads lines from a pipe with a deadline, which a buffered file cannot."""
+
+    def __init__(self, pipe: IO[bytes]) -> None:
+        self._pipe = pipe
+        self._buffer = b""
+
+    def read(self, timeout_s: float) -> str:
+        """Return the next line.
+
+        Raises:
+            DemoError: The other end closed, or said nothing in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select([self._pipe], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                raise DemoError(f"a process of the simulated cloud said nothing for {timeout_s:g} s")
+            more = os.read(self._pipe.fileno(), 65536)
+            if not more:
+                raise DemoError("a process of the simulated cloud ended unexpectedly")
+            self._buffer += more
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return line.decode()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process for certain, reap it, and close our ends of its pipes."""
+    if process.poll() is None:
+        process.kill()
+    process.wait(_KILL_S)
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def wait_until(when: float, stop: threading.Event) -> bool:
+    """Wait until that reading of time.monotonic(); return False if told to stop before."""
+    return not stop.wait(max(0.0, when - time.monotonic()))

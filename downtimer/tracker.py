@@ -1,0 +1,130 @@
+"""Probes → spans, for one check of one target.
+
+Pure; runs in the workers. Probes resolve in any order but are judged in the order in which they were
+sent: one that resolves early waits for all before it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from downtimer.model import Incarnation, Span, TargetId, Verdict
+
+
+class Emit(Protocol):
+    """Takes a span that has opened (more probes may follow) or ended."""
+
+    def __call__(self, span: Span, *, is_open: bool) -> None:
+        """Take it."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """The span that is growing."""
+
+    verdict: Verdict
+    first_sent_ns: int
+    last_sent_ns: int
+    max_gap_ns: int
+    probes: int = 1
+    dated_ns: int | None = None
+    causes: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a probe.
+
+    Attributes:
+        verdict: What it says.
+        cause: Why, for down and unknown; None otherwise.
+        max_gap_ns: The largest distance to a neighbouring probe that counts as observed, now.
+        dated_ns: A sharper instant of the change that this probe shows, if one is known.
+    """
+
+    verdict: Verdict
+    cause: str | None
+    max_gap_ns: int
+    dated_ns: int | None = None
+
+
+class Tracker:
+    """Run-length encodes the probes of one check of one target."""
+
+    def __init__(self, target: TargetId, check: str, incarnation: Incarnation, emit: Emit) -> None:
+        self.target = target
+        self.check = check
+        self._incarnation = incarnation
+        self._emit = emit
+        self._waiting: dict[int, Outcome | None] = {}  # by sent_ns, in that order
+        self._open: _Open | None = None
+
+    def issue(self, sent_ns: int) -> None:
+        """Note a probe as sent; `sent_ns` is larger than that of any before it."""
+        self._waiting[sent_ns] = None
+
+    def resolve(self, sent_ns: int, outcome: Outcome) -> None:
+        """Note what became of a probe; one that was never issued here is passed over."""
+        if sent_ns not in self._waiting:
+            return
+        self._waiting[sent_ns] = outcome
+        while self._waiting:
+            oldest_ns = next(iter(self._waiting))
+            resolved = self._waiting[oldest_ns]
+            if resolved is None:
+                break
+            del self._waiting[oldest_ns]
+            self._judge(oldest_ns, resolved)
+
+    def oldest_waiting_ns(self) -> int | None:
+        """Return when the oldest probe that is not judged yet was sent; None if all are."""
+        return next(iter(self._waiting), None)
+
+    def current(self) -> Span | None:
+        """Return the open span as it stands, None before the first judged probe."""
+        return self._span(self._open) if self._open is not None else None
+
+    def close(self) -> None:
+        """End the open span; what is still waiting is forgotten."""
+        self._waiting.clear()
+        if self._open is not None:
+            self._emit(self._span(self._open), is_open=False)
+            self._open = None
+
+    def _judge(self, sent_ns: int, outcome: Outcome) -> None:
+        span = self._open
+        if (
+            span is None
+            or span.verdict is not outcome.verdict
+            or sent_ns - span.last_sent_ns > span.max_gap_ns
+        ):
+            if span is not None:
+                self._emit(self._span(span), is_open=False)
+            span = self._open = _Open(
+                outcome.verdict, sent_ns, sent_ns, outcome.max_gap_ns, dated_ns=outcome.dated_ns
+            )
+            _count(span.causes, outcome.cause)
+            self._emit(self._span(span), is_open=True)
+            return
+        span.last_sent_ns = sent_ns
+        span.max_gap_ns = outcome.max_gap_ns
+        span.probes += 1
+        _count(span.causes, outcome.cause)
+
+    def _span(self, span: _Open) -> Span:
+        return Span(
+            target=self.target,
+            check=self.check,
+            verdict=span.verdict,
+            first_sent_ns=span.first_sent_ns,
+            last_sent_ns=span.last_sent_ns,
+            probes=span.probes,
+            causes=dict(span.causes),
+            max_gap_ns=span.max_gap_ns,
+            dated_ns=span.dated_ns,
+            incarnation=self._incarnation,
+        )
+
+
+def _count(causes: dict[str, int], cause: str | None) -> None:
+    if cause is not None:
+        causes[cause] = causes.get(cause, 0) + 1

@@ -1,0 +1,42 @@
+"""ZeroMQ sockets, made in one place so that each has its limits set.
+
+One context per process; one reader per socket. The addresses are ``ipc://`` paths in the runtime
+directory, which only the daemon's user may enter.
+"""
+
+from typing import Final
+
+import zmq
+import zmq.asyncio
+
+FRAME_MAX: Final = 64 * 1024 * 1024
+"""Largest frame taken; a target list of 131,072 addresses needs about 40 MiB."""
+
+_QUEUE: Final = 10_000
+
+
+def router(context: zmq.asyncio.Context, address: str) -> zmq.asyncio.Socket:
+    """Return a bound ROUTER. Sending to a peer that is gone raises instead of being lost in silence."""
+    socket = _socket(context, zmq.ROUTER)
+    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    socket.bind(address)
+    return socket
+
+
+def dealer(context: zmq.asyncio.Context, address: str, identity: str) -> zmq.asyncio.Socket:
+    """Return a DEALER that connects, and connects again by itself, under `identity`."""
+    socket = _socket(context, zmq.DEALER)
+    socket.setsockopt(zmq.IDENTITY, identity.encode("ascii"))
+    socket.setsockopt(zmq.RECONNECT_IVL, 20)
+    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+    socket.connect(address)
+    return socket
+
+
+def _socket(context: zmq.asyncio.Context, kind: int) -> zmq.asyncio.Socket:
+    socket = context.socket(kind)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.setsockopt(zmq.SNDHWM, _QUEUE)
+    socket.setsockopt(zmq.RCVHWM, _QUEUE)
+    socket.setsockopt(zmq.MAXMSGSIZE, FRAME_MAX)
+    return socket

@@ -1,0 +1,251 @@
+"""What the two probing workers share: orders in, findings out, signs of life and progress.
+
+An engine knows how to probe its class of targets; this module gives it targets, carries its findings
+to the writer and the supervisor, and ends it in good order.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import zmq
+import zmq.asyncio
+
+from downtimer import messages, wire
+from downtimer.errors import MessageError
+from downtimer.messages import Ack, Beat, Done, Finish, Flush, Knock, Learnt, Progress, Ready, Targets, Turned
+from downtimer.model import SECOND_NS, Baseline, Span, TargetId, TargetState, Verdict
+from downtimer.workers.outbox import Outbox
+from downtimer.workers.worker import Child
+
+log = logging.getLogger(__name__)
+
+PUMP_S: Final = 0.2
+CHECKPOINT_S: Final = 600.0
+TURNED_MAX: Final = 1_000
+ACKNOWLEDGED_S: Final = 20.0
+"""How long the end waits for the writer; what it lacks then is lost, and said."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Checks by the verdict of their newest resolved probe; `unseen` have none yet."""
+
+    up: int = 0
+    slow: int = 0
+    down: int = 0
+    unknown: int = 0
+    unseen: int = 0
+
+    def add(self, verdict: Verdict | None) -> None:
+        """Count one more check."""
+        name = "unseen" if verdict is None else verdict.value
+        setattr(self, name, getattr(self, name) + 1)
+
+
+class Engine(Protocol):
+    """Probes one class of targets."""
+
+    def update(self, state: TargetState) -> None:
+        """Take a target that is new, has changed or is retired; one of another class is passed over.
+
+        Raises:
+            CannotStartError: It cannot be probed for want of permission.
+        """
+
+    def keep_only(self, targets: Iterable[TargetId]) -> None:
+        """Forget every target but these."""
+
+    def counts(self) -> Counts:
+        """Return how the checks stand."""
+
+    def through_ns(self) -> int:
+        """Return the instant up to which every probe sent is judged and handed to the findings."""
+
+    def interval_ns(self) -> int:
+        """Return the longest interval in force."""
+
+    def open_spans(self) -> Iterable[Span]:
+        """Return the spans that are growing, as they stand."""
+
+    async def run(self) -> None:
+        """Probe until cancelled."""
+
+    async def finish(self) -> None:
+        """Send no more; return when all that is under way is resolved, and end all spans."""
+
+
+class Findings:
+    """Where an engine puts what it finds: to the writer through the outbox, to the supervisor in beats."""
+
+    def __init__(self, child: Child, outbox: Outbox) -> None:
+        self.outbox = outbox
+        self._child = child
+        self._down: list[Turned] = []
+        self._up: list[Turned] = []
+        self.hurry = asyncio.Event()
+
+    def span(self, span: Span, *, is_open: bool) -> None:
+        """Take a span that has opened, ended, or stands so at a checkpoint."""
+        self.outbox.span(span, is_open=is_open)
+
+    def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
+        """Take what has been learnt of a check's normal."""
+        self._child.bus.send(Learnt(target=target, check=check, baseline=baseline))
+
+    def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
+        """Take a change between good and down; it is told at once."""
+        turned = Turned(target, check, since_ns, cause)
+        (self._up if cause is None else self._down).append(turned)
+        self.hurry.set()
+
+    def beat(self, counts: Counts) -> Beat:
+        """Make the next beat."""
+        down, self._down = self._down[:TURNED_MAX], self._down[TURNED_MAX:]
+        up, self._up = self._up[:TURNED_MAX], self._up[TURNED_MAX:]
+        return Beat(
+            up=counts.up,
+            slow=counts.slow,
+            down=counts.down,
+            unknown=counts.unknown,
+            unseen=counts.unseen,
+            turned_down=tuple(down),
+            turned_up=tuple(up),
+            late_ns=self._child.watch.take_worst_ns(),
+            dropped=self.outbox.dropped,
+        )
+
+
+class Probing:
+    """A probing worker's loop."""
+
+    def __init__(self, child: Child, make_engine: Callable[[Child, Findings], Engine]) -> None:
+        self._child = child
+        self._socket = wire.dealer(child.context, child.settings.points, child.incarnation)
+        self._outbox = Outbox(self._send_points)
+        self._findings = Findings(child, self._outbox)
+        self._engine = make_engine(child, self._findings)
+
+    async def run(self) -> None:
+        """Work until told to finish."""
+        tasks = [
+            asyncio.create_task(task)
+            for task in (
+                self._engine.run(),
+                self._beat(),
+                self._pump(),
+                self._checkpoint(),
+                self._listen_to_writer(),
+            )
+        ]
+        orders = asyncio.create_task(self._obey(tasks[0]))
+        try:
+            done, _ = await asyncio.wait([orders, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (orders, *tasks):
+                task.cancel()
+            await asyncio.gather(orders, *tasks, return_exceptions=True)
+            self._socket.close()
+
+    async def _obey(self, probing: "asyncio.Task[None]") -> None:
+        while True:
+            order = await self._child.bus.receive()
+            if isinstance(order, Targets):
+                self._take(order)
+            elif isinstance(order, Flush):
+                await self._flush()
+                self._answer(order.serial)
+            elif isinstance(order, Finish):
+                probing.cancel()
+                await self._engine.finish()
+                await self._flush()
+                self._answer(order.serial)
+                return
+            else:
+                log.warning("bus: an order that is not for this worker: %s", type(order).__name__)
+
+    def _take(self, targets: Targets) -> None:
+        if targets.whole:
+            self._engine.keep_only([state.target.id for state in targets.changed])
+        for state in targets.changed:
+            self._engine.update(state)
+
+    async def _flush(self) -> None:
+        """Record every open span as it stands, and wait until the writer has it all."""
+        for span in self._engine.open_spans():
+            self._outbox.span(span, is_open=True)
+        self._note_progress()
+        deadline_ns = self._child.clock.now_ns() + int(ACKNOWLEDGED_S * SECOND_NS)
+        while not self._outbox.is_empty() and self._child.clock.now_ns() < deadline_ns:
+            self._pump_once()
+            await asyncio.sleep(0.01)
+
+    def _answer(self, serial: int) -> None:
+        self._child.bus.send(Done(serial=serial, through_ns=self._engine.through_ns()))
+
+    async def _beat(self) -> None:
+        """Beat once a second, and at once when something has turned (at most ten times a second)."""
+        while True:
+            self._findings.hurry.clear()
+            self._child.bus.send(self._findings.beat(self._engine.counts()))
+            await asyncio.sleep(0.1)
+            try:
+                async with asyncio.timeout(0.9):
+                    await self._findings.hurry.wait()
+            except TimeoutError:
+                continue
+
+    async def _pump(self) -> None:
+        last_ns = 0
+        while True:
+            now_ns = self._child.clock.now_ns()
+            if now_ns - last_ns >= SECOND_NS:
+                last_ns = now_ns
+                self._note_progress()
+            self._pump_once()
+            await asyncio.sleep(PUMP_S)
+
+    def _note_progress(self) -> None:
+        engine = self._engine
+        self._outbox.progress(Progress(self._child.incarnation, engine.through_ns(), engine.interval_ns()))
+
+    def _pump_once(self) -> None:
+        if not self._outbox.pump(self._child.clock.now_ns()):
+            self._send_points(messages.encode(Knock()))
+
+    async def _checkpoint(self) -> None:
+        while True:
+            await asyncio.sleep(CHECKPOINT_S)
+            for span in self._engine.open_spans():
+                self._outbox.span(span, is_open=True)
+
+    async def _listen_to_writer(self) -> None:
+        while True:
+            frame = await self._socket.recv()
+            now_ns = self._child.clock.now_ns()
+            try:
+                message = messages.POINTS_DOWN.decode(frame)
+            except MessageError as exc:
+                log.warning("points: %s", exc)
+                continue
+            match message:
+                case Ready():
+                    self._outbox.ready(message, now_ns)
+                case Ack():
+                    self._outbox.ack(message, now_ns)
+
+    def _send_points(self, frame: bytes) -> bool:
+        try:
+            zmq.Socket.send(self._socket, frame, zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        return True
+
+
+async def run(child: Child, make_engine: Callable[[Child, Findings], Engine]) -> None:
+    """Run a probing worker that has its settings."""
+    await Probing(child, make_engine).run()

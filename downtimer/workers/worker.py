@@ -1,0 +1,229 @@
+"""What every child process does: it ties itself to the supervisor, introduces itself, and beats.
+
+A child is a fresh interpreter. Before anything else it asks the kernel to kill it when the supervisor
+dies, then looks whether that has happened already. It learns its settings over the bus (no secret in
+argv or environment) and leaves signs of life from the loop that does its work, so that a loop that
+hangs falls silent. SIGINT is the supervisor's to act on; the terminal sends it to all.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import setproctitle
+import zmq
+import zmq.asyncio
+
+from downtimer import logs, messages, wire
+from downtimer.clock import RunClock
+from downtimer.errors import DowntimerError, ExitCode, MessageError
+from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Event, Incarnation
+
+log = logging.getLogger(__name__)
+
+BEAT_S: Final = 1.0
+LATE_NS: Final = 50 * MILLISECOND_NS
+"""A loop that is late by more can't call an answer slow."""
+
+_TICK_S: Final = 0.05
+_PR_SET_PDEATHSIG: Final = 1
+_T = TypeVar("_T")
+
+
+class CannotStartError(DowntimerError):
+    """The child can't do its work, for configuration or permission; a restart would not help."""
+
+    exit_code = ExitCode.CANNOT_START
+
+
+class Bus:
+    """A child's end of the bus."""
+
+    def __init__(self, socket: zmq.asyncio.Socket) -> None:
+        self._socket = socket
+
+    def send(self, message: BusUp) -> None:
+        """Send without blocking. If the supervisor does not read, it is dead or will end us."""
+        with contextlib.suppress(zmq.Again):
+            zmq.Socket.send(self._socket, messages.encode(message), zmq.DONTWAIT)
+
+    async def receive(self) -> BusDown:
+        """Return the next order; frames that are no message of ours are logged and passed over."""
+        while True:
+            frame = await self._socket.recv()
+            try:
+                return messages.BUS_DOWN.decode(frame)
+            except MessageError as exc:
+                log.warning("bus: %s", exc)
+
+    async def settings(self) -> Settings:
+        """Return the first order, which must be the settings."""
+        first = await self.receive()
+        if not isinstance(first, Settings):
+            raise MessageError(f"expected settings first, got {type(first).__name__}")
+        return first
+
+
+class Child:
+    """A child that has its settings.
+
+    Attributes:
+        bus: To the supervisor.
+        context: The process's ZeroMQ context.
+        incarnation: This life of the process.
+        settings: As the supervisor gave them.
+        clock: The run's.
+        watch: Knows when the loop was late.
+    """
+
+    def __init__(
+        self, bus: Bus, context: zmq.asyncio.Context, incarnation: Incarnation, settings: Settings
+    ) -> None:
+        self.bus = bus
+        self.context = context
+        self.incarnation = incarnation
+        self.settings = settings
+        self.clock = RunClock(settings.anchor)
+        self.watch = LoopWatch(self.clock)
+
+    def report(self, kind: str, text: str) -> None:
+        """Put something on the run's record of events, and in the log."""
+        log.warning("%s: %s", kind, text)
+        self.bus.send(Report(event=Event(at_ns=self.clock.now_ns(), kind=kind, text=text)))
+
+    async def beat_forever(self, make: Callable[[], Beat | None]) -> None:
+        """Beat once a second with what `make` returns; None: this loop has no right to one now."""
+        while True:
+            beat = make()
+            if beat is not None:
+                self.bus.send(beat)
+            await asyncio.sleep(BEAT_S)
+
+
+class LoopWatch:
+    """Measures how late the event loop is, with a timer that should fire every 50 ms."""
+
+    def __init__(self, clock: RunClock) -> None:
+        self._clock = clock
+        self._due_ns = clock.now_ns()
+        self._last_late_ns = -1
+        self._worst_ns = 0
+
+    async def run(self) -> None:
+        """Measure for ever."""
+        while True:
+            self._due_ns = self._clock.now_ns() + int(_TICK_S * SECOND_NS)
+            await asyncio.sleep(_TICK_S)
+            self._note(self._clock.now_ns())
+
+    def was_late_since(self, at_ns: int) -> bool:
+        """Tell whether the loop has been late by more than `LATE_NS` since `at_ns`."""
+        self._note(self._clock.now_ns())
+        return self._last_late_ns >= at_ns
+
+    def take_worst_ns(self) -> int:
+        """Return the largest lateness since the last call."""
+        worst_ns, self._worst_ns = self._worst_ns, 0
+        return worst_ns
+
+    def _note(self, now_ns: int) -> None:
+        late_ns = now_ns - self._due_ns
+        self._worst_ns = max(self._worst_ns, late_ns)
+        if late_ns > LATE_NS:
+            self._last_late_ns = now_ns
+
+
+class Blocking:
+    """A thread for blocking calls on one connection, and the knowledge of when one takes too long."""
+
+    def __init__(self, name: str, clock: RunClock) -> None:
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._clock = clock
+        self._deadline_ns: int | None = None
+
+    async def call(self, function: Callable[[], _T], deadline_s: float) -> _T:
+        """Run `function` in the thread; beyond `deadline_s` the process is overdue, not the call ended."""
+        self._deadline_ns = self._clock.now_ns() + int(deadline_s * SECOND_NS)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, function)
+        finally:
+            self._deadline_ns = None
+
+    def is_overdue(self) -> bool:
+        """Tell whether the call under way has exceeded its deadline; then the loop must not beat."""
+        return self._deadline_ns is not None and self._clock.now_ns() > self._deadline_ns
+
+
+Body = Callable[[Child], Awaitable[None]]
+
+
+def main(name: str, body: Body) -> None:
+    """Run a child process: the entry point of every worker module. Never returns.
+
+    Args:
+        name: Its class, e.g. ``api``.
+        body: What it does once it has its settings; returns when told to finish.
+    """
+    arguments = _arguments()
+    _die_with(arguments.parent)
+    os.umask(0o077)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
+    sys.exit(asyncio.run(_run(name, body, arguments)))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    for option in ("bus", "incarnation", "run"):
+        parser.add_argument(f"--{option}", required=True)
+    parser.add_argument("--parent", type=int, required=True)
+    return parser.parse_args()
+
+
+def _die_with(parent: int) -> None:
+    """Ask the kernel to kill us when the supervisor's main thread ends; it may have ended already."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
+    if os.getppid() != parent:
+        sys.exit(ExitCode.FAILED)
+
+
+async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
+    context = zmq.asyncio.Context()
+    socket = wire.dealer(context, arguments.bus, arguments.incarnation)
+    bus = Bus(socket)
+    try:
+        bus.send(Hello(incarnation=arguments.incarnation, pid=os.getpid()))
+        settings = await bus.settings()
+        logs.set_up(settings.config.global_.log_level, name)
+        child = Child(bus, context, arguments.incarnation, settings)
+        watching = asyncio.create_task(child.watch.run())
+        await body(child)
+        watching.cancel()
+    except CannotStartError as exc:
+        log.error("cannot start: %s", exc)  # noqa: TRY400 - the line says it all
+        bus.send(CannotStart(reason=str(exc)))
+        return ExitCode.CANNOT_START
+    except Exception:
+        log.exception("broke; the supervisor will start another")
+        return ExitCode.FAILED
+    else:
+        return ExitCode.DONE
+    finally:
+        await _let_go(context, socket)
+
+
+async def _let_go(context: zmq.asyncio.Context, socket: zmq.asyncio.Socket) -> None:
+    """Close the bus; what was said last gets a second to leave."""
+    socket.close(linger=1000)
+    await asyncio.get_running_loop().run_in_executor(None, context.term)
