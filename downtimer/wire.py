@@ -4,6 +4,7 @@ One context per process; one reader per socket. The addresses are ``ipc://`` pat
 directory, which only the daemon's user may enter.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import zmq
@@ -40,3 +41,20 @@ def _socket(context: zmq.asyncio.Context, kind: int) -> zmq.asyncio.Socket:
     socket.setsockopt(zmq.RCVHWM, _QUEUE)
     socket.setsockopt(zmq.MAXMSGSIZE, FRAME_MAX)
     return socket
+
+
+def send_now(socket: zmq.asyncio.Socket, frames: Sequence[bytes]) -> bool:
+    """Send without ever waiting; return False if the peer's queue is full.
+
+    Goes through the asyncio socket rather than past it, because that looks for messages that came
+    in meanwhile; ZeroMQ signals those on its descriptor only once.
+
+    Raises:
+        zmq.ZMQError: From a ROUTER: the peer is not there (EHOSTUNREACH).
+    """
+    error = socket.send_multipart(frames, zmq.DONTWAIT).exception()
+    if error is None:
+        return True
+    if isinstance(error, zmq.Again):
+        return False
+    raise error

@@ -1,1 +1,1 @@
-"""A simulated cloud with scripted faults: real processes, sockets and addresses, for the demo and the tests."""
+"""A simulated cloud with scripted faults, of real processes and addresses: for the demo and the tests."""

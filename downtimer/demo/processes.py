@@ -71,10 +71,12 @@ def python_environment() -> dict[str, str]:
 
 
 class Lines:
-    """Reads lines from a pipe with a deadline, which a buffered file cannot."""
+    """Reads lines of a process's output with a deadline, which a buffered file cannot."""
 
-    def __init__(self, pipe: IO[bytes]) -> None:
-        self._pipe = pipe
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        if process.stdout is None:
+            raise ValueError("the process was started without a pipe for its output")
+        self._pipe = process.stdout
         self._buffer = b""
 
     def read(self, timeout_s: float) -> str:

@@ -1,4 +1,4 @@
-"""One simulated service as a process: ``python -m downtimer.demo.service NAME --host H --port P --world FILE``.
+"""One simulated service as a process: ``python -m downtimer.demo.service NAME --host H …``.
 
 It writes ``listening EARLIEST LATEST`` and ``answering EARLIEST LATEST`` on its standard output, then
 obeys lines on its standard input (``mode 503``, ``keep-alive off``, ``database frozen``, ``delay

@@ -125,9 +125,7 @@ _PROFILES: Final = (
     Profile(
         name="heat",
         port=8004,
-        entries=(
-            Entry(name="heat", type="orchestration", path=f"/v1/{PROJECT}", anonymous=401, scoped=404),
-        ),
+        entries=(Entry(name="heat", type="orchestration", path=f"/v1/{PROJECT}", anonymous=401, scoped=404),),
         root=300,
         head=300,
         works=(f"/v1/{PROJECT}/stacks",),
@@ -135,9 +133,7 @@ _PROFILES: Final = (
     Profile(
         name="heat-cfn",
         port=8000,
-        entries=(
-            Entry(name="heat-cfn", type="cloudformation", path="/v1", anonymous=400, scoped=400),
-        ),
+        entries=(Entry(name="heat-cfn", type="cloudformation", path="/v1", anonymous=400, scoped=400),),
         root=300,
         head=300,
     ),

@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import zmq
-import zmq.asyncio
-
 from downtimer import messages, wire
 from downtimer.errors import MessageError
 from downtimer.messages import Ack, Beat, Done, Finish, Flush, Knock, Learnt, Progress, Ready, Targets, Turned
@@ -239,11 +236,7 @@ class Probing:
                     self._outbox.ack(message, now_ns)
 
     def _send_points(self, frame: bytes) -> bool:
-        try:
-            zmq.Socket.send(self._socket, frame, zmq.DONTWAIT)
-        except zmq.Again:
-            return False
-        return True
+        return wire.send_now(self._socket, [frame])
 
 
 async def run(child: Child, make_engine: Callable[[Child, Findings], Engine]) -> None:

@@ -8,7 +8,6 @@ hangs falls silent. SIGINT is the supervisor's to act on; the terminal sends it 
 
 import argparse
 import asyncio
-import contextlib
 import ctypes
 import logging
 import os
@@ -19,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import setproctitle
-import zmq
 import zmq.asyncio
 
 from downtimer import logs, messages, wire
@@ -53,8 +51,7 @@ class Bus:
 
     def send(self, message: BusUp) -> None:
         """Send without blocking. If the supervisor does not read, it is dead or will end us."""
-        with contextlib.suppress(zmq.Again):
-            zmq.Socket.send(self._socket, messages.encode(message), zmq.DONTWAIT)
+        wire.send_now(self._socket, [messages.encode(message)])
 
     async def receive(self) -> BusDown:
         """Return the next order; frames that are no message of ours are logged and passed over."""

@@ -1,0 +1,179 @@
+"""Spans of one check -> its outages, each edge with the bracket that the probes leave for it.
+
+Pure. An outage of a check is its down spans with no good span between them. Its start lies in
+(a, f]: f the first failed probe, a the last good one before it, or the start of the window. Its
+end lies in (l, b] likewise. Where the bracket was not observed throughout, or nothing good came
+before, the edge is *censored*: the estimate is f (or l) itself and only the bounds reach out.
+
+An unobserved gap neither ends an outage nor joins two. But more than 60 s of it ends an episode,
+so there an outage without good answers around the gap falls into two parts, of which each claims
+the gap for its upper bound; sums over several outages take the union, and count it once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from downtimer.cells import edge_between, is_good, is_observed_between
+from downtimer.intervals import Interval
+from downtimer.model import SECOND_NS, Span, Verdict
+
+LONGEST_GAP_NS: Final = 60 * SECOND_NS
+"""More unobserved time in one stretch than this ends an episode."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """A change of state, known as a bracket: after `after_ns`, at `by_ns` at the latest.
+
+    Attributes:
+        after_ns: The last probe with the old verdict.
+        at_ns: The estimate, within the bracket.
+        by_ns: The first probe with the new verdict.
+        is_censored: The bracket was not observed throughout.
+    """
+
+    after_ns: int
+    at_ns: int
+    by_ns: int
+    is_censored: bool
+
+    def cut(self, until_ns: int) -> "Edge":
+        """Return the edge of a measurement that ended at `until_ns`."""
+        return replace(
+            self,
+            after_ns=min(self.after_ns, until_ns),
+            at_ns=min(self.at_ns, until_ns),
+            by_ns=min(self.by_ns, until_ns),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOutage:
+    """An outage as one check saw it.
+
+    Attributes:
+        check: Its name.
+        start: From good to down.
+        end: From down to good; while it is ongoing, from the last failed probe to the window's end.
+        failing: Stretches from failed probe to failed probe, observed throughout; the first begins
+            at `start.by_ns`, the last ends at `end.after_ns`.
+        is_ongoing: No good answer came after it.
+    """
+
+    check: str
+    start: Edge
+    end: Edge
+    failing: tuple[Interval, ...]
+    is_ongoing: bool
+
+    def estimated(self) -> list[Interval]:
+        """Return the stretches that count as down: the failing ones, out to the estimated edges."""
+        stretches = list(self.failing)
+        stretches[0] = (self.start.at_ns, stretches[0][1])
+        stretches[-1] = (stretches[-1][0], self.end.at_ns)
+        return stretches
+
+    def outer(self) -> Interval:
+        """Return the longest that it can have been."""
+        return self.start.after_ns, self.end.by_ns
+
+    def cut(self, until_ns: int) -> "CheckOutage":
+        """Return the outage as seen by a measurement that ended at `until_ns`, within it."""
+        return replace(
+            self,
+            start=self.start.cut(until_ns),
+            end=self.end.cut(until_ns),
+            failing=tuple((min(start, until_ns), min(end, until_ns)) for start, end in self.failing),
+            is_ongoing=self.is_ongoing or self.end.by_ns > until_ns,
+        )
+
+
+def find_outages(spans: Sequence[Span], window: Interval) -> list[CheckOutage]:
+    """Return the outages of one check, in order of time.
+
+    Args:
+        spans: Of the check; ordered, not overlapping.
+        window: Of the target. Spans may reach beyond its end where the target was retired.
+    """
+    finder = _Finder(window)
+    for span in spans:
+        if span.verdict is Verdict.DOWN:
+            finder.meet_down(span)
+        elif is_good(span):
+            finder.meet_good(span)
+        finder.previous = span
+    finder.finish()
+    return list(_within(finder.found, window[1]))
+
+
+def _within(found: Sequence[CheckOutage], until_ns: int) -> Iterator[CheckOutage]:
+    for outage in found:
+        if outage.end.by_ns <= until_ns:
+            yield outage
+        elif outage.start.at_ns < until_ns or outage.start.by_ns <= until_ns:
+            yield outage.cut(until_ns)
+
+
+class _Finder:
+    """One walk over the spans of a check; remembers the last good answer and the open outage."""
+
+    def __init__(self, window: Interval) -> None:
+        self.found: list[CheckOutage] = []
+        self.previous: Span | None = None
+        self._window = window
+        self._good: Span | None = None
+        self._check = ""
+        self._start: Edge | None = None  # of the open outage
+        self._failing: list[Interval] = []
+
+    def meet_down(self, span: Span) -> None:
+        """Open an outage, or carry on the open one."""
+        first_ns, last_ns = span.first_sent_ns, span.last_sent_ns
+        if self._start is None:
+            self._open(self._start_edge(span), span)
+        elif self.previous is not None and is_observed_between(self.previous, span):
+            self._failing[-1] = (self._failing[-1][0], last_ns)
+        elif first_ns - self._failing[-1][1] <= LONGEST_GAP_NS:
+            self._failing.append((first_ns, last_ns))
+        else:
+            until_ns = self._failing[-1][1]
+            self._close(Edge(until_ns, until_ns, first_ns, is_censored=True))
+            self._open(Edge(until_ns, first_ns, first_ns, is_censored=True), span)
+
+    def meet_good(self, span: Span) -> None:
+        """Close the outage that is open, if any."""
+        if self._start is not None:
+            last_ns, by_ns = self._failing[-1][1], span.first_sent_ns
+            if self.previous is not None and is_observed_between(self.previous, span):
+                edge = Edge(last_ns, edge_between(self.previous, span), by_ns, is_censored=False)
+            else:
+                edge = Edge(last_ns, last_ns, by_ns, is_censored=True)
+            self._close(edge)
+        self._good = span
+
+    def finish(self) -> None:
+        """Close what was not ended when last seen."""
+        if self._start is not None:
+            last_ns = self._failing[-1][1]
+            end_ns = max(self._window[1], last_ns)
+            self._close(Edge(last_ns, last_ns, end_ns, is_censored=False), is_ongoing=True)
+
+    def _open(self, start: Edge, span: Span) -> None:
+        self._check, self._start = span.check, start
+        self._failing = [(span.first_sent_ns, span.last_sent_ns)]
+
+    def _close(self, end: Edge, *, is_ongoing: bool = False) -> None:
+        if self._start is not None:
+            failing = tuple(self._failing)
+            self.found.append(CheckOutage(self._check, self._start, end, failing, is_ongoing))
+        self._start = None
+
+    def _start_edge(self, span: Span) -> Edge:
+        first_ns = span.first_sent_ns
+        if self._good is None:
+            return Edge(self._window[0], first_ns, first_ns, is_censored=True)
+        after_ns = self._good.last_sent_ns
+        if self.previous is not None and is_observed_between(self.previous, span):
+            return Edge(after_ns, edge_between(self.previous, span), first_ns, is_censored=False)
+        return Edge(after_ns, first_ns, first_ns, is_censored=True)

@@ -1,0 +1,92 @@
+"""Holds two network namespaces open: ``python -m downtimer.demo.holder root|user``.
+
+They are anonymous: they exist as long as a process is in them. This one makes a user namespace
+first if told ``user``, where it is root and needs no privilege outside; then the *cloud's* network
+namespace, while its child makes the *vantage's*. It writes ``held VANTAGE_PID CLOUD_PID`` and waits
+for the end of its standard input.
+"""
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+
+from downtimer.demo.processes import die_with_parent
+
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWNET = 0x40000000
+
+
+def main() -> int:
+    """Make the namespaces, hold them, end; 1 and one line if the kernel does not let us."""
+    try:
+        if sys.argv[1] == "user":
+            _become_root_of_a_user_namespace()
+        vantage = _fork_vantage()
+        _unshare(CLONE_NEWNET)
+    except OSError as error:
+        sys.stdout.write(f"failed {error.strerror or error}\n")
+        return 1
+    die_with_parent()  # after unshare, for a change of credentials revokes it
+    sys.stdout.write(f"held {vantage} {os.getpid()}\n")
+    sys.stdout.flush()
+    _wait_for_the_end()
+    return 0
+
+
+def _become_root_of_a_user_namespace() -> None:
+    """Map the user to root in there, so that programs started in it keep their capabilities."""
+    uid, gid = os.geteuid(), os.getegid()
+    _unshare(CLONE_NEWUSER)
+    own = Path("/proc/self")
+    (own / "setgroups").write_text("deny")
+    (own / "uid_map").write_text(f"0 {uid} 1")
+    (own / "gid_map").write_text(f"0 {gid} 1")
+
+
+def _fork_vantage() -> int:
+    """Start the child that holds the vantage's namespace; return its pid once it does."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        _hold_vantage(writable)
+    os.close(writable)
+    failure = os.read(readable, 4)
+    os.close(readable)
+    if failure != b"ok":
+        os.waitpid(pid, 0)
+        number = int(failure or b"1")
+        raise OSError(number, os.strerror(number))
+    return pid
+
+
+def _hold_vantage(writable: int) -> None:
+    """Be the child. Never returns."""
+    try:
+        _unshare(CLONE_NEWNET)
+        die_with_parent()
+    except OSError as error:
+        os.write(writable, str(error.errno).encode())
+        os._exit(1)
+    os.write(writable, b"ok")
+    os.close(writable)
+    _wait_for_the_end()
+    os._exit(0)
+
+
+def _unshare(flags: int) -> None:
+    """Do what os.unshare does from Python 3.12 on."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(flags) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def _wait_for_the_end() -> None:
+    """Wait until the other end of standard input is closed, by whatever means."""
+    while os.read(0, 1024):
+        pass
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,228 @@
+"""One simulated service seen from outside: started, killed, stopped, told to misbehave; all on record."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from downtimer.demo.httpd import NORMAL
+from downtimer.demo.processes import DemoError, Lines, Spawner, kill, python_environment
+from downtimer.demo.services import Profile
+from downtimer.demo.truth import Bracket, Truth, now_ns
+
+_START_S = 20.0
+_ANSWER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the services of one cloud have in common.
+
+    Attributes:
+        spawner: Starts them.
+        truth: Keeps the record of their faults.
+        world: The file of the cloud's contents.
+        inside: Turns a command into one that runs where the services are.
+        keystone: URL of a real Keystone that validates tokens; None for the simulated one.
+        workers: Connections that a service which does not keep them takes at a time; 0 for no limit.
+    """
+
+    spawner: Spawner
+    truth: Truth
+    world: Path
+    inside: Callable[[Sequence[str]], list[str]]
+    keystone: str | None = None
+    workers: int = 0
+
+
+class SimulatedService:
+    """A process that can be killed and started again on the same port.
+
+    Every method that makes or ends a fault writes it to the record, for every service of the
+    catalog behind this port. One thread at a time may use it.
+    """
+
+    def __init__(self, profile: Profile, surroundings: Surroundings, *, host: str, port: int) -> None:
+        self.profile = profile
+        self.host = host
+        self.port = port
+        self._around = surroundings
+        self._lock = threading.RLock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lines: Lines | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the process."""
+        return self.profile.name
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names in the catalog of the services behind this port."""
+        return tuple(entry.name for entry in self.profile.entries)
+
+    @property
+    def url(self) -> str:
+        """Its root, without a slash at the end."""
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process; None while there is none."""
+        return None if self._process is None else self._process.pid
+
+    def start(self, warmup_s: float = 0.0) -> None:
+        """Start it and wait until it answers; ends the fault that killing it was.
+
+        Args:
+            warmup_s: How long it listens before it answers, as a service under uWSGI does.
+
+        Raises:
+            DemoError: It runs already, or did not come up.
+        """
+        with self._lock:
+            if self._process is not None:
+                raise DemoError(f"{self.name} runs already")
+            listening, answering = self._start(warmup_s)
+            up = Bracket(listening.earliest_ns, answering.latest_ns)
+            self._end(answering if warmup_s else up, accepting=listening if warmup_s else None)
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL and reap it: refused from now on."""
+        self._finish(signal.SIGKILL, "kill")
+
+    def terminate(self) -> None:
+        """End it with SIGTERM and reap it."""
+        self._finish(signal.SIGTERM, "terminate")
+
+    def stop_signal(self) -> None:
+        """Stop it with SIGSTOP: connections are taken, requests hang until it is continued."""
+        with self._lock:
+            sent = self._signal(signal.SIGSTOP)
+            stopped = Bracket(sent.earliest_ns, _wait_for_state(self._running().pid, "T"))
+            self._begin("stop", stopped, accepting=stopped)
+
+    def continue_signal(self) -> None:
+        """Continue it with SIGCONT: what hung is answered now."""
+        with self._lock:
+            self._end(self._signal(signal.SIGCONT))
+
+    def set_mode(self, mode: str) -> None:
+        """Change how requests are answered: ``normal``, ``503``, ``404``, ``reset``, ``hang``, ``drip``."""
+        with self._lock:
+            when = self._order(f"mode {mode}")
+            if mode == NORMAL:
+                self._end(when)
+            else:
+                self._begin(f"mode {mode}", when)
+
+    def set_keep_alive(self, *, on: bool) -> None:
+        """Change whether connections are kept. No fault."""
+        with self._lock:
+            self._order(f"keep-alive {'on' if on else 'off'}")
+
+    def set_delay(self, delay_s: float) -> None:
+        """Change how long every answer takes. No fault; the caller knows what it means."""
+        with self._lock:
+            self._order(f"delay {delay_s}")
+
+    def set_database(self, state: str) -> Bracket:
+        """Make its database ``alive``, ``frozen`` or ``dead``; return when.
+
+        Not on record as a fault of the service, whose root answers on: which check it concerns is
+        for the caller to say.
+        """
+        with self._lock:
+            return self._order(f"database {state}")
+
+    def close(self) -> None:
+        """End it, off the record."""
+        with self._lock:
+            process, self._process = self._process, None
+            if process is not None:
+                kill(process)
+
+    def _start(self, warmup_s: float) -> tuple[Bracket, Bracket]:
+        """Start the process; return when it listened and when it answered."""
+        process = self._around.spawner.start(
+            self._around.inside(self._argv(warmup_s)),
+            environment=python_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        lines = Lines(process)
+        try:
+            listening = _parse("listening", lines.read(_START_S))
+            answering = _parse("answering", lines.read(_START_S + warmup_s))
+        except BaseException:
+            kill(process)
+            raise
+        self._process, self._lines = process, lines
+        return listening, answering
+
+    def _argv(self, warmup_s: float) -> list[str]:
+        argv = [sys.executable, "-m", "downtimer.demo.service", self.name, f"--host={self.host}"]
+        argv += [f"--port={self.port}", f"--world={self._around.world}", f"--warmup={warmup_s}"]
+        if self._around.keystone is not None:
+            argv.append(f"--keystone={self._around.keystone}")
+        if self._around.workers and not self.profile.keep_alive:
+            argv.append(f"--workers={self._around.workers}")
+        return argv
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise DemoError(f"{self.name} does not run")
+        return self._process
+
+    def _finish(self, number: signal.Signals, what: str) -> None:
+        with self._lock:
+            process = self._running()
+            before_ns = now_ns()
+            process.send_signal(number)
+            process.wait(_ANSWER_S)
+            self._begin(what, Bracket(before_ns, now_ns()))
+            self.close()
+
+    def _signal(self, number: signal.Signals) -> Bracket:
+        before_ns = now_ns()
+        os.kill(self._running().pid, number)
+        return Bracket(before_ns, now_ns())
+
+    def _order(self, order: str) -> Bracket:
+        process = self._running()
+        if process.stdin is None or self._lines is None:
+            raise DemoError(f"{self.name} takes no orders")
+        process.stdin.write(f"{order}\n".encode())
+        process.stdin.flush()
+        return _parse("done", self._lines.read(_ANSWER_S))
+
+    def _begin(self, what: str, when: Bracket, *, accepting: Bracket | None = None) -> None:
+        for target in self.targets:
+            self._around.truth.begin(target, what, when, accepting=accepting)
+
+    def _end(self, when: Bracket, *, accepting: Bracket | None = None) -> None:
+        for target in self.targets:
+            self._around.truth.end(target, when, accepting=accepting)
+
+
+def _parse(word: str, line: str) -> Bracket:
+    """Read ``WORD EARLIEST LATEST``."""
+    first, *rest = line.split()
+    if first != word:
+        raise DemoError(f"expected {word!r} of a process of the simulated cloud, got {line!r}")
+    earliest_ns, latest_ns = map(int, rest)
+    return Bracket(earliest_ns, latest_ns)
+
+
+def _wait_for_state(pid: int, state: str) -> int:
+    """Wait until the kernel shows a process in that state; return when that was seen."""
+    deadline_ns = now_ns() + round(_ANSWER_S * 1e9)
+    while now_ns() < deadline_ns:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        if stat.rpartition(")")[2].split()[0] == state:
+            return now_ns()
+    raise DemoError(f"process {pid} did not come into state {state}")

@@ -1,0 +1,152 @@
+"""Outages of checks -> outages of a target -> episodes. Pure.
+
+A target is down where any of its checks is: an outage of it is a maximal run of touching
+outages of its checks. Its inner, estimated and outer times are the unions of theirs, and
+their measures are the lower bound, the estimate and the upper bound of its downtime.
+
+An episode is what a reader calls one outage: outages with less than `SETTLE_NS` of good answers
+between them, and no unobserved stretch between them that is longer than `LONGEST_GAP_NS`.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from downtimer.brackets import LONGEST_GAP_NS, CheckOutage
+from downtimer.findings import Episode, Outage
+from downtimer.intervals import Cover, measure, unite
+from downtimer.model import SECOND_NS, Span, Verdict
+
+SETTLE_NS: Final = 5 * SECOND_NS
+"""So much time of good answers ends an episode."""
+
+
+class Counted(NamedTuple):
+    """Probes of some stretch of time."""
+
+    probes: int
+    failed: int
+    causes: Mapping[str, int]
+
+
+class ProbeCounter:
+    """Counts the known probes of one target in stretches of time."""
+
+    def __init__(self, series: Iterable[Sequence[Span]]) -> None:
+        self._series = [
+            (spans, [span.last_sent_ns for span in spans])
+            for spans in ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
+        ]
+
+    def count(self, start_ns: int, end_ns: int) -> Counted:
+        """Count the probes sent from `start_ns` to `end_ns`.
+
+        Of a span that reaches beyond them (another check's good answers, for example) the part
+        counts that its length suggests.
+        """
+        probes, failed, causes = 0, 0, Counter[str]()
+        for spans, last_sent in self._series:
+            for i in range(bisect_left(last_sent, start_ns), len(spans)):
+                span = spans[i]
+                if span.first_sent_ns > end_ns:
+                    break
+                probes += _probes_within(span, start_ns, end_ns)
+                if span.verdict is Verdict.DOWN:
+                    failed += span.probes
+                    causes.update(span.causes)
+        return Counted(probes, failed, dict(causes.most_common()))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What else of the target is needed to judge an outage."""
+
+    unobserved: Cover
+    probes: ProbeCounter
+
+
+def find_episodes(found: Sequence[CheckOutage], around: Surroundings) -> tuple[Episode, ...]:
+    """Return the episodes of a target.
+
+    Args:
+        found: The outages of all its checks, in any order.
+        around: Of the same target.
+    """
+    groups = _touching(found)
+    outages = [_join(group, around) for group in groups]
+    episodes = []
+    first = 0
+    for i in range(1, len(outages) + 1):
+        if i == len(outages) or _is_settled_between(outages[i - 1], outages[i], around.unobserved):
+            members = [outage for group in groups[first:i] for outage in group]
+            episodes.append(_episode(members, tuple(outages[first:i]), around))
+            first = i
+    return tuple(episodes)
+
+
+def _touching(found: Sequence[CheckOutage]) -> list[list[CheckOutage]]:
+    """Group the outages whose estimated times touch."""
+    groups: list[list[CheckOutage]] = []
+    until_ns = 0
+    for outage in sorted(found, key=lambda outage: (outage.start.at_ns, outage.end.at_ns)):
+        if groups and outage.start.at_ns <= until_ns:
+            groups[-1].append(outage)
+            until_ns = max(until_ns, outage.end.at_ns)
+        else:
+            groups.append([outage])
+            until_ns = outage.end.at_ns
+    return groups
+
+
+def _is_settled_between(before: Outage, after: Outage, unobserved: Cover) -> bool:
+    start_ns, end_ns = before.end_ns, after.start_ns
+    good_ns = end_ns - start_ns - unobserved.measure_between(start_ns, end_ns)
+    return good_ns >= SETTLE_NS or unobserved.longest_between(start_ns, end_ns) > LONGEST_GAP_NS
+
+
+def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
+    """Return the outage, or the figures of the episode, that the members make up."""
+    start_ns = min(member.start.at_ns for member in members)
+    end_ns = max(member.end.at_ns for member in members)
+    first_ns = min(member.start.by_ns for member in members)
+    last_ns = max(member.end.after_ns for member in members)
+    outer = unite(member.outer() for member in members)
+    earliest_ns = min(member.start.after_ns for member in members)
+    latest_ns = max(member.end.by_ns for member in members)
+    counted = around.probes.count(start_ns, end_ns)
+    is_ongoing = any(member.is_ongoing for member in members)
+    return Outage(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        earliest_ns=earliest_ns,
+        latest_ns=latest_ns,
+        min_ns=last_ns - first_ns,
+        max_ns=latest_ns - earliest_ns,
+        down_ns=measure(unite(part for member in members for part in member.estimated())),
+        down_min_ns=measure(unite(part for member in members for part in member.failing)),
+        down_max_ns=measure(outer),
+        unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
+        probes=counted.probes,
+        failed=counted.failed,
+        causes=counted.causes,
+        checks=tuple(sorted({member.check for member in members})),
+        is_ongoing=is_ongoing,
+        is_start_censored=any(m.start.is_censored and m.start.at_ns == start_ns for m in members),
+        is_end_censored=not is_ongoing and any(m.end.is_censored and m.end.at_ns == end_ns for m in members),
+    )
+
+
+def _episode(members: Sequence[CheckOutage], outages: tuple[Outage, ...], around: Surroundings) -> Episode:
+    whole = outages[0] if len(outages) == 1 else _join(members, around)
+    figures = {name: getattr(whole, name) for name in Outage.__slots__}
+    return Episode(**figures, outages=outages)
+
+
+def _probes_within(span: Span, start_ns: int, end_ns: int) -> int:
+    length_ns = span.last_sent_ns - span.first_sent_ns
+    within_ns = min(span.last_sent_ns, end_ns) - max(span.first_sent_ns, start_ns)
+    if within_ns >= length_ns:
+        return span.probes
+    return span.probes * within_ns // length_ns

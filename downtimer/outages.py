@@ -1,0 +1,238 @@
+"""Spans of one target -> its figures: downtime with bounds, episodes, what was not observed.
+
+Pure, and linear in the spans. Instants and lengths are int nanoseconds throughout, so the
+identity ``up + slow + down + unobserved = window`` holds exactly.
+
+The steps, a module each: `downtimer.cells` (what each check observed when), `downtimer.brackets`
+(its outages, with the brackets of their edges), `downtimer.episodes` (the union over the
+checks), and here the whole. What needs the spans of other targets (attribution: vantage,
+Keystone) turns spans into other spans, and is applied before; nothing here looks beyond one
+target.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from downtimer.brackets import find_outages
+from downtimer.cells import STALL, Cell, apportion, clip, is_good, is_observed_between, order, tile
+from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
+from downtimer.findings import CheckSummary, TargetSummary
+from downtimer.intervals import Cover, Interval, measure, overlaps, subtract, unite
+from downtimer.model import ICMP, Kind, Span, TargetState, Verdict
+
+
+def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
+    """Return the figures of one target.
+
+    Args:
+        state: The target. The window ends at its retirement, if it is retired.
+        spans: All of this target's, in any order, each natural key once, open ones with their
+            effective last_sent_ns, and after attribution.
+    """
+    if not spans:
+        return _nothing(state)
+    if len(spans) == 1 and spans[0].verdict is Verdict.UP and state.retired_ns is None:
+        return _undisturbed(state, spans[0])
+    series = _series(state.target.kind, spans)
+    start_ns = min(one[0].first_sent_ns for one in series)
+    end_ns = max(one[-1].last_sent_ns for one in series)
+    if state.retired_ns is not None and state.retired_ns < end_ns:
+        if state.retired_ns < start_ns:
+            return _nothing(state)
+        end_ns = state.retired_ns
+        series = [clipped for one in series if (clipped := clip(one, end_ns))]
+    return _summarize(state, series, (start_ns, end_ns))
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What one check saw within the window, as lists of intervals in order of time."""
+
+    up: list[Interval] = field(default_factory=list)
+    slow: list[Interval] = field(default_factory=list)
+    down: list[Interval] = field(default_factory=list)
+    unknown: list[Cell] = field(default_factory=list)
+
+    @property
+    def observed(self) -> list[Interval]:
+        """All time with a verdict."""
+        return unite(chain(self.up, self.slow, self.down))
+
+
+def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -> TargetSummary:
+    seen = [_sort_cells(spans, window[1]) for spans in series]
+    down = unite(part for one in seen for part in one.down)
+    slow = subtract(unite(part for one in seen for part in one.slow), down)
+    observed = unite(part for one in seen for part in one.observed)
+    unobserved = subtract([window], observed)
+    found = [outage for spans in series for outage in find_outages(spans, window)]
+    around = Surroundings(Cover(unobserved), ProbeCounter(series if found else []))
+    down_ns, slow_ns = measure(down), measure(slow)
+    return TargetSummary(
+        state=state,
+        start_ns=window[0],
+        end_ns=window[1],
+        up_ns=measure(observed) - slow_ns - down_ns,
+        slow_ns=slow_ns,
+        down_ns=down_ns,
+        down_min_ns=measure(unite(part for outage in found for part in outage.failing)),
+        down_max_ns=measure(unite(outage.outer() for outage in found)),
+        unobserved=_explain(unobserved, seen),
+        probes=sum(span.probes for spans in series for span in spans),
+        has_answered=any(is_good(span) for spans in series for span in spans),
+        checks=tuple(_check(spans, one) for spans, one in zip(series, seen, strict=True)),
+        episodes=find_episodes(found, around),
+    )
+
+
+def _series(kind: Kind, spans: Sequence[Span]) -> list[list[Span]]:
+    """Return the ordered spans of each check that counts, by the check's name."""
+    by_check: defaultdict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        by_check[span.check].append(span)
+    series = [order(by_check[check]) for check in sorted(by_check)]
+    if kind is Kind.ADDRESS and len(series) > 1:
+        return [min(series, key=_method_rank)]
+    return series
+
+
+def _method_rank(spans: Sequence[Span]) -> tuple[int, int, bool, str]:
+    """Rank an address's methods, which are alternatives: the first that worked comes first.
+
+    Where none ever did, it is the one that was tried longest.
+    """
+    first_good = next((span.first_sent_ns for span in spans if is_good(span)), None)
+    check = spans[0].check
+    if first_good is not None:
+        return 0, first_good, check != ICMP, check
+    return 1, spans[0].first_sent_ns - spans[-1].last_sent_ns, check != ICMP, check
+
+
+def _sort_cells(spans: Sequence[Span], until_ns: int) -> _Seen:
+    """Sort the cells of one check by verdict, and leave out what lies after `until_ns`."""
+    seen = _Seen()
+    known = {Verdict.UP: seen.up, Verdict.SLOW: seen.slow, Verdict.DOWN: seen.down}
+    for cell in tile(spans):
+        end_ns = min(cell.end_ns, until_ns)
+        if cell.start_ns >= end_ns:
+            continue
+        if cell.verdict is Verdict.UNKNOWN:
+            seen.unknown.append(cell._replace(end_ns=end_ns))
+        else:
+            known[cell.verdict].append((cell.start_ns, end_ns))
+    return seen
+
+
+def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int]:
+    """Return the unobserved time by cause, most first; where checks differ, the first has its say."""
+    causes: defaultdict[str, int] = defaultdict(int)
+    for one in seen:
+        cells = [(cell.start_ns, cell.end_ns) for cell in one.unknown]
+        for (start_ns, end_ns), index in overlaps(unobserved, cells):
+            for cause, share_ns in apportion(end_ns - start_ns, one.unknown[index].causes).items():
+                causes[cause] += share_ns
+        unobserved = subtract(unobserved, cells)
+    if unobserved:  # no check was under way: one ended before the other began
+        causes[next(iter(STALL))] += measure(unobserved)
+    return {cause: causes[cause] for cause in sorted(causes, key=lambda c: (-causes[c], c)) if causes[cause]}
+
+
+def _check(spans: Sequence[Span], seen: _Seen) -> CheckSummary:
+    interval_ns, resolution_ns = _spacing(spans)
+    return CheckSummary(
+        name=spans[0].check,
+        interval_ns=interval_ns,
+        resolution_ns=resolution_ns,
+        probes=sum(span.probes for span in spans),
+        observed_ns=measure(seen.observed),
+        down_ns=measure(seen.down),
+        slow_ns=measure(seen.slow),
+    )
+
+
+def _spacing(spans: Sequence[Span]) -> tuple[int | None, int | None]:
+    """Return the usual and the widest mean distance of probes in runs of good answers.
+
+    Spans do not store each distance. A run's mean is sharp where the rate is steady. An open span's
+    count of probes may be older than its end; then the mean is too wide, and `max_gap` caps it,
+    which no two probes of a span exceed.
+    """
+    longest_ns, usual_ns, widest_ns = -1, None, None
+    for first, last, probes, gap_ns in _good_runs(spans):
+        length_ns = last - first
+        if length_ns == 0:
+            continue
+        mean_ns = min(-(-length_ns // max(probes - 1, 1)), gap_ns)
+        widest_ns = mean_ns if widest_ns is None else max(widest_ns, mean_ns)
+        if length_ns > longest_ns:
+            longest_ns, usual_ns = length_ns, mean_ns
+    return usual_ns, widest_ns
+
+
+def _good_runs(spans: Sequence[Span]) -> list[tuple[int, int, int, int]]:
+    """Return (first, last, probes, largest max_gap) of each run of good answers observed throughout."""
+    runs: list[tuple[int, int, int, int]] = []
+    before: Span | None = None
+    for span in spans:
+        if is_good(span):
+            first, probes, gap_ns = span.first_sent_ns, span.probes, span.max_gap_ns
+            if before is not None and is_good(before) and is_observed_between(before, span):
+                first, _, earlier, earlier_gap_ns = runs.pop()
+                probes, gap_ns = probes + earlier, max(gap_ns, earlier_gap_ns)
+            runs.append((first, span.last_sent_ns, probes, gap_ns))
+        before = span
+    return runs
+
+
+def _nothing(state: TargetState) -> TargetSummary:
+    """Return the summary of a target that was not probed, or not while it counted."""
+    return TargetSummary(
+        state=state,
+        start_ns=None,
+        end_ns=None,
+        up_ns=0,
+        slow_ns=0,
+        down_ns=0,
+        down_min_ns=0,
+        down_max_ns=0,
+        unobserved=_NO_TIME,
+        probes=0,
+        has_answered=False,
+        checks=(),
+        episodes=(),
+    )
+
+
+def _undisturbed(state: TargetState, span: Span) -> TargetSummary:
+    """Return what `_summarize` would for one up span; most targets of a large run are like that."""
+    length_ns = span.last_sent_ns - span.first_sent_ns
+    interval_ns, resolution_ns = _spacing([span])
+    check = CheckSummary(
+        name=span.check,
+        interval_ns=interval_ns,
+        resolution_ns=resolution_ns,
+        probes=span.probes,
+        observed_ns=length_ns,
+        down_ns=0,
+        slow_ns=0,
+    )
+    return TargetSummary(
+        state=state,
+        start_ns=span.first_sent_ns,
+        end_ns=span.last_sent_ns,
+        up_ns=length_ns,
+        slow_ns=0,
+        down_ns=0,
+        down_min_ns=0,
+        down_max_ns=0,
+        unobserved=_NO_TIME,
+        probes=span.probes,
+        has_answered=True,
+        checks=(check,),
+        episodes=(),
+    )
+
+
+_NO_TIME: Mapping[str, int] = {}
