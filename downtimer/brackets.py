@@ -6,12 +6,13 @@ end lies in (l, b] likewise. Where the bracket was not observed throughout, or n
 before, the edge is *censored*: the estimate is f (or l) itself and only the bounds reach out.
 
 An unobserved gap neither ends an outage nor joins two. But more than 60 s of it ends an episode,
-so there an outage without good answers around the gap falls into two parts, of which each claims
-the gap for its upper bound; sums over several outages take the union, and count it once.
+so an outage with such a gap inside is shown as two parts. The bounds of each are those of the whole,
+which is what it may be a part of; sums over several outages take the union, and count it once.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from downtimer.cells import edge_between, is_good, is_observed_between
@@ -115,6 +116,17 @@ def _within(found: Sequence[CheckOutage], until_ns: int) -> Iterator[CheckOutage
             yield outage.cut(until_ns)
 
 
+def _part(whole: CheckOutage) -> Iterator[CheckOutage]:
+    """Part an outage at each gap that ends an episode. The bounds remain those of the whole."""
+    start, first = whole.start, 0
+    for i, (before, after) in enumerate(pairwise(whole.failing), start=1):
+        if after[0] - before[1] > LONGEST_GAP_NS:
+            end = Edge(before[1], before[1], whole.end.by_ns, is_censored=True)
+            yield CheckOutage(whole.check, start, end, whole.failing[first:i], is_ongoing=False)
+            start, first = Edge(whole.start.after_ns, after[0], after[0], is_censored=True), i
+    yield replace(whole, start=start, failing=whole.failing[first:]) if first else whole
+
+
 class _Finder:
     """One walk over the spans of a check; remembers the last good answer and the open outage."""
 
@@ -131,15 +143,12 @@ class _Finder:
         """Open an outage, or carry on the open one."""
         first_ns, last_ns = span.first_sent_ns, span.last_sent_ns
         if self._start is None:
-            self._open(self._start_edge(span), span)
+            self._check, self._start = span.check, self._start_edge(span)
+            self._failing = [(first_ns, last_ns)]
         elif self.previous is not None and is_observed_between(self.previous, span):
             self._failing[-1] = (self._failing[-1][0], last_ns)
-        elif first_ns - self._failing[-1][1] <= LONGEST_GAP_NS:
-            self._failing.append((first_ns, last_ns))
         else:
-            until_ns = self._failing[-1][1]
-            self._close(Edge(until_ns, until_ns, first_ns, is_censored=True))
-            self._open(Edge(until_ns, first_ns, first_ns, is_censored=True), span)
+            self._failing.append((first_ns, last_ns))
 
     def meet_good(self, span: Span) -> None:
         """Close the outage that is open, if any."""
@@ -159,14 +168,10 @@ class _Finder:
             end_ns = max(self._window[1], last_ns)
             self._close(Edge(last_ns, last_ns, end_ns, is_censored=False), is_ongoing=True)
 
-    def _open(self, start: Edge, span: Span) -> None:
-        self._check, self._start = span.check, start
-        self._failing = [(span.first_sent_ns, span.last_sent_ns)]
-
     def _close(self, end: Edge, *, is_ongoing: bool = False) -> None:
         if self._start is not None:
-            failing = tuple(self._failing)
-            self.found.append(CheckOutage(self._check, self._start, end, failing, is_ongoing))
+            whole = CheckOutage(self._check, self._start, end, tuple(self._failing), is_ongoing)
+            self.found.extend(_part(whole))
         self._start = None
 
     def _start_edge(self, span: Span) -> Edge:

@@ -71,16 +71,16 @@ def tile(spans: Sequence[Span]) -> list[Cell]:
     return cells
 
 
-def apportion(length_ns: int, causes: Mapping[str, int]) -> dict[str, int]:
-    """Share `length_ns` among the causes by their weights; the parts sum up exactly.
+def apportion(amount: int, causes: Mapping[str, int]) -> dict[str, int]:
+    """Share `amount` among the causes by their weights; the parts sum up exactly.
 
     What integer division leaves over goes to the heaviest cause.
     """
     weights = {cause: weight for cause, weight in causes.items() if weight > 0} or STALL
     total = sum(weights.values())
-    shares = {cause: length_ns * weight // total for cause, weight in weights.items()}
+    shares = {cause: amount * weight // total for cause, weight in weights.items()}
     heaviest = min(weights, key=lambda cause: (-weights[cause], cause))
-    shares[heaviest] += length_ns - sum(shares.values())
+    shares[heaviest] += amount - sum(shares.values())
     return shares
 
 
@@ -145,10 +145,6 @@ def _cells_between(before: Span, after: Span) -> Iterator[Cell]:
 def _shorten(span: Span, until_ns: int) -> Span:
     """Return the span without its probes after `until_ns`, taken as evenly spread."""
     kept_ns, length_ns = until_ns - span.first_sent_ns, span.last_sent_ns - span.first_sent_ns
-
-    def keep(probes: int) -> int:
-        return max(probes * kept_ns // length_ns, 1)
-
-    causes = {cause: keep(probes) for cause, probes in span.causes.items()}
-    probes = sum(causes.values()) if causes else keep(span.probes)
+    probes = 1 + max(span.probes - 1, 0) * kept_ns // length_ns
+    causes = apportion(probes, span.causes) if span.causes else span.causes
     return replace(span, last_sent_ns=until_ns, probes=probes, causes=causes)

@@ -41,22 +41,23 @@ class ProbeCounter:
         ]
 
     def count(self, start_ns: int, end_ns: int) -> Counted:
-        """Count the probes sent from `start_ns` to `end_ns`.
+        """Count the probes sent from `start_ns` to `end_ns`, the good ones strictly between them.
 
-        Of a span that reaches beyond them (another check's good answers, for example) the part
-        counts that its length suggests.
+        Of a span that reaches beyond (another check's good answers) the part counts that its
+        length suggests.
         """
-        probes, failed, causes = 0, 0, Counter[str]()
+        good, failed, causes = 0, 0, Counter[str]()
         for spans, last_sent in self._series:
             for i in range(bisect_left(last_sent, start_ns), len(spans)):
                 span = spans[i]
                 if span.first_sent_ns > end_ns:
                     break
-                probes += _probes_within(span, start_ns, end_ns)
                 if span.verdict is Verdict.DOWN:
                     failed += span.probes
                     causes.update(span.causes)
-        return Counted(probes, failed, dict(causes.most_common()))
+                elif span.last_sent_ns > start_ns and span.first_sent_ns < end_ns:
+                    good += _probes_within(span, start_ns, end_ns)
+        return Counted(good + failed, failed, _most_first(causes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,10 @@ def _episode(members: Sequence[CheckOutage], outages: tuple[Outage, ...], around
     whole = outages[0] if len(outages) == 1 else _join(members, around)
     figures = {name: getattr(whole, name) for name in Outage.__slots__}
     return Episode(**figures, outages=outages)
+
+
+def _most_first(causes: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _probes_within(span: Span, start_ns: int, end_ns: int) -> int:

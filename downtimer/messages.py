@@ -298,7 +298,7 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
 BusUp = Hello | Beat | CannotStart | Learnt | Listing | Token | TokenRejected | Report | WriterState | Done
 """What a child says on the bus."""
 
-BusDown = Settings | Targets | Look | Token | Flush | Finish | Record
+BusDown = Settings | Targets | Look | Token | TokenRejected | Flush | Finish | Record
 """What the supervisor says on the bus."""
 
 PointsUp = Knock | Batch

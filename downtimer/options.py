@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from downtimer import selection
+
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MAX: Final = 131_072
@@ -157,7 +159,10 @@ def references(value: str, _: Context) -> tuple[str, ...]:
 
 def patterns(value: str, _: Context) -> tuple[str, ...]:
     """Accept a list of patterns, divided by commas or lines (project names may hold blanks)."""
-    return tuple(item.strip() for item in re.split(r"[,\n]", value) if item.strip())
+    found = tuple(item.strip() for item in re.split(r"[,\n]", value) if item.strip())
+    for item in found:
+        selection.parse(item)
+    return found
 
 
 def source(value: str, _: Context) -> str:

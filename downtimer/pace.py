@@ -1,50 +1,60 @@
 """How often to probe: the rate follows the episode, never the last verdict.
 
-Pure; runs in the workers. If the rate followed the last verdict, failures would be sampled more densely
-than successes and every share would be biased. So it changes only as an episode begins and ends:
+Pure; runs in the workers. If the rate followed the last verdict, failures would be sampled at another
+density than successes and every share would be biased. So it changes as an episode begins and ends:
 fast from its first failed probe, for a minute at most, then at an easy rate until enough good answers
-have settled it. Probes that hang are never made more frequent: each may hold one of the service's few
-workers.
+have settled it. What hangs is never made to hang more, for each probe may hold one of a service's few
+workers. It shows in two ways:
+
+- *Silence*: nothing that was sent since the last answer is answered. Then at most four probes are out
+  at once, evenly over the timeout. The first answer ends it.
+- *Loss*: some probes get no answer while later ones do. Then the whole episode keeps to that same
+  distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS
 
 UNANSWERED_MAX: Final = 4
-"""Most unanswered probes of one check within an episode."""
+"""Most probes of one check that are out at once while it is silent."""
 
-LATE_EXTRA_NS: Final = SECOND_NS
+EXTRA_NS: Final = SECOND_NS
 """Least distance between two extra probes that late answers trigger."""
+
+FAST_NS: Final = 50 * MILLISECOND_NS
+LONG_NS: Final = 500 * MILLISECOND_NS
+FAST_FOR_NS: Final = 60 * SECOND_NS
+SETTLE_NS: Final = 5 * SECOND_NS
 
 _GAP_LEAST_NS: Final = 2 * SECOND_NS
 _GAP_INTERVALS: Final = 3
+_NEVER: Final = -(2**62)
 
 
-@dataclass(slots=True)
-class Rates:
-    """The intervals in force for all checks of an engine; stretched evenly when the budget is short.
+class Rates(NamedTuple):
+    """The intervals in force for all checks of a kind.
 
     Attributes:
         steady_ns: Between probes of a check that is in no episode.
+        timeout_ns: When an unanswered probe fails.
         fast_ns: In the first `fast_for_ns` of an episode, while failures are fast.
         long_ns: In the rest of an episode.
         fast_for_ns: See `fast_ns`.
         settle_ns: Good answers for this long end an episode.
-        timeout_ns: When an unanswered probe fails.
     """
 
     steady_ns: int
     timeout_ns: int
-    fast_ns: int = 50 * MILLISECOND_NS
-    long_ns: int = 500 * MILLISECOND_NS
-    fast_for_ns: int = 60 * SECOND_NS
-    settle_ns: int = 5 * SECOND_NS
+    fast_ns: int = FAST_NS
+    long_ns: int = LONG_NS
+    fast_for_ns: int = FAST_FOR_NS
+    settle_ns: int = SETTLE_NS
 
     @classmethod
     def within(cls, *, interval_s: float, timeout_s: float, budget: int, checks: int, fast: int) -> "Rates":
-        """Return the rates that keep within the budget.
+        """Return the rates that keep within the budget: when it is short, all intervals stretch.
 
         Args:
             interval_s: As configured.
@@ -53,66 +63,121 @@ class Rates:
             checks: How many are probed.
             fast: How many of them are in an episode; they get at most half of the budget.
         """
-        steady_ns = max(round(interval_s * SECOND_NS), checks * SECOND_NS // budget)
-        easiest_ns = fast * 2 * SECOND_NS // budget
+        wanted_ns = round(interval_s * SECOND_NS)
+        fast_ns = max(min(FAST_NS, wanted_ns), 2 * fast * SECOND_NS // budget)
+        left = budget - fast * SECOND_NS / fast_ns  # at least half of it
         return cls(
-            steady_ns=steady_ns,
+            steady_ns=max(wanted_ns, round((checks - fast) * SECOND_NS / left)),
             timeout_ns=round(timeout_s * SECOND_NS),
-            fast_ns=max(min(cls.fast_ns_default(), steady_ns), easiest_ns),
-            long_ns=max(500 * MILLISECOND_NS, easiest_ns),
+            fast_ns=fast_ns,
+            long_ns=max(LONG_NS, fast_ns),
         )
 
-    @staticmethod
-    def fast_ns_default() -> int:
-        """Return the fast interval of an unhurried budget: 20 a second."""
-        return 50 * MILLISECOND_NS
+    @property
+    def silent_ns(self) -> int:
+        """The least distance of probes that may hang: four out at once, evenly over the timeout."""
+        return self.timeout_ns // UNANSWERED_MAX
 
-    def max_gap_ns(self, interval_ns: int) -> int:
-        """Return the largest distance of neighbouring probes that counts as observed."""
-        return max(_GAP_INTERVALS * interval_ns, _GAP_LEAST_NS)
+    @property
+    def longest_ns(self) -> int:
+        """The longest interval that any check may have."""
+        return max(self.steady_ns, self.long_ns, self.silent_ns)
+
+
+def max_gap_ns(interval_ns: int) -> int:
+    """Return the largest distance of neighbouring probes that counts as observed."""
+    return max(_GAP_INTERVALS * interval_ns, _GAP_LEAST_NS)
 
 
 class Pace:
     """The rate of one check."""
 
-    def __init__(self) -> None:
-        self._began_ns: int | None = None  # the episode's first failed probe
-        self._good_since_ns: int | None = None  # first good answer after its last failed probe
-        self._hanging = False
-        self._extra_ns = -LATE_EXTRA_NS
+    __slots__ = ("_answered_ns", "_began_ns", "_extra_ns", "_failed_ns", "_good_ns", "_is_lossy", "_is_silent",
+                 "_resumed_ns")  # fmt: skip
 
-    def in_episode(self, now_ns: int, rates: Rates) -> bool:
-        """Tell whether an episode is under way; forgets one that has settled."""
-        if self._good_since_ns is not None and now_ns - self._good_since_ns >= rates.settle_ns:
-            self._began_ns = self._good_since_ns = None
-        return self._began_ns is not None
+    def __init__(self) -> None:
+        self._began_ns: int | None = None  # the first failed probe of the newest episode
+        self._good_ns: int | None = None  # the first good answer after its last failed probe
+        self._failed_ns = _NEVER  # its last failed probe
+        self._answered_ns = _NEVER  # the last probe that was answered, well or badly
+        self._resumed_ns = _NEVER  # the probe whose answer ended the last silence
+        self._is_silent = False
+        self._is_lossy = False
+        self._extra_ns = _NEVER
+
+    def is_in_episode(self, now_ns: int, rates: Rates) -> bool:
+        """Tell whether an episode is under way: one has begun and is not settled."""
+        if self._began_ns is None:
+            return False
+        return self._good_ns is None or now_ns - self._good_ns < rates.settle_ns
+
+    def is_holding(self, unanswered: int) -> bool:
+        """Tell whether so many unanswered probes forbid another one."""
+        return unanswered >= UNANSWERED_MAX and (self._is_silent or self._is_lossy)
 
     def good(self, sent_ns: int) -> None:
         """Note a good answer to a probe."""
-        self._hanging = False
-        if self._began_ns is not None and self._good_since_ns is None:
-            self._good_since_ns = sent_ns
+        self._answer(sent_ns)
+        if self._began_ns is not None and self._good_ns is None and sent_ns > self._failed_ns:
+            self._good_ns = sent_ns
 
-    def failed(self, sent_ns: int, *, hung: bool) -> None:
+    def failed(self, sent_ns: int, now_ns: int, rates: Rates, *, hung: bool) -> None:
         """Note a failed probe; `hung`: it ran into its deadline instead of failing at once."""
-        self._hanging = hung
-        self._good_since_ns = None
-        if self._began_ns is None:
-            self._began_ns = sent_ns
+        if not self.is_in_episode(now_ns, rates):
+            self._began_ns, self._good_ns, self._is_lossy = sent_ns, None, False
+        if self._good_ns is not None and sent_ns > self._good_ns:
+            self._good_ns = None
+        self._failed_ns = max(self._failed_ns, sent_ns)
+        if not hung:
+            self._answer(sent_ns)
+        else:
+            self._miss(sent_ns)
 
-    def wants_extra(self, now_ns: int) -> bool:
+    def suspect(self, oldest_ns: int, now_ns: int, patience_ns: int) -> None:
+        """Look at the oldest unanswered probe: one that takes longer than `patience_ns` may be hanging."""
+        if now_ns - oldest_ns > patience_ns:
+            self._miss(oldest_ns)
+
+    def take_extra(self, now_ns: int) -> bool:
         """Tell whether a late answer, seen now, may trigger one extra probe."""
-        if now_ns - self._extra_ns < LATE_EXTRA_NS:
+        if now_ns - self._extra_ns < EXTRA_NS:
             return False
         self._extra_ns = now_ns
         return True
 
     def interval_ns(self, now_ns: int, rates: Rates) -> int:
         """Return the distance to the next probe."""
-        if self._began_ns is None or not self.in_episode(now_ns, rates):
-            return rates.steady_ns
-        if self._hanging:
-            return max(rates.steady_ns, rates.timeout_ns // UNANSWERED_MAX)
-        if now_ns - self._began_ns < rates.fast_for_ns:
-            return rates.fast_ns
-        return rates.long_ns
+        if self._began_ns is None or not self.is_in_episode(now_ns, rates):
+            return max(rates.steady_ns, rates.silent_ns) if self._is_silent else rates.steady_ns
+        is_young = now_ns - self._began_ns < rates.fast_for_ns
+        interval_ns = rates.fast_ns if is_young else rates.long_ns
+        return max(interval_ns, rates.silent_ns) if self._is_silent or self._is_lossy else interval_ns
+
+    def _answer(self, sent_ns: int) -> None:
+        self._answered_ns = max(self._answered_ns, sent_ns)
+        if self._is_silent:
+            self._is_silent, self._resumed_ns = False, sent_ns
+
+    def _miss(self, sent_ns: int) -> None:
+        """A probe is not answered: silence if none after it was; loss if it is no rest of a silence."""
+        if sent_ns > self._answered_ns:
+            self._is_silent = True
+        elif sent_ns > self._resumed_ns and self._began_ns is not None:
+            self._is_lossy = True
+
+
+class Bucket:
+    """The hard cap on all that is sent: a token bucket that holds a twentieth of a second's worth."""
+
+    def __init__(self, per_second: int) -> None:
+        self._cost_ns = SECOND_NS / per_second
+        self._most_ns = max(SECOND_NS / 20, self._cost_ns)
+        self._empty_ns = float(_NEVER)  # the instant at which it was, or would have been, empty
+
+    def wait_ns(self, now_ns: int) -> int:
+        """Take one and return 0; or take none and return how long until there is one."""
+        empty_ns = max(self._empty_ns, now_ns - self._most_ns)
+        if empty_ns + self._cost_ns > now_ns:
+            return round(empty_ns + self._cost_ns) - now_ns + 1
+        self._empty_ns = empty_ns + self._cost_ns
+        return 0

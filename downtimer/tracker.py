@@ -5,7 +5,7 @@ sent: one that resolves early waits for all before it.
 """
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from downtimer.model import Incarnation, Span, TargetId, Verdict
 
@@ -17,6 +17,22 @@ class Emit(Protocol):
         """Take it."""
 
 
+class Outcome(NamedTuple):
+    """What became of a probe. A tuple, for one is made per echo.
+
+    Attributes:
+        verdict: What it says.
+        cause: Why, for down and unknown; None otherwise.
+        max_gap_ns: The largest distance to a neighbouring probe that counted as observed when it was sent.
+        dated_ns: A sharper instant of the change that this probe shows, if one is known.
+    """
+
+    verdict: Verdict
+    cause: str | None
+    max_gap_ns: int
+    dated_ns: int | None = None
+
+
 @dataclass(slots=True)
 class _Open:
     """The span that is growing."""
@@ -25,26 +41,9 @@ class _Open:
     first_sent_ns: int
     last_sent_ns: int
     max_gap_ns: int
-    probes: int = 1
-    dated_ns: int | None = None
+    dated_ns: int | None
+    probes: int = 0
     causes: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a probe.
-
-    Attributes:
-        verdict: What it says.
-        cause: Why, for down and unknown; None otherwise.
-        max_gap_ns: The largest distance to a neighbouring probe that counts as observed, now.
-        dated_ns: A sharper instant of the change that this probe shows, if one is known.
-    """
-
-    verdict: Verdict
-    cause: str | None
-    max_gap_ns: int
-    dated_ns: int | None = None
 
 
 class Tracker:
@@ -55,7 +54,7 @@ class Tracker:
         self.check = check
         self._incarnation = incarnation
         self._emit = emit
-        self._waiting: dict[int, Outcome | None] = {}  # by sent_ns, in that order
+        self._waiting: dict[int, Outcome | None] = {}  # by sent_ns, in that order; None: under way
         self._open: _Open | None = None
 
     def issue(self, sent_ns: int) -> None:
@@ -63,52 +62,52 @@ class Tracker:
         self._waiting[sent_ns] = None
 
     def resolve(self, sent_ns: int, outcome: Outcome) -> None:
-        """Note what became of a probe; one that was never issued here is passed over."""
-        if sent_ns not in self._waiting:
+        """Note what became of a probe; one that was never issued here, or is resolved, is passed over."""
+        waiting = self._waiting
+        if waiting.get(sent_ns, outcome) is not None:
             return
-        self._waiting[sent_ns] = outcome
-        while self._waiting:
-            oldest_ns = next(iter(self._waiting))
-            resolved = self._waiting[oldest_ns]
+        if len(waiting) == 1:  # nothing before it and nothing behind: nearly always so
+            waiting.clear()
+            self._judge(sent_ns, outcome)
+            return
+        waiting[sent_ns] = outcome
+        for oldest_ns, resolved in list(waiting.items()):
             if resolved is None:
                 break
-            del self._waiting[oldest_ns]
+            del waiting[oldest_ns]
             self._judge(oldest_ns, resolved)
-
-    def oldest_waiting_ns(self) -> int | None:
-        """Return when the oldest probe that is not judged yet was sent; None if all are."""
-        return next(iter(self._waiting), None)
 
     def current(self) -> Span | None:
         """Return the open span as it stands, None before the first judged probe."""
         return self._span(self._open) if self._open is not None else None
 
     def close(self) -> None:
-        """End the open span; what is still waiting is forgotten."""
+        """End the open span; what is still under way is forgotten."""
         self._waiting.clear()
         if self._open is not None:
             self._emit(self._span(self._open), is_open=False)
             self._open = None
 
     def _judge(self, sent_ns: int, outcome: Outcome) -> None:
-        span = self._open
+        """Let the open span grow by this probe, or end it and open the next."""
+        span, old = self._open, None
         if (
             span is None
             or span.verdict is not outcome.verdict
             or sent_ns - span.last_sent_ns > span.max_gap_ns
         ):
-            if span is not None:
-                self._emit(self._span(span), is_open=False)
-            span = self._open = _Open(
-                outcome.verdict, sent_ns, sent_ns, outcome.max_gap_ns, dated_ns=outcome.dated_ns
-            )
-            _count(span.causes, outcome.cause)
-            self._emit(self._span(span), is_open=True)
-            return
+            old = span
+            span = _Open(outcome.verdict, sent_ns, sent_ns, outcome.max_gap_ns, outcome.dated_ns)
         span.last_sent_ns = sent_ns
         span.max_gap_ns = outcome.max_gap_ns
         span.probes += 1
-        _count(span.causes, outcome.cause)
+        if outcome.cause is not None:
+            span.causes[outcome.cause] = span.causes.get(outcome.cause, 0) + 1
+        if span is not self._open:
+            self._open = span
+            if old is not None:
+                self._emit(self._span(old), is_open=False)
+            self._emit(self._span(span), is_open=True)
 
     def _span(self, span: _Open) -> Span:
         return Span(
@@ -123,8 +122,3 @@ class Tracker:
             dated_ns=span.dated_ns,
             incarnation=self._incarnation,
         )
-
-
-def _count(causes: dict[str, int], cause: str | None) -> None:
-    if cause is not None:
-        causes[cause] = causes.get(cause, 0) + 1

@@ -15,8 +15,8 @@ LOG_TAIL_BYTES = 4_000
 class ServerProcess:
     """Starts, ends, freezes and starts again one command; everything it started goes with it.
 
-    The kernel kills the server if the thread that started it dies (PR_SET_PDEATHSIG), so that even a killed test run
-    leaves nothing behind. Therefore start servers from the main thread.
+    The kernel kills the server if the thread that started it dies (PR_SET_PDEATHSIG), so that even a killed
+    test run leaves nothing behind. Therefore start servers from the main thread.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class ServerProcess:
         """
         self.log = directory / "output.log"
         self._directory = directory
-        # The prefix may change credentials, which clears the parent-death signal, so it is set on both sides of it.
+        # A prefix may change credentials, which clears the parent-death signal, so it is set on both sides.
         die_with_parent = (require_program("setpriv", "util-linux"), "--pdeathsig", "KILL", "--")
         self._argv = [*die_with_parent, *prefix, *(die_with_parent if prefix else ()), *argv]
         self._environment = {
@@ -62,7 +62,7 @@ class ServerProcess:
         return os.waitid(os.P_PID, self._process.pid, options) is None
 
     def start(self) -> None:
-        """Start the server; its output is added to the log. Whether it serves is for its owner to find out."""
+        """Start the server; its output is added to the log. Whether it serves is its owner's to find out."""
         if self._process is not None:
             raise RuntimeError("the server is started already")
         with self.log.open("ab") as log:
@@ -90,15 +90,17 @@ class ServerProcess:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL to the whole group at once. Nothing if it is not started."""
+        """SIGKILL to the whole group at once; return when all are gone. Nothing if it is not started."""
         if self._process is None:
             return
         self._signal_group(signal.SIGKILL)
+        # The leader's children hold the listening socket too, and may take some milliseconds longer to go.
+        wait_until(lambda: not _group_lives(self.pid), timeout_s=10, what="the killed group to end")
         self._process.wait()
         self._process = None
 
     def pause(self) -> None:
-        """SIGSTOP to the whole group: connections are still accepted by the kernel, and nothing is answered."""
+        """SIGSTOP to the whole group: the kernel still accepts connections, and nothing is answered."""
         self._signal_group(signal.SIGSTOP)
 
     def resume(self) -> None:
@@ -115,6 +117,21 @@ class ServerProcess:
         os.killpg(self.pid, number)
 
 
+def _group_lives(group: int) -> bool:
+    """Tell whether any process of that group lives; zombies do not, and others' are not ours to reap."""
+    for directory in Path("/proc").iterdir():
+        if not directory.name.isdigit():
+            continue
+        try:
+            # What follows the command, which is in parentheses and may hold anything: state, parent, group.
+            state, _, found = (directory / "stat").read_text().rpartition(")")[2].split()[:3]
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it ended meanwhile
+        if int(found) == group and state not in "ZX":
+            return True
+    return False
+
+
 def require_program(name: str, package: str) -> str:
     """Return the path of a program.
 
@@ -123,5 +140,7 @@ def require_program(name: str, package: str) -> str:
     """
     path = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if path is None:
-        raise RuntimeError(f"{name} is missing: install Debian's package {package}, or call `make test`, which does")
+        raise RuntimeError(
+            f"{name} is missing: install Debian's package {package}, or call `make test`, which does"
+        )
     return path

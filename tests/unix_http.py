@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket: reaches a server in another network namespace, which shares our files but not our network."""
+"""HTTP over a Unix socket: reaches a server in another network namespace, which shares files with us."""
 
 import http.client
 import json
@@ -60,8 +60,8 @@ class _UnixConnection(http.client.HTTPConnection):
         self._timeout_s = timeout_s
 
     def connect(self) -> None:
-        # The address of a Unix socket has room for 107 bytes and temporary directories may be deep, so the path goes
-        # by way of its directory's descriptor.
+        # The address of a Unix socket has room for 107 bytes and temporary directories may be deep, so the
+        # path goes by way of its directory's descriptor.
         directory = os.open(self._path.parent, os.O_PATH)
         try:
             self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -87,6 +87,7 @@ class SimulatedCloud:
         truth: The record of all faults.
         directory: A temporary one, removed at the end.
         services: The processes by name.
+        no_network: Why there are no namespaces; empty if there are.
     """
 
     def __init__(self, config: CloudConfig | None = None) -> None:
@@ -94,6 +95,7 @@ class SimulatedCloud:
         self.truth = Truth()
         self.directory = Path()
         self.services: dict[str, SimulatedService] = {}
+        self.no_network = ""
         self._network: Namespaces | None = None
         self._spawner = Spawner()
         self._started: list[subprocess.Popen[bytes]] = []
@@ -242,12 +244,14 @@ class SimulatedCloud:
 
     def _make_network(self) -> None:
         if self.config.network == NONE:
+            self.no_network = "none was asked for"
             return
         try:
             self._network = Namespaces(self._spawner, self.config.network)
-        except NoNamespaceError:
+        except NoNamespaceError as error:
             if self.config.network != AUTO:
                 raise
+            self.no_network = str(error)
             return
         self._exit.callback(self._network.close)
         host = self.config.host or SERVICE_IP

@@ -3,15 +3,16 @@
 They are anonymous: they exist as long as a process is in them. This one makes a user namespace
 first if told ``user``, where it is root and needs no privilege outside; then the *cloud's* network
 namespace, while its child makes the *vantage's*. It writes ``held VANTAGE_PID CLOUD_PID`` and waits
-for the end of its standard input.
+for the end of its standard input, which comes however its parent ends. Then both end whatever still
+runs in their namespaces: a daemon that was started there has long left its parent.
 """
 
+import contextlib
 import ctypes
 import os
+import signal
 import sys
 from pathlib import Path
-
-from downtimer.demo.processes import die_with_parent
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
@@ -27,10 +28,10 @@ def main() -> int:
     except OSError as error:
         sys.stdout.write(f"failed {error.strerror or error}\n")
         return 1
-    die_with_parent()  # after unshare, for a change of credentials revokes it
     sys.stdout.write(f"held {vantage} {os.getpid()}\n")
     sys.stdout.flush()
     _wait_for_the_end()
+    os.waitpid(vantage, 0)
     return 0
 
 
@@ -64,7 +65,6 @@ def _hold_vantage(writable: int) -> None:
     """Be the child. Never returns."""
     try:
         _unshare(CLONE_NEWNET)
-        die_with_parent()
     except OSError as error:
         os.write(writable, str(error.errno).encode())
         os._exit(1)
@@ -83,9 +83,24 @@ def _unshare(flags: int) -> None:
 
 
 def _wait_for_the_end() -> None:
-    """Wait until the other end of standard input is closed, by whatever means."""
+    """Wait until the other end of standard input is closed, by whatever means; then sweep."""
     while os.read(0, 1024):
         pass
+    ours = (Path("/proc/self/ns/net").readlink(), os.getpid())
+    while _kill_all_in(*ours):
+        pass
+
+
+def _kill_all_in(namespace: Path, but: int) -> bool:
+    """Kill every process in that network namespace; return whether there was one alive."""
+    found = False
+    for process in Path("/proc").glob("[0-9]*"):
+        # Others' processes may not be looked at, dead ones have no namespaces: not ours, either way.
+        with contextlib.suppress(OSError):
+            if int(process.name) != but and (process / "ns/net").readlink() == namespace:
+                os.kill(int(process.name), signal.SIGKILL)
+                found = True
+    return found
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ taken away and made unreachable: the router says so (the kernel limits how often
 Everything is anonymous and vanishes with the processes in it; nothing of the host is touched.
 """
 
+import contextlib
 import ipaddress
 import shutil
 import subprocess
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, Self
 
-from downtimer.demo.processes import DemoError, Lines, Spawner, kill, python_environment
+from downtimer.demo.processes import DemoError, Lines, Spawner, kill
 from downtimer.demo.truth import Bracket, now_ns
 
 AUTO: Final = "auto"
@@ -30,6 +31,7 @@ _GATEWAY_IP6 = "fd00:d0d0::2"
 _VANTAGE_LINK = "vantage0"
 _CLOUD_LINK = "cloud0"
 _START_S = 10.0
+_CLOSE_S = 5.0
 _COMMAND_S = 60.0
 
 
@@ -55,8 +57,10 @@ class Namespaces:
         self._holder, self.mode, self.vantage_pid, self.cloud_pid = self._hold(mode)
         try:
             self._join()
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, DemoError):  # a kernel without veth, a /proc/sys that is read-only
+                raise NoNamespaceError(f"no network in the namespace: {error}") from error
             raise
 
     def __enter__(self) -> Self:
@@ -66,9 +70,11 @@ class Namespaces:
         self.close()
 
     def close(self) -> None:
-        """Let go of them: they vanish with the last process inside."""
+        """End what runs in them; they vanish with it."""
         if self._holder.stdin is not None:
             self._holder.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._holder.wait(_CLOSE_S)
         kill(self._holder)
 
     def in_vantage(self, argv: Sequence[str]) -> list[str]:
@@ -114,7 +120,6 @@ class Namespaces:
         for tried in (ROOT, USER) if mode == AUTO else (mode,):
             holder = self._spawner.start(
                 [sys.executable, "-m", "downtimer.demo.holder", tried],
-                environment=python_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )

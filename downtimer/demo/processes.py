@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO, Any
@@ -43,16 +43,20 @@ class Spawner:
         self,
         argv: Sequence[str],
         *,
-        environment: Mapping[str, str] | None = None,
         stdin: int | IO[Any] = subprocess.DEVNULL,
         stdout: int | IO[Any] | None = None,
         stderr: int | IO[Any] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a program, its environment ours or the one given."""
+        """Start a program in a process group of its own: Ctrl-C is for us, who then end it in order."""
 
         def run() -> subprocess.Popen[bytes]:
             return subprocess.Popen(  # noqa: S603 - programs and arguments are the demo's own
-                list(argv), env=environment, stdin=stdin, stdout=stdout, stderr=stderr
+                list(argv),
+                env=python_environment(),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                process_group=0,
             )
 
         return self._thread.submit(run).result()
@@ -63,7 +67,10 @@ class Spawner:
 
 
 def python_environment() -> dict[str, str]:
-    """Return our environment such that a child's ``python -m downtimer…`` finds this very package."""
+    """Return our environment such that a child's ``python -m downtimer…`` finds this very package.
+
+    Without the variables that OpenStack's clients read: what a demo measures is its own cloud.
+    """
     root = str(Path(__file__).resolve().parents[2])
     inherited = os.environ.get("PYTHONPATH")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}

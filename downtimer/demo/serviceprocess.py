@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downtimer.demo.httpd import NORMAL
-from downtimer.demo.processes import DemoError, Lines, Spawner, kill, python_environment
+from downtimer.demo.processes import DemoError, Lines, Spawner, kill
 from downtimer.demo.services import Profile
 from downtimer.demo.truth import Bracket, Truth, now_ns
 
@@ -150,7 +150,6 @@ class SimulatedService:
         """Start the process; return when it listened and when it answered."""
         process = self._around.spawner.start(
             self._around.inside(self._argv(warmup_s)),
-            environment=python_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )

@@ -47,7 +47,7 @@ class Credentials:
 
 
 class InfluxServer:
-    """`influxd`, which can be stopped, killed or frozen, and started again on the same port with the same data.
+    """`influxd`: can be stopped, killed or frozen, and started again on the same port with the same data.
 
     Attributes:
         credentials: What a client must show; None where the server asks for nothing.
@@ -158,7 +158,7 @@ class InfluxServer:
             return False
 
     def _create_administrator(self, credentials: Credentials) -> None:
-        """Create the first user, which needs no credentials; at the second start the user is there, which is as good.
+        """Create the first user, which needs no credentials; at a second start it is there, which is as good.
 
         InfluxQL quotes an identifier with ", a string with ', and escapes both with a backslash.
         """

@@ -1,7 +1,7 @@
 """A real Keystone (newest release, SQLite, Fernet tokens, under uWSGI) for one test, and its catalog.
 
-What `keystone_install` made is copied, so tests share nothing. The administrator is `admin` of the project `admin`, as in
-downtimer's defaults.
+What `keystone_install` made is copied, so tests share nothing. The administrator is `admin` of the project
+`admin`, as in downtimer's defaults.
 """
 
 import http.client
@@ -122,7 +122,7 @@ class KeystoneApi:
 
 
 class Keystone:
-    """One Keystone, which can be stopped, killed or frozen, and started again on the same port with the same data.
+    """One Keystone: can be stopped, killed or frozen, and started again on the same port with the same data.
 
     Attributes:
         api: Fills the cloud; usable while Keystone runs.
@@ -168,7 +168,10 @@ class Keystone:
         self.api = KeystoneApi(self._socket)
         self._is_new = True
         self._process = ServerProcess(
-            [str(installation.uwsgi), *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes)],
+            [
+                str(installation.uwsgi),
+                *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes),
+            ],
             directory=directory,
             prefix=prefix,
             environment={"OS_KEYSTONE_CONFIG_DIR": str(directory), "PYTHONWARNINGS": "ignore"},

@@ -1,8 +1,8 @@
 """Installs a real Keystone, once per machine, into an environment of its own beside a bootstrapped template.
 
-Its own environment because its hundred packages must not decide which versions downtimer is tested with. The template
-(a SQLite database after `db_sync` and `bootstrap`, and the keys) is part of the installation: making it takes longer
-than starting Keystone, and every test takes a copy.
+Its own environment because its hundred packages must not decide which versions downtimer is tested with. The
+template (a SQLite database after `db_sync` and `bootstrap`, and the keys) is part of the installation: making
+it takes longer than starting Keystone, and every test takes a copy.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 REQUIREMENTS = Path(__file__).with_name("keystone-requirements.txt")
-ADMIN_PASSWORD = "secret"  # noqa: S105 - the one in the configuration of the design, and of no real cloud
+ADMIN_PASSWORD = "secret"  # the one in the example of downtimer's configuration
 REGION = "RegionOne"
 PLACEHOLDER_URL = "http://keystone.invalid/v3"  # Keystone's own endpoints, until a copy knows its port
 STEP_TIMEOUT_S = 900
@@ -71,8 +71,8 @@ def install_keystone() -> KeystoneInstallation:
     directory = _cache_directory() / f"keystone-{_key()}"
     directory.mkdir(parents=True, exist_ok=True)
     installation = KeystoneInstallation(directory / "venv", directory / "template")
-    # An environment cannot be made under another name and then renamed (its scripts hold its path), so what makes it
-    # whole is a file written last, and a lock keeps two test runs apart.
+    # An environment cannot be made under another name and then renamed (its scripts hold its path), so what
+    # makes it whole is a file written last, and a lock keeps two test runs apart.
     complete = directory / "complete"
     with _locked(directory / "lock"):
         if not complete.exists():
@@ -129,13 +129,19 @@ def _make_template(installation: KeystoneInstallation) -> None:
     for keys in ("fernet-keys", "credential-keys"):
         (directory / keys).mkdir(mode=0o700, parents=True)
     write_configuration(directory)
-    manage = [str(installation.python), "-m", "keystone.cmd.manage", "--config-file", f"{directory}/keystone.conf"]
+    manage = [
+        str(installation.venv / "bin" / "keystone-manage"),
+        "--config-file",
+        f"{directory}/keystone.conf",
+    ]
     owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
     _run([*manage, "db_sync"])
     _run([*manage, "fernet_setup", *owner])
     _run([*manage, "credential_setup", *owner])
     urls = [f"--bootstrap-{interface}-url={PLACEHOLDER_URL}" for interface in ("public", "internal", "admin")]
-    _run([*manage, "bootstrap", "--bootstrap-password", ADMIN_PASSWORD, "--bootstrap-region-id", REGION, *urls])
+    _run(
+        [*manage, "bootstrap", "--bootstrap-password", ADMIN_PASSWORD, "--bootstrap-region-id", REGION, *urls]
+    )
 
 
 def _run(argv: Sequence[str]) -> None:

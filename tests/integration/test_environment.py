@@ -1,4 +1,4 @@
-"""The servers that the integration tests build on behave as `OPENSTACK.md` says, and go away with their test."""
+"""The servers that the integration tests build on behave as real ones do, and go away with their test."""
 
 import signal
 import socket
@@ -11,12 +11,13 @@ import pytest
 import requests
 from influxdb import InfluxDBClient
 from influxdb.exceptions import InfluxDBClientError
-from keystoneauth1 import exceptions, session
+from keystoneauth1 import access, exceptions, session
 from keystoneauth1.identity import generic
 
 from tests.integration.influx_env import Credentials, InfluxServer
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
+from tests.waiting import wait_until
 
 TIMEOUT_S = 30
 POINT = {
@@ -50,6 +51,14 @@ def sign_in(
         project_domain_id="default",
     )
     return session.Session(auth=plugin, timeout=TIMEOUT_S)
+
+
+def access_of(client: session.Session) -> access.AccessInfoV3:
+    """Sign in and return what came with the token."""
+    assert isinstance(client.auth, generic.Password)
+    info = client.auth.get_access(client)
+    assert isinstance(info, access.AccessInfoV3)
+    return info
 
 
 def is_open(port: int) -> bool:
@@ -91,14 +100,14 @@ def test_wrong_password_is_refused(shared_keystone: Keystone) -> None:
 def test_catalog_has_what_was_registered(keystone: Keystone) -> None:
     project = keystone.api.project_id("admin")
     keystone.api.register("nova", "compute", "http://127.0.0.1:1/v2.1")
-    keystone.api.register("nova", "compute", "http://127.0.0.1:2/v2.1", region="RegionTwo", interfaces=["public"])
+    keystone.api.register(
+        "nova", "compute", "http://127.0.0.1:2/v2.1", region="RegionTwo", interfaces=["public"]
+    )
     keystone.api.register("cinderv3", "volumev3", "http://127.0.0.1:3/v3/$(project_id)s")
     dropped = keystone.api.register("heat", "orchestration", "http://127.0.0.1:4/v1/%(project_id)s")
     keystone.api.unregister(dropped)
 
-    client = sign_in(keystone)
-    assert client.auth is not None
-    catalog = client.auth.get_access(client).service_catalog.catalog
+    catalog = access_of(sign_in(keystone)).service_catalog.catalog
     urls = {
         (service["name"], service["type"], endpoint["region"], endpoint["interface"]): endpoint["url"]
         for service in catalog
@@ -139,10 +148,10 @@ def test_frozen_keystone_accepts_but_does_not_answer(keystone: Keystone) -> None
 
 def test_token_lifetime_is_what_was_asked_for(keystone_venv: KeystoneInstallation, tmp_path: Path) -> None:
     with Keystone(keystone_venv, tmp_path / "keystone", token_lifetime_s=77, processes=1) as keystone:
-        client = sign_in(keystone)
-        assert client.auth is not None
-        access = client.auth.get_access(client)
-        assert (access.expires - access.issued).total_seconds() == pytest.approx(77, abs=2)
+        info = access_of(sign_in(keystone))
+        assert info.expires is not None
+        assert info.issued is not None
+        assert (info.expires - info.issued).total_seconds() == pytest.approx(77, abs=2)
 
 
 def test_servers_can_run_in_a_network_namespace(keystone_venv: KeystoneInstallation, tmp_path: Path) -> None:
@@ -175,7 +184,8 @@ def test_servers_die_with_a_killed_test_run(tmp_path: Path) -> None:
         check=False,
     )
     assert run.returncode == -signal.SIGKILL, run.stderr
-    assert not is_open(int(run.stdout))
+    port = int(run.stdout)
+    wait_until(lambda: not is_open(port), timeout_s=TIMEOUT_S, what="the orphaned server to end")
 
 
 def client_of(server: InfluxServer, *, password: str | None = None) -> InfluxDBClient:

@@ -1,0 +1,251 @@
+"""What Keystone, Neutron and Nova list, decoded: services, floating IPs, names.
+
+Pure: no I/O. Everything here comes from outside and may be anything: an entry that is malformed is
+passed over and named, and never spoils the others.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+
+from downtimer import endpoints, targets
+from downtimer.model import Target
+
+_SHOWN: Final = 120
+_NAME_MAX: Final = 255
+
+_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One endpoint of the catalog.
+
+    Attributes:
+        service: The catalog's name, or the type where it has none.
+        type: The catalog's type.
+        region: Empty if the endpoint has none.
+        interface: ``public``, ``internal`` or ``admin``.
+        url: As the catalog gives it.
+        root: What is probed.
+    """
+
+    service: str
+    type: str
+    region: str
+    interface: str
+    url: str
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The endpoints of one interface, in every region or in one; `oddities` names entries passed over."""
+
+    endpoints: tuple[Endpoint, ...]
+    oddities: tuple[str, ...] = ()
+
+    def of_type(self, kind: str) -> dict[str, str]:
+        """Return the URL of a service by region; a URL that several regions share stands once."""
+        found: dict[str, str] = {}
+        for item in self.endpoints:
+            if item.type == kind and item.url not in found.values():
+                found.setdefault(item.region, item.url)
+        return found
+
+    def services(self) -> tuple[Target, ...]:
+        """Return the targets, each once.
+
+        A service may be listed under several types with one root (``volumev2``, ``volumev3``). The
+        greatest type and URL stand, so that the order of the catalog, which varies, means nothing.
+        """
+        made: dict[str, Target] = {}
+        for item in sorted(self.endpoints, key=lambda item: (item.type, item.url)):
+            target = targets.service(
+                item.service,
+                region=item.region,
+                interface=item.interface,
+                service_type=item.type,
+                endpoint=item.url,
+                url=item.root,
+            )
+            made[target.id] = target
+        return tuple(made.values())
+
+
+class _RawEndpoint(msgspec.Struct):
+    interface: str
+    url: str
+    region: str | None = None
+    region_id: str | None = None
+
+
+class _RawService(msgspec.Struct):
+    type: str
+    endpoints: list[msgspec.Raw]
+    name: str | None = None
+
+
+class _RawToken(msgspec.Struct):
+    catalog: list[msgspec.Raw] = []
+
+
+class _RawAnswer(msgspec.Struct):
+    token: _RawToken
+
+
+class _RawPort(msgspec.Struct):
+    device_id: str | None = None
+    device_owner: str | None = None
+
+
+class _RawFloatingIp(msgspec.Struct):
+    floating_ip_address: str
+    port_id: str | None = None
+    project_id: str | None = None
+    tenant_id: str | None = None
+    port_details: _RawPort | None = None
+
+
+class _RawNamed(msgspec.Struct):
+    id: str
+    name: str
+
+
+_ANSWER = msgspec.json.Decoder(_RawAnswer)
+_SERVICE = msgspec.json.Decoder(_RawService)
+_ENDPOINT = msgspec.json.Decoder(_RawEndpoint)
+_FLOATING = msgspec.json.Decoder(_RawFloatingIp)
+_NAMED = msgspec.json.Decoder(_RawNamed)
+
+
+def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
+    """Return the catalog in the body of a token.
+
+    Args:
+        body: What Keystone answered, JSON.
+        interface: Which one to take.
+        region: Which one to take; None for all.
+
+    Raises:
+        ValueError: It is no token.
+    """
+    try:
+        raw_services = _ANSWER.decode(body).token.catalog
+    except _BROKEN as exc:
+        raise ValueError(f"the answer is no token: {exc}") from exc
+    found: list[Endpoint] = []
+    odd: list[str] = []
+    for raw in raw_services:
+        service = _decode(_SERVICE.decode, raw)
+        if isinstance(service, str):
+            odd.append(f"the catalog has a malformed service: {service}")
+            continue
+        for raw_endpoint in service.endpoints:
+            endpoint = _decode(_ENDPOINT.decode, raw_endpoint)
+            if isinstance(endpoint, str):
+                odd.append(f"the catalog has a malformed endpoint of {_shown(service.type)}: {endpoint}")
+            elif _is_asked_for(endpoint, interface, region):
+                _add_endpoint(service, endpoint, found, odd)
+    return Catalog(tuple(found), tuple(odd))
+
+
+def _is_asked_for(endpoint: _RawEndpoint, interface: str, region: str | None) -> bool:
+    """Tell whether the endpoint is on the interface (``publicURL`` is an old spelling) and in the region."""
+    return endpoint.interface.removesuffix("URL") == interface and region in (None, _region_of(endpoint))
+
+
+def _region_of(endpoint: _RawEndpoint) -> str:
+    return endpoint.region_id or endpoint.region or ""
+
+
+def _add_endpoint(
+    service: _RawService, endpoint: _RawEndpoint, found: list[Endpoint], odd: list[str]
+) -> None:
+    name = service.name or service.type
+    try:
+        if not name or len(name) > _NAME_MAX:
+            raise ValueError("has no name, or too long a one")
+        root = endpoints.probe_root(endpoint.url)
+    except ValueError as exc:
+        odd.append(f"the endpoint of {_shown(name)} cannot be probed: {_shown(endpoint.url)} {exc}")
+        return
+    found.append(
+        Endpoint(
+            service=name,
+            type=service.type,
+            region=_region_of(endpoint),
+            interface=endpoint.interface.removesuffix("URL"),
+            url=endpoint.url,
+            root=root,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FloatingIp:
+    """A floating IP that is associated with a port; `server_id` is None where that is no server's."""
+
+    address: targets.Address
+    project_id: str | None
+    server_id: str | None
+
+
+def read_floating(items: Iterable[msgspec.Raw]) -> tuple[list[FloatingIp], list[str]]:
+    """Return the associated floating IPs in Neutron's list, and what was odd about it.
+
+    Each address once: where external networks overlap, the first stands.
+    """
+    found: dict[targets.Address, FloatingIp] = {}
+    odd: list[str] = []
+    for item in items:
+        raw = _decode(_FLOATING.decode, item)
+        if isinstance(raw, str):
+            odd.append(f"Neutron lists a malformed floating IP: {raw}")
+            continue
+        if not raw.port_id:
+            continue
+        try:
+            at = _address(raw.floating_ip_address)
+        except ValueError:
+            odd.append(f"Neutron lists a floating IP that is no address: {_shown(raw.floating_ip_address)}")
+            continue
+        found.setdefault(at, FloatingIp(at, raw.project_id or raw.tenant_id or None, _server_of(raw)))
+    return list(found.values()), odd
+
+
+def _address(text: str) -> targets.Address:
+    at = ipaddress.ip_address(text)
+    if at.is_unspecified or at.is_multicast or (at.version == 6 and at.scope_id is not None):
+        raise ValueError("not to be probed")
+    return at
+
+
+def _server_of(raw: _RawFloatingIp) -> str | None:
+    port = raw.port_details
+    if port is None or not (port.device_owner or "").startswith("compute:"):
+        return None
+    return port.device_id or None
+
+
+def read_names(items: Iterable[msgspec.Raw]) -> Mapping[str, str]:
+    """Return names by id from a list of projects or servers; what is malformed is passed over."""
+    decoded = (_decode(_NAMED.decode, item) for item in items)
+    return {item.id: item.name for item in decoded if not isinstance(item, str)}
+
+
+def _decode(decode: Callable[[msgspec.Raw], _T], raw: msgspec.Raw) -> _T | str:
+    """Return the entry, or what is wrong with it."""
+    try:
+        return decode(raw)
+    except _BROKEN as exc:
+        return _shown(str(exc))
+
+
+def _shown(text: str) -> str:
+    """Return a text from outside as one short printable word for an event."""
+    return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -1,0 +1,99 @@
+"""downtimer: how long was each OpenStack API and each floating IP down?
+
+Usage:
+  downtimer start [--config FILE] [--label TEXT] [--foreground] [--new | --resume]
+  downtimer stop [--config FILE] [--keep]
+  downtimer status [--config FILE] [--json]
+  downtimer report [--config FILE] [--run RUN] [--format FORMAT] [--output FILE] [--from STORE]
+  downtimer runs [--config FILE] [--json] [--delete RUN]
+  downtimer ship [--config FILE] [RUN]
+  downtimer demo [--keep-files]
+  downtimer --help | --version
+
+Commands:
+  start   begin to measure; returns once the daemon measures
+  stop    end the run, write the report and print it
+  status  what is measured, and what is down right now
+  report  how long everything was down: of the run under way, or of an earlier one
+  runs    the runs that are kept
+  ship    deliver to InfluxDB what an earlier run still holds back
+  demo    a simulated cloud, a real measurement, a scripted upgrade of 30 seconds
+
+Options:
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  --label TEXT            what the run is of, for the report
+  --foreground            stay in the foreground and log to standard error
+  --new, --resume         begin a new run, or go on with the one that was cut off
+  --keep                  leave the daemon running, without a run
+  --run RUN               which run (see `downtimer runs`); the latest if not given
+  --format FORMAT         text or json; text if not given
+  --output FILE           write there instead of printing
+  --from STORE            journal or influxdb [default: journal]
+  --delete RUN            remove a run
+  --json                  as JSON
+  --keep-files            leave the demo's configuration, journal and log in place
+  -h, --help              this text
+  --version               the version
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running.
+
+Example:
+  downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import docopt
+
+import downtimer
+from downtimer import commands
+from downtimer.errors import DowntimerError, ExitCode
+
+_COMMANDS = {
+    "start": commands.start,
+    "stop": commands.stop,
+    "status": commands.status,
+    "report": commands.report,
+    "runs": commands.runs,
+    "ship": commands.ship,
+    "demo": commands.demo,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _dispatch(words)
+    except docopt.DocoptExit:
+        given = " ".join(words) or "no command"
+        print(f"downtimer: wrong usage ({given}); `downtimer --help` shows how", file=sys.stderr)
+        return ExitCode.USAGE
+    except DowntimerError as exc:
+        print(f"downtimer: {exc}", file=sys.stderr)
+        return exc.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _dispatch(words: list[str]) -> int:
+    if "--help" in words or "-h" in words:
+        print((__doc__ or "").strip())
+        return ExitCode.DONE
+    if words == ["--version"]:
+        print(f"downtimer {downtimer.__version__}")
+        return ExitCode.DONE
+    arguments: Mapping[str, Any] = docopt.docopt(__doc__, words, default_help=False)
+    command = next(run for name, run in _COMMANDS.items() if arguments[name])
+    return command(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

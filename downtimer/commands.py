@@ -1,0 +1,205 @@
+"""What each command does. Each takes docopt's arguments and returns an exit code; errors are raised."""
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from downtimer import config as configuration
+from downtimer import report as reports
+from downtimer.config import Config
+from downtimer.control import client, status_text
+from downtimer.demo.run import run_demo
+from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
+from downtimer.model import RunId
+from downtimer.report.output import write_atomically
+from downtimer.store import influx, journal, runs_text
+from downtimer.store import ship as shipping
+from downtimer.store.reader import Reader
+from downtimer.supervisor import launch
+
+Arguments = Mapping[str, Any]
+
+ANSWER_S: Final = 30.0
+STOP_S: Final = 240.0
+START_S: Final = 180.0
+SHIP_S: Final = 3600.0
+
+
+def start(arguments: Arguments) -> int:
+    """Begin to measure."""
+    config = _config(arguments)
+    resume = True if arguments["--resume"] else False if arguments["--new"] else None
+    orders = launch.Orders(config=config, label=arguments["--label"] or "", resume=resume)
+    if arguments["--foreground"]:
+        launch.become_daemon(orders)
+    if _is_idle(config):
+        if resume:
+            raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
+        begun = client.request(config.control_socket, "start", {"label": orders.label}, timeout_s=START_S)
+        _tell(begun["line"])
+    else:
+        launch.start_daemon(orders, _tell)
+    return ExitCode.DONE
+
+
+def stop(arguments: Arguments) -> int:
+    """End the run, and print its report."""
+    config = _config(arguments)
+    ended = client.request(
+        config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
+    )
+    if ended["report_error"] is not None:
+        raise DowntimerError(ended["report_error"])
+    _print_file(ended["report_file"])
+    if ended["influxdb_left"]:
+        _warn(
+            f"{ended['influxdb_left']} points are not in InfluxDB yet; "
+            f"`downtimer ship {ended['run']}`, or the next start, delivers them"
+        )
+    return ExitCode.DONE
+
+
+def status(arguments: Arguments) -> int:
+    """Show what is measured, and what is down right now."""
+    config = _config(arguments)
+    answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
+    if arguments["--json"]:
+        _print([msgspec.json.format(msgspec.json.encode(answer), indent=2).decode(), "\n"])
+    else:
+        _print(status_text.render(answer))
+    return ExitCode.DONE
+
+
+def report(arguments: Arguments) -> int:
+    """Show how long everything was down."""
+    config = _config(arguments)
+    form = arguments["--format"] or "text"
+    if form not in reports.FORMATS:
+        raise ConfigError(f"--format {form}: there are {', '.join(reports.FORMATS)}")
+    reader = _reader(config, arguments["--from"], arguments["--run"])
+    try:
+        output = arguments["--output"]
+        if output is not None:
+            write_atomically(Path(output), reports.render(reader, form))
+            return ExitCode.DONE
+        if arguments["--run"] is None and arguments["--format"] is None:
+            write_atomically(Path(config.global_.report_file), reports.render(reader, form))
+            _print_file(config.global_.report_file)
+        else:
+            _print(reports.render(reader, form))
+    finally:
+        reader.close()
+    return ExitCode.DONE
+
+
+def runs(arguments: Arguments) -> int:
+    """List the runs, or remove one."""
+    config = _config(arguments)
+    if arguments["--delete"] is not None:
+        run = RunId(arguments["--delete"])
+        if run == _run_under_way(config):
+            raise DowntimerError(f"run {run} is under way; `downtimer stop` ends it")
+        journal.delete_run(config.global_.state_dir, run)
+        return ExitCode.DONE
+    entries = journal.list_runs(config.global_.state_dir)
+    under_way = _run_under_way(config)
+    if arguments["--json"]:
+        _print(runs_text.render_json(entries, under_way))
+    else:
+        _print(runs_text.render(entries, under_way))
+    return ExitCode.DONE
+
+
+def ship(arguments: Arguments) -> int:
+    """Deliver to InfluxDB what earlier runs still hold back."""
+    config = _config(arguments)
+    if config.db is None:
+        raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to ship to")
+    wanted = arguments["RUN"]
+    entries = [e for e in journal.list_runs(config.global_.state_dir) if wanted in (None, e.id)]
+    if wanted is not None and not entries:
+        raise DowntimerError(f"no run {wanted}; `downtimer runs` lists them")
+    under_way = _run_under_way(config)
+    left = 0
+    for entry in entries:
+        if entry.id != under_way and entry.error is None:
+            left += shipping.ship(entry.path, config.db, SHIP_S)
+    if left:
+        raise DowntimerError(f"{left} points are still to be delivered")
+    return ExitCode.DONE
+
+
+def demo(arguments: Arguments) -> int:
+    """Play a scripted upgrade of a simulated cloud, and measure it for real."""
+    return run_demo(keep_files=bool(arguments["--keep-files"]))
+
+
+def _config(arguments: Arguments) -> Config:
+    given = arguments["--config"]
+    return configuration.load(None if given.startswith("$") else given)
+
+
+def _is_idle(config: Config) -> bool:
+    """Tell whether a daemon is there that measures nothing."""
+    try:
+        answer = client.request(config.control_socket, "ping", timeout_s=ANSWER_S)
+    except (NotRunningError, ControlError):
+        return False
+    return not answer["measuring"]
+
+
+def _run_under_way(config: Config) -> RunId | None:
+    try:
+        answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
+    except (NotRunningError, ControlError):
+        return None
+    return RunId(answer["run"]["id"])
+
+
+def _reader(config: Config, store: str, run: str | None) -> Reader:
+    """Open the store that a report is made from, at the run asked for or the latest."""
+    under_way = _run_under_way(config)
+    if under_way is not None and run in (None, under_way) and store == "journal":
+        flushed = client.request(config.control_socket, "report", timeout_s=ANSWER_S)
+        return journal.JournalReader(flushed["journal"])
+    if store == "influxdb":
+        if config.db is None:
+            raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to read from")
+        return influx.InfluxReader(config.db, RunId(run) if run is not None else None)
+    if store != "journal":
+        raise ConfigError(f"--from {store}: there are journal, influxdb")
+    return journal.JournalReader(_find(config, run).path)
+
+
+def _find(config: Config, run: str | None) -> journal.RunEntry:
+    entries = [entry for entry in journal.list_runs(config.global_.state_dir) if entry.error is None]
+    if not entries:
+        raise DowntimerError(f"no run in {config.global_.state_dir}; `downtimer start` begins one")
+    if run is None:
+        return max(entries, key=lambda entry: entry.start_utc_ns)
+    for entry in entries:
+        if entry.id == run:
+            return entry
+    raise DowntimerError(f"no run {run}; `downtimer runs` lists them")
+
+
+def _print(chunks: Iterable[str]) -> None:
+    for chunk in chunks:
+        sys.stdout.write(chunk)
+    sys.stdout.flush()
+
+
+def _print_file(path: str) -> None:
+    with Path(path).open(encoding="utf-8") as file:
+        _print(iter(lambda: file.read(1 << 16), ""))
+
+
+def _tell(line: str) -> None:
+    print(line)
+
+
+def _warn(line: str) -> None:
+    print(f"downtimer: {line}", file=sys.stderr)

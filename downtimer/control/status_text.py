@@ -1,0 +1,78 @@
+"""`status` for people: what the daemon answered, as lines. Pure."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+
+def render(answer: Mapping[str, Any]) -> Iterator[str]:
+    """Return the lines of a `status` answer."""
+    run = answer["run"]
+    label = f"  {_plain(run['label'])}" if run["label"] else ""
+    yield f"Run {run['id']}{label}, from {_plain(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
+    yield from _targets(answer["targets"])
+    yield "\n"
+    yield from _down(answer["down"])
+    yield "\n"
+    yield from _processes(answer["processes"])
+    yield "\n"
+    yield from _stores(answer)
+
+
+def _targets(targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    columns = ("probed", "up", "slow", "down", "unknown", "unseen")
+    yield f"{'':<12}" + "".join(f"{column:>9}" for column in columns) + "\n"
+    for kind, name in (("service", "services"), ("address", "addresses")):
+        counts = targets[kind]
+        yield f"{name:<12}" + "".join(f"{counts[column]:>9}" for column in columns) + "\n"
+
+
+def _down(down: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not down:
+        yield "Nothing is down.\n"
+        return
+    yield "Down now:\n"
+    for item in down:
+        region = f" ({_plain(item['region'])})" if item["region"] else ""
+        since = item["since"][:23].replace("T", " ")
+        yield (
+            f"  {_plain(item['name'])}{region}  {item['check']}: {item['cause']}, "
+            f"since {since} UTC ({_duration(item['for_s'])})\n"
+        )
+
+
+def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"{'process':<12}{'state':<10}{'pid':>8}{'restarts':>10}{'last beat':>12}\n"
+    for process in processes:
+        age = process["beat_age_s"]
+        beat = f"{age:.1f} s ago" if age is not None else "-"
+        yield (
+            f"{process['name']:<12}{process['state']:<10}{process['pid'] or '-':>8}"
+            f"{process['restarts']:>10}{beat:>12}\n"
+        )
+        if process["reason"]:
+            yield f"  {_plain(process['reason'])}\n"
+
+
+def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
+    journal, influxdb = answer["journal"], answer["influxdb"]
+    size = f", {journal['size_bytes'] / 1e6:.1f} MB" if journal["size_bytes"] is not None else ""
+    yield f"journal      {journal['rows']} spans{size}, {_plain(journal['path'])}\n"
+    if influxdb["state"] == "off":
+        yield "influxdb     off\n"
+    else:
+        error = f", {_plain(influxdb['error'])}" if influxdb["error"] else ""
+        yield f"influxdb     {influxdb['state']}, {influxdb['backlog']} points to ship{error}\n"
+    if answer["dropped"]:
+        yield f"dropped      {answer['dropped']} details\n"
+
+
+def _duration(seconds: float) -> str:
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+
+
+def _plain(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

@@ -1,0 +1,164 @@
+"""``downtimer demo``: a simulated cloud is upgraded, the real daemon measures it, the truth is shown beside.
+
+Exit status 0 if every injected outage lies within the bounds reported and nothing else was down.
+"""
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import TextIO
+
+from downtimer.demo.cloud import SimulatedCloud
+from downtimer.demo.daemon import Daemon
+from downtimer.demo.script import Moment, Step, length_s, moments, upgrade
+from downtimer.demo.verdict import compare, format_table
+from downtimer.errors import DowntimerError, ExitCode
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PATIENCE_S = 2.0
+_TICK_S = 0.25
+
+
+class _InterruptedError(BaseException):
+    """A signal told us to end; like KeyboardInterrupt nobody is to catch it on the way."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_demo(*, out: TextIO | None = None) -> int:
+    """Run the demo; return the exit status of the command.
+
+    A signal ends it in order: the daemon, the services and the namespaces are gone when it returns.
+
+    Args:
+        out: Where to write; None for standard output.
+    """
+    stream = sys.stdout if out is None else out
+    try:
+        with _interruptible(), SimulatedCloud() as cloud:
+            return _measure(cloud, _Show(stream))
+    except DowntimerError as error:
+        sys.stderr.write(f"downtimer demo: {error}\n")
+        return error.exit_code
+    except _InterruptedError as interruption:
+        stream.write("\ninterrupted; everything is cleaned up\n")
+        return 128 + interruption.number
+
+
+def play(cloud: SimulatedCloud, steps: tuple[Step, ...], show: "_Show") -> None:
+    """Inject what the script says, when it says so."""
+    begun = time.monotonic()
+    for moment in moments(steps):
+        show.wait(begun, moment.at_s)
+        show.moment(moment)
+        _inject(cloud, moment)
+    show.wait(begun, length_s(steps))
+    show.done()
+
+
+class _Show:
+    """Progress: one line that changes on a terminal, a line for each moment elsewhere."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._is_live = out.isatty()
+        self._down: list[str] = []
+        self._never = threading.Event()
+        self.length_s = 0.0
+
+    def say(self, text: str) -> None:
+        """Write lines."""
+        self._out.write(f"{text}\n")
+        self._out.flush()
+
+    def wait(self, begun: float, at_s: float) -> None:
+        """Wait until that second of the script, showing the time that passes."""
+        while (left_s := begun + at_s - time.monotonic()) > 0:
+            if self._is_live:
+                self._refresh(at_s - left_s)
+            self._never.wait(min(left_s, _TICK_S) if self._is_live else left_s)
+
+    def moment(self, moment: Moment) -> None:
+        """Show that something is being done."""
+        if moment.down:
+            self._down.append(moment.step.target)
+        else:
+            self._down.remove(moment.step.target)
+        if not self._is_live:
+            self.say(f"  {moment.at_s:4.1f} s  {moment.text}")
+
+    def done(self) -> None:
+        """Leave the line that changed."""
+        if self._is_live:
+            self._out.write("\r\x1b[K")
+
+    def _refresh(self, at_s: float) -> None:
+        down = f"down now: {', '.join(self._down)}" if self._down else "all up"
+        self._out.write(f"\r\x1b[K  {at_s:4.1f} of {self.length_s:.0f} s   {down}")
+        self._out.flush()
+
+
+def _measure(cloud: SimulatedCloud, show: _Show) -> int:
+    """Start the daemon, play the script, print the report and the table."""
+    _introduce(cloud, show)
+    with Daemon(cloud) as daemon:
+        steps = upgrade(cloud.addresses)
+        show.length_s = length_s(steps)
+        show.say(f"The daemon measures. An upgrade of {show.length_s:.0f} seconds begins.")
+        play(cloud, steps, show)
+        show.say(f"The daemon is told to stop; its report:\n\n{daemon.stop()}")
+        report = daemon.report()
+    injected = {target: cloud.truth.down_s(target, _PATIENCE_S) for target in cloud.targets}
+    rows = compare(injected, report)
+    show.say(f"Held against what was really injected:\n\n{format_table(rows)}")
+    if all(row.holds for row in rows):
+        show.say("Every injected outage lies within its bounds, and nothing else was down.")
+        return ExitCode.DONE
+    show.say("The report does NOT agree with what was injected.")
+    return ExitCode.FAILED
+
+
+def _introduce(cloud: SimulatedCloud, show: _Show) -> None:
+    names = [name for service in cloud.services.values() for name in service.targets]
+    show.say(f"A simulated cloud is running: {', '.join(names)}")
+    if cloud.has_network:
+        owner = "root's" if cloud.network.mode == "root" else "an unprivileged"
+        show.say(f"and {len(cloud.addresses)} floating IPs, in {owner} network namespace.")
+    else:
+        show.say(f"without floating IPs: {cloud.no_network}.")
+
+
+def _inject(cloud: SimulatedCloud, moment: Moment) -> None:
+    target = moment.step.target
+    if moment.step.address:
+        (cloud.drop if moment.down else cloud.restore)(target)
+    elif moment.down:
+        cloud.service(target).kill()
+    else:
+        cloud.service(target).start()
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have the first signal raise where we are, and all later ones ignored while we clean up."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise _InterruptedError(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""Reading a list page by page, as Neutron and Nova give them: ``limit``, ``marker``, a link to the next.
+
+Pure: whoever calls brings the function that fetches a page. The link to the next page says only that
+there is one; its URL is not followed, because behind a proxy it may name a host or a scheme that does
+not exist outside. The marker is the last id of the page, as these services define it. A server may cap
+pages below the limit asked for, so a short page is no end.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+LIMIT: Final = 1000
+"""Items asked for at a time."""
+
+ITEMS_MAX: Final = 1_000_000
+"""A list with more is not believed."""
+
+Fetch = Callable[[Mapping[str, str]], bytes]
+"""Gets one page: the query's parameters → the body."""
+
+
+class PagingError(ValueError):
+    """What came is no such list, or a list without an end. One line."""
+
+
+class _Identified(msgspec.Struct):
+    id: str
+
+
+class _Link(msgspec.Struct):
+    rel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """One page: its items undecoded, and whether the server says that there are more."""
+
+    items: list[msgspec.Raw]
+    has_next: bool
+
+
+_PAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_LINKS = msgspec.json.Decoder(list[_Link])
+_ID = msgspec.json.Decoder(_Identified)
+
+
+def read_pages(fetch: Fetch, name: str, query: Mapping[str, str]) -> Iterator[msgspec.Raw]:
+    """Return all items of a list, each still JSON, each id once; those without an id, too.
+
+    Args:
+        fetch: Gets a page; what it raises passes through.
+        name: Of the list in its JSON, e.g. ``floatingips``.
+        query: Parameters beside ``limit`` and ``marker``.
+
+    Raises:
+        PagingError: A page is malformed, or the pages loop; what came before is no whole list.
+    """
+    seen: set[str] = set()
+    marker: dict[str, str] = {}
+    while True:
+        page = _decode(fetch({**query, "limit": str(LIMIT), **marker}), name)
+        last: str | None = None
+        for item in page.items:
+            id_ = _id_of(item)
+            if id_ in seen:
+                continue
+            yield item
+            if id_ is not None:
+                seen.add(id_)
+                last = id_
+        if not _continues(page):
+            return
+        if last is None:
+            raise PagingError(f"the pages of {name} loop")
+        if len(seen) > ITEMS_MAX:
+            raise PagingError(f"there are more than {ITEMS_MAX} {name}")
+        marker = {"marker": last}
+
+
+def _continues(page: _Page) -> bool:
+    """Tell whether to ask for another page.
+
+    A full page without a link comes from a server, or a proxy, that gives none: asking once more costs
+    little. A page beyond the limit comes from a server that does not page.
+    """
+    return page.has_next or len(page.items) == LIMIT
+
+
+def _decode(body: bytes, name: str) -> _Page:
+    try:
+        content = _PAGE.decode(body)
+        items = _ITEMS.decode(content[name])
+        links = _LINKS.decode(content.get(f"{name}_links", b"[]"))
+    except KeyError:
+        raise PagingError(f"the answer has no {name}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise PagingError(f"the answer is no list of {name}: {exc}") from exc
+    return _Page(items, any(link.rel == "next" for link in links))
+
+
+def _id_of(item: msgspec.Raw) -> str | None:
+    """Return the id of an item, None if it has none: whoever decodes it will see what is wrong with it."""
+    try:
+        return _ID.decode(item).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

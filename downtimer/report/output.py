@@ -1,0 +1,59 @@
+"""Puts a report where it belongs: whole, or not at all."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from downtimer.errors import DowntimerError
+
+
+def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) -> None:
+    """Replace the file at `path` by the text; a reader sees the old or the new one, never a part.
+
+    Args:
+        path: Of the file; where it is a link, what that points to is replaced. What is there and
+            no regular file (``/dev/stdout``) is written to as it is.
+        chunks: The text, in order. What they raise passes through; the old file stays.
+        mode: Of the new file.
+
+    Raises:
+        DowntimerError: It could not be written; the old file stays.
+    """
+    try:
+        path = path.resolve()
+        if path.exists() and not path.is_file():
+            path.write_text("".join(chunks), encoding="utf-8", errors="backslashreplace")
+            return
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except (OSError, RuntimeError) as exc:
+        raise _failure(path, exc) from exc
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(chunks)
+            file.flush()
+            os.fchmod(handle, mode)
+            os.fsync(handle)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as exc:
+        raise _failure(path, exc) from exc
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename last through a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _failure(path: Path, exc: Exception) -> DowntimerError:
+    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
+    return DowntimerError(f"cannot write the report {path}: {reason}")

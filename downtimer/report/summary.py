@@ -1,0 +1,120 @@
+"""A run as read from a store -> its summary, which every format of report is made from.
+
+Streams: spans are read once, target by target; what stays in memory is the figures. Attribution,
+which judges spans by those of other targets, belongs between the two: after the spans of a
+target are gathered, before they are summarized.
+"""
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+
+from downtimer.findings import TargetSummary
+from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, TargetState
+from downtimer.outages import summarize
+from downtimer.store.reader import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything a report shows.
+
+    Attributes:
+        run: The run.
+        through_ns: The instant that the figures count to.
+        targets: Services by name, then addresses numerically, IPv4 first; no references.
+        names: How each target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed to
+            tell them apart. As the cloud gave it: a format must escape it.
+        marks: By instant.
+        events: By instant.
+        notes: What the source lacks.
+    """
+
+    run: Run
+    through_ns: int
+    targets: Sequence[TargetSummary]
+    names: Mapping[TargetId, str]
+    marks: Sequence[Mark]
+    events: Sequence[Event]
+    notes: Sequence[str]
+
+
+def build(reader: Reader) -> Summary:
+    """Read a run and return its summary. The reader stays open."""
+    strays: list[TargetId] = []
+    targets = [
+        summarize(state, spans)
+        for state, spans in _gather(reader.targets(), reader.spans(), strays)
+        if not state.target.reference
+    ]
+    names = name_targets([summary.target for summary in targets])
+    targets.sort(key=lambda summary: _rank(summary.target, names))
+    notes = reader.notes()
+    if strays:
+        notes = [*notes, f"{len(strays)} targets have spans but are not described; they are left out"]
+    return Summary(
+        run=reader.run(),
+        through_ns=reader.through_ns(),
+        targets=targets,
+        names=names,
+        marks=reader.marks(),
+        events=reader.events(),
+        notes=notes,
+    )
+
+
+def name_targets(targets: Iterable[Target]) -> dict[TargetId, str]:
+    """Return how each target is called, so that no two are called alike if that can be helped.
+
+    Where a name has several regions every one carries its region; where that does not tell two
+    apart they carry the URL, and then the interface, too.
+    """
+    listed = list(targets)
+    regions = Counter(name for name, _ in {(t.name, t.region) for t in listed})
+    places = Counter((t.name, t.region) for t in listed)
+    urls = Counter((t.name, t.region, t.url) for t in listed)
+    names = {}
+    for target in listed:
+        place, url = (target.name, target.region), (target.name, target.region, target.url)
+        parts = [
+            target.region if regions[target.name] > 1 else None,
+            target.url if places[place] > urls[url] else None,
+            target.interface if urls[url] > 1 else None,
+        ]
+        suffix = ", ".join(part for part in parts if part)
+        names[target.id] = f"{target.name} ({suffix})" if suffix else target.name
+    return names
+
+
+def _gather(
+    states: Iterable[TargetState], spans: Iterable[Span], strays: list[TargetId]
+) -> Iterator[tuple[TargetState, list[Span]]]:
+    """Merge the two streams, both ordered by target; `strays` takes ids without a target."""
+    groups = groupby(spans, key=attrgetter("target"))
+    group = next(groups, None)
+    for state in states:
+        while group is not None and group[0] < state.target.id:
+            strays.append(group[0])
+            group = next(groups, None)
+        if group is not None and group[0] == state.target.id:
+            yield state, list(group[1])
+            group = next(groups, None)
+        else:
+            yield state, []
+    if group is not None:
+        strays.append(group[0])
+        strays.extend(target for target, _ in groups)
+
+
+def _rank(target: Target, names: Mapping[TargetId, str]) -> tuple[int, int, str, str]:
+    name = names[target.id]
+    if target.kind is Kind.SERVICE:
+        return 0, 0, target.name, name
+    try:
+        address = ipaddress.ip_address(target.name)
+    except ValueError:
+        return 9, 0, target.name, name
+    return address.version, int(address), "", name

@@ -1,0 +1,122 @@
+"""How figures, instants and names are worded for people. Pure.
+
+Figures are rounded halves up, in integers, since a float's half is rarely one. Bounds are rounded
+outwards, so that what lies within the bounds lies within the bounds shown.
+"""
+
+import unicodedata
+from datetime import UTC, datetime
+
+from downtimer.findings import Outage, TargetSummary
+from downtimer.model import SECOND_NS
+
+_MICROSECOND_NS = 1_000
+_FINE_UNTIL_NS = 10 * SECOND_NS
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode categories that would move the cursor, break the line or turn the reading order."""
+
+
+def halves_up(numerator: int, denominator: int) -> int:
+    """Return the quotient of two non-negative ints, rounded, halves up."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def whole_seconds(length_ns: int) -> str:
+    """Return ``16``."""
+    return str(halves_up(length_ns, SECOND_NS))
+
+
+def tenths_of_seconds(length_ns: int) -> str:
+    """Return ``30855.0``."""
+    return _decimal(halves_up(length_ns * 10, SECOND_NS), 1)
+
+
+def percent(part_ns: int, whole_ns: int) -> str:
+    """Return ``90.5``; ``0.0`` of nothing."""
+    return _decimal(halves_up(part_ns * 1000, whole_ns) if whole_ns else 0, 1)
+
+
+def seconds(length_ns: int) -> str:
+    """Return ``16.2 s``; with two decimals below 10 s."""
+    places = _places(length_ns)
+    return f"{_decimal(halves_up(length_ns * 10**places, SECOND_NS), places)} s"
+
+
+def bounded(length_ns: int, min_ns: int, max_ns: int) -> str:
+    """Return ``16.2 s (15.9–16.4)``."""
+    places = _places(length_ns)
+    lower = min_ns * 10**places // SECOND_NS
+    upper = -(-max_ns * 10**places // SECOND_NS)
+    return f"{seconds(length_ns)} ({_decimal(lower, places)}–{_decimal(upper, places)})"
+
+
+def duration(outage: Outage) -> str:
+    """Return the length of an outage or episode from edge to edge, with its bounds."""
+    return bounded(outage.duration_ns, outage.min_ns, outage.max_ns)
+
+
+def downtime(figures: Outage | TargetSummary) -> str:
+    """Return the downtime of an outage, episode or target, with its bounds."""
+    return bounded(figures.down_ns, figures.down_min_ns, figures.down_max_ns)
+
+
+def length(length_ns: int) -> str:
+    """Return ``9 h 27 min 35.1 s``: a length that is too long to read in seconds."""
+    tenths = halves_up(length_ns * 10, SECOND_NS)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours} h"] if hours else []
+    parts += [f"{minutes} min"] if minutes or hours else []
+    return " ".join([*parts, f"{_decimal(tenths, 1)} s"])
+
+
+def moment(utc_ns: int) -> str:
+    """Return ``2026-11-22 16:37:05.123``, in UTC."""
+    return _datetime(utc_ns, 1_000 * _MICROSECOND_NS).isoformat(sep=" ", timespec="milliseconds")
+
+
+def moment_after(utc_ns: int, before_utc_ns: int) -> str:
+    """Return `moment` without the date if that is the same as before."""
+    text, before = moment(utc_ns), moment(before_utc_ns)
+    return text[11:] if text[:10] == before[:10] else text
+
+
+def rfc3339(utc_ns: int) -> str:
+    """Return ``2026-11-22T16:37:05.123456Z``."""
+    return f"{_datetime(utc_ns, _MICROSECOND_NS).isoformat(timespec='microseconds')}Z"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return ``1 service``, ``2 services``, ``2 addresses``."""
+    ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
+    return f"{count:,} {noun}{ending}"
+
+
+def printable(text: str) -> str:
+    r"""Return `text` with all that could forge or garble a line shown as ``\xNN`` or ``\uNNNN``."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escape(char) if unicodedata.category(char) in _HIDDEN else char for char in text)
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def _places(length_ns: int) -> int:
+    return 2 if length_ns < _FINE_UNTIL_NS else 1
+
+
+def _decimal(scaled: int, places: int) -> str:
+    whole, fraction = divmod(scaled, 10**places)
+    return f"{whole}.{fraction:0{places}d}"
+
+
+def _datetime(utc_ns: int, unit_ns: int) -> datetime:
+    rounded_ns = halves_up(utc_ns, unit_ns) * unit_ns
+    whole_s, rest_ns = divmod(rounded_ns, SECOND_NS)
+    moment_at = datetime.fromtimestamp(whole_s, UTC)
+    return moment_at.replace(microsecond=rest_ns // _MICROSECOND_NS, tzinfo=None)

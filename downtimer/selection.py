@@ -1,0 +1,88 @@
+"""Which of what the cloud lists is measured: the patterns of ``[targets]``.
+
+Pure: no I/O. A pattern is a glob on a service's name, ``region:GLOB``, ``url:GLOB`` (either of the
+catalog's URL and the root probed), ``project:GLOB`` (an address's project, by name or id), an address,
+or a CIDR block. Globs are case-sensitive and match the whole text.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Final
+
+from downtimer.model import Kind, Target
+
+Matcher = Callable[[Target], bool]
+
+_KEYED = re.compile(r"(?P<key>[A-Za-z_]+)\s*:\s*(?P<glob>.*)", re.DOTALL)
+_LIKE_ADDRESS = re.compile(r"[0-9.]+|.*/.*|.*:.*", re.DOTALL)
+
+
+class Selection:
+    """Tells what is wanted.
+
+    Args:
+        include: If there are any, only what matches one of these is wanted.
+        exclude: What matches one of these is never wanted.
+
+    Raises:
+        ValueError: A pattern is none.
+    """
+
+    def __init__(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> None:
+        self._include = [parse(pattern) for pattern in include]
+        self._exclude = [parse(pattern) for pattern in exclude]
+
+    def wants(self, target: Target) -> bool:
+        """Tell whether the target is to be measured."""
+        if any(matches(target) for matches in self._exclude):
+            return False
+        return not self._include or any(matches(target) for matches in self._include)
+
+
+def parse(pattern: str) -> Matcher:
+    """Return what tells whether a target matches the pattern.
+
+    Raises:
+        ValueError: It is none; the text says why.
+    """
+    try:
+        network = ipaddress.ip_network(pattern)
+    except ValueError as exc:
+        if "has host bits set" in str(exc):
+            block = ipaddress.ip_network(pattern, strict=False)
+            raise ValueError(f"{pattern!r} has host bits set; write {block}") from None
+    else:
+        return _within(network)
+    keyed = _KEYED.fullmatch(pattern)
+    if keyed and not pattern.startswith(("http:", "https:")):
+        return _keyed(keyed["key"], keyed["glob"], pattern)
+    if _LIKE_ADDRESS.fullmatch(pattern):
+        raise ValueError(
+            f"{pattern!r} is neither an address, nor a CIDR block, nor a service's name; "
+            "for URLs write url:GLOB"
+        )
+    return lambda target: target.kind is Kind.SERVICE and fnmatchcase(target.name, pattern)
+
+
+def _keyed(key: str, glob: str, pattern: str) -> Matcher:
+    if key not in _TEXTS:
+        known = ", ".join(f"{known}:" for known in _TEXTS)
+        raise ValueError(f"{pattern!r} begins with an unknown key; there are {known}")
+    if not glob:
+        raise ValueError(f"{pattern!r} has nothing after the colon")
+    texts = _TEXTS[key]
+    return lambda target: any(text is not None and fnmatchcase(text, glob) for text in texts(target))
+
+
+def _within(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Matcher:
+    return lambda target: target.kind is Kind.ADDRESS and ipaddress.ip_address(target.name) in network
+
+
+_TEXTS: Final[dict[str, Callable[[Target], tuple[str | None, ...]]]] = {
+    "region": lambda target: (target.region,),
+    "url": lambda target: (target.endpoint, target.url),
+    "project": lambda target: (target.project, target.project_id),
+}
+"""What the keys of patterns look at."""

@@ -1,0 +1,75 @@
+"""What the journal takes in one transaction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from downtimer.messages import AddressWindow, Batch, LatencyWindow, Progress, Sample, SpanFact
+from downtimer.model import Event, Incarnation, Mark, TargetId, TargetState
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What the shipping to InfluxDB has done since the last commit.
+
+    Attributes:
+        through_id: Rows of the outbox up to this one are no longer needed.
+        rejected: Points that InfluxDB will never take, each with its reason.
+    """
+
+    through_id: int = 0
+    rejected: list[tuple[str, str]] = field(default_factory=list)  # (error, line)
+
+
+@dataclass(slots=True)
+class Facts:
+    """Whole facts with natural keys, in the order they arose.
+
+    Samples and address windows are details for InfluxDB alone; the journal keeps none of them but
+    in its outbox.
+    """
+
+    states: dict[TargetId, TargetState] = field(default_factory=dict)
+    spans: list[SpanFact] = field(default_factory=list)
+    progress: dict[Incarnation, Progress] = field(default_factory=dict)
+    latencies: list[LatencyWindow] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    addresses: list[AddressWindow] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    delivered: Delivered = field(default_factory=Delivered)
+
+    def add_batch(self, batch: Batch) -> None:
+        """Add what a worker sent."""
+        self.spans.extend(batch.spans)
+        self.latencies.extend(batch.latencies)
+        self.samples.extend(batch.samples)
+        self.addresses.extend(batch.addresses)
+        progress = batch.progress
+        if progress is not None:
+            known = self.progress.get(progress.incarnation)
+            if known is None or known.through_ns <= progress.through_ns:
+                self.progress[progress.incarnation] = progress
+
+    def add_states(self, states: Iterable[TargetState]) -> None:
+        """Add targets as they stand now."""
+        self.states.update((state.target.id, state) for state in states)
+
+    def count(self) -> int:
+        """Return how many facts these are, as a measure of the memory they take."""
+        return (
+            len(self.states)
+            + len(self.spans)
+            + len(self.latencies)
+            + len(self.samples)
+            + len(self.addresses)
+            + len(self.marks)
+            + len(self.events)
+        )
+
+    def drop_details(self) -> int:
+        """Give up the details, which make room for spans; return how many they were."""
+        dropped = len(self.samples) + len(self.addresses) + len(self.latencies)
+        self.samples.clear()
+        self.addresses.clear()
+        self.latencies.clear()
+        return dropped

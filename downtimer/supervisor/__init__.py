@@ -1,0 +1,1 @@
+"""The supervisor: the process that starts the others, knows the targets, and answers the user."""

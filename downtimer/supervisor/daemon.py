@@ -1,0 +1,270 @@
+"""The daemon: owns the lock and the control socket, and has at most one measurement under way.
+
+Entry point of the supervisor's process (``python -m downtimer.supervisor.daemon``), which `launch` starts.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import setproctitle
+
+from downtimer import logs
+from downtimer.config import Config
+from downtimer.control.server import ControlServer
+from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode
+from downtimer.supervisor import life, status
+from downtimer.supervisor.launch import Answer, Orders, read_orders
+from downtimer.supervisor.measurement import Measurement
+
+log = logging.getLogger(__name__)
+
+MARK_MAX: Final = 1_000
+
+
+class Daemon:
+    """What lives from the first start to the end of the process."""
+
+    def __init__(self, orders: Orders, answers: "Answers") -> None:
+        self.config = orders.config
+        self.ended = asyncio.Event()
+        self._orders = orders
+        self._answers = answers
+        self._measurement: Measurement | None = None
+        self._changing = asyncio.Lock()  # held while a run begins or ends
+        self._control = ControlServer(
+            self.config.control_socket,
+            {
+                "ping": self._ping,
+                "status": self._status,
+                "report": self._report,
+                "start": self._start,
+                "stop": self._stop,
+                "mark": self._mark,
+            },
+        )
+
+    async def run(self) -> None:
+        """Measure until stopped.
+
+        Raises:
+            DowntimerError: The first measurement could not begin.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal, number)
+        loop.add_signal_handler(signal.SIGCHLD, self._on_child)
+        stopping = asyncio.create_task(self.ended.wait())
+        beginning = asyncio.create_task(self._begin(self._orders))
+        try:
+            await asyncio.wait([beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if beginning.done():
+                line = beginning.result()
+                await self._control.open()
+                self._answers.conclude(line, ExitCode.DONE)
+            await stopping
+        finally:
+            beginning.cancel()
+            stopping.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
+            await self._control.close()
+
+    async def _begin(self, orders: Orders) -> str:
+        """Begin a measurement; return the line that tells which."""
+        async with self._changing:
+            begun = life.begin(orders)
+            self._measurement = begun.measurement
+            self._answers.tell(begun.line)
+            try:
+                await begun.measurement.start()
+            except (DowntimerError, asyncio.CancelledError):
+                self._measurement = None
+                await asyncio.shield(life.undo(begun))
+                raise
+            if begun.resumed:
+                begun.measurement.note("resume", "the daemon was started again and goes on with the run")
+            return life.describe(begun.measurement)
+
+    # --- signals ---
+
+    def _on_child(self) -> None:
+        if self._measurement is not None:
+            self._measurement.roster.reap()
+
+    def _on_signal(self, number: int) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        self._stopping = asyncio.create_task(self._stop_and_end())
+
+    async def _stop_and_end(self) -> None:
+        if self._measurement is not None and not self._changing.locked():
+            try:
+                await self._stop({})
+            except DowntimerError as exc:
+                log.error("stop: %s", exc)  # noqa: TRY400 - one line says it
+        self.ended.set()
+
+    # --- commands ---
+
+    async def _ping(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {"pid": os.getpid(), "measuring": self._measurement is not None}
+
+    async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return status.status(self._under_way())
+
+    async def _report(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        measurement = self._under_way()
+        through_ns = await measurement.flush()
+        settings = measurement.settings
+        return {"run": settings.run.id, "journal": settings.journal, "through_ns": through_ns}
+
+    async def _start(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._check_unchanging()
+        if self._measurement is not None:
+            raise ControlError("busy", f"run {self._measurement.settings.run.id} is under way already")
+        label = arguments.get("label", "")
+        if not isinstance(label, str) or len(label) > MARK_MAX:
+            raise ControlError("bad-request", f"label must be a text of at most {MARK_MAX} characters")
+        line = await self._begin(Orders(config=self.config, label=label, resume=False))
+        return {"line": line}
+
+    async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        self._check_unchanging()
+        measurement = self._under_way()
+        async with self._changing:
+            result = await life.end(measurement)
+            self._measurement = None
+        if arguments.get("keep") is not True:
+            asyncio.get_running_loop().call_soon(self.ended.set)
+        return result
+
+    async def _mark(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        text = arguments.get("text")
+        if not isinstance(text, str) or not 0 < len(text) <= MARK_MAX:
+            raise ControlError("bad-request", f"text must be a text of 1 to {MARK_MAX} characters")
+        return {"at_ns": self._under_way().mark(text)}
+
+    def _under_way(self) -> Measurement:
+        if self._measurement is None:
+            raise ControlError("not-running", "no run is under way; `downtimer start` begins one")
+        return self._measurement
+
+    def _check_unchanging(self) -> None:
+        if self._changing.locked():
+            raise ControlError("busy", "a run is just being started or stopped")
+
+
+class Answers:
+    """Lines to whoever started the daemon: over the inherited pipe, or on the terminal."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
+
+    def tell(self, text: str) -> None:
+        """Tell how far the start is."""
+        self._write(Answer(text=text))
+
+    def conclude(self, text: str, code: int) -> None:
+        """Tell how the start ended, and close."""
+        self._write(Answer(text=text, code=code))
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _write(self, answer: Answer) -> None:
+        if self._fd is not None:
+            with contextlib.suppress(OSError):  # it did not wait for us
+                os.write(self._fd, msgspec.json.encode(answer) + b"\n")
+        elif answer.code is None or answer.code == ExitCode.DONE:
+            print(answer.text, flush=True)  # noqa: T201 - in the foreground this is the user's terminal
+
+
+def make_runtime_dir(path: str) -> None:
+    """Make the folder for sockets, or check that the one there is ours alone.
+
+    Raises:
+        ConfigError: It is a link, no folder, someone else's, or cannot be made.
+    """
+    try:
+        Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = os.lstat(path)
+        if not stat.S_ISDIR(found.st_mode):
+            raise ConfigError(f"[global] runtime_dir: {path} is a link or no folder; remove it")
+        if found.st_uid != os.geteuid():
+            raise ConfigError(f"[global] runtime_dir: {path} belongs to user {found.st_uid}; choose another")
+        if found.st_mode & 0o077:
+            Path(path).chmod(0o700)
+    except OSError as exc:
+        raise ConfigError(f"[global] runtime_dir: cannot make {path}: {exc.strerror}") from exc
+
+
+def take_lock(config: Config) -> int:
+    """Take the lock that only one daemon per runtime folder may hold, for the life of the process.
+
+    Raises:
+        DowntimerError: Another holds it.
+    """
+    path = Path(config.global_.runtime_dir) / "lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        pid = os.read(fd, 20).decode("ascii", "replace").strip()
+        raise DowntimerError(
+            f"downtimer runs already (pid {pid}); `downtimer status` shows it, `downtimer stop` ends it"
+        ) from exc
+    os.ftruncate(fd, 0)
+    os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+def _print_report(config: Config) -> None:
+    """In the foreground the report goes to the terminal, too."""
+    with contextlib.suppress(OSError), Path(config.global_.report_file).open(encoding="utf-8") as file:
+        shutil.copyfileobj(file, sys.stdout)
+        sys.stdout.flush()
+
+
+def main() -> None:
+    """Run the daemon; never returns."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--orders-fd", type=int, required=True)
+    parser.add_argument("--answer-fd", type=int)
+    parser.add_argument("--foreground", action="store_true")
+    arguments = parser.parse_args()
+    os.umask(0o077)
+    setproctitle.setproctitle("downtimer: supervisor")
+    orders = read_orders(arguments.orders_fd)
+    logs.set_up(orders.config.global_.log_level, "supervisor")
+    answers = Answers(arguments.answer_fd)
+    try:
+        make_runtime_dir(orders.config.global_.runtime_dir)
+        lock = take_lock(orders.config)
+        asyncio.run(_serve(orders, answers, foreground=arguments.foreground))
+        os.close(lock)
+    except DowntimerError as exc:
+        log.error("%s", exc)  # noqa: TRY400 - the line says it all
+        answers.conclude(str(exc), exc.exit_code)
+        sys.exit(exc.exit_code)
+    sys.exit(ExitCode.DONE)
+
+
+async def _serve(orders: Orders, answers: Answers, *, foreground: bool) -> None:
+    daemon = Daemon(orders, answers)
+    await daemon.run()
+    if foreground:
+        _print_report(orders.config)
+
+
+if __name__ == "__main__":
+    main()

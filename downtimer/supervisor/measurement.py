@@ -1,0 +1,250 @@
+"""One run under way: its targets, what is down now, and what the children must know of each other.
+
+Runs in the supervisor's event loop and does no I/O that can block.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from downtimer.clock import RunClock
+from downtimer.errors import DowntimerError
+from downtimer.messages import (
+    Beat,
+    BusUp,
+    Finish,
+    Flush,
+    Learnt,
+    Listing,
+    Look,
+    Record,
+    Report,
+    Settings,
+    Targets,
+    Token,
+    TokenRejected,
+    Turned,
+    WriterState,
+)
+from downtimer.model import SECOND_NS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.supervisor.bus import Bus
+from downtimer.supervisor.children import Child, State
+from downtimer.supervisor.roster import Roster
+from downtimer.supervisor.targets import TargetList
+
+log = logging.getLogger(__name__)
+
+PROBING: Final = {"api": Kind.SERVICE, "icmp": Kind.ADDRESS}
+CHILDREN: Final = ("writer", "discovery", *PROBING)
+
+START_S: Final = 90.0
+START_LOSSES_MAX: Final = 3
+WALL_STEP_NS: Final = SECOND_NS // 10
+FLUSH_S: Final = 10.0
+DRAIN_S: Final = 30.0
+COMMIT_S: Final = 30.0
+SHIP_S: Final = 30.0
+
+
+class StartError(DowntimerError):
+    """The measurement could not begin; the message is for the user."""
+
+
+@dataclass(slots=True)
+class Picture:
+    """What the children last said of themselves and their targets."""
+
+    beats: dict[str, Beat] = field(default_factory=dict)  # by class
+    down: dict[tuple[TargetId, str], Turned] = field(default_factory=dict)
+    writer: WriterState | None = None
+
+    def take(self, name: str, beat: Beat) -> None:
+        """Take a beat."""
+        self.beats[name] = beat
+        for turned in beat.turned_up:
+            self.down.pop((turned.target, turned.check), None)
+        for turned in beat.turned_down:
+            self.down[(turned.target, turned.check)] = turned
+
+    def forget(self, name: str, is_its: Callable[[TargetId], bool]) -> None:
+        """A class starts anew: what its former worker said no longer holds."""
+        self.beats.pop(name, None)
+        self.down = {key: turned for key, turned in self.down.items() if not is_its(key[0])}
+
+
+class Measurement:
+    """A run from its first probe to its last."""
+
+    def __init__(self, settings: Settings, bus: Bus, targets: TargetList) -> None:
+        self.settings = settings
+        self.clock = RunClock(settings.anchor)
+        self.targets = targets
+        self.picture = Picture()
+        self.roster = Roster(CHILDREN, bus=bus, run=settings.run.id, clock=self.clock, listener=self)
+        self._listed = False
+        self._losses = 0
+        self._started = asyncio.Event()
+        self._failure: str | None = None
+        self._token: Token | None = None
+        self._learnt: dict[TargetId, TargetState] = {}
+        self._ticking: asyncio.Task[None] | None = None
+
+    # --- its life ---
+
+    async def start(self) -> None:
+        """Start all children; return when every class has measured something.
+
+        Raises:
+            StartError: It can't be done; nothing is left running.
+        """
+        self.roster.start()
+        self._ticking = asyncio.create_task(self._tick())
+        try:
+            async with asyncio.timeout(START_S):
+                await self._started.wait()
+        except TimeoutError:
+            self._failure = f"nothing could be measured within {START_S:.0f} s; the log says more"
+        if self._failure is not None:
+            await self._end()
+            raise StartError(self._failure)
+
+    async def flush(self) -> int:
+        """Have everything recorded that is known; return the instant up to which it is."""
+        now_ns = self.clock.now_ns()
+        answers = await self.roster.ask(PROBING, lambda serial: Flush(serial=serial), FLUSH_S)
+        await self.roster.ask(["writer"], lambda serial: Flush(serial=serial), FLUSH_S)
+        return min([answer.through_ns for answer in answers], default=now_ns)
+
+    async def stop(self) -> None:
+        """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
+        await self.roster.finish(["discovery", *PROBING], lambda serial: Finish(serial=serial), DRAIN_S)
+        self._tell_learnt()
+        end_ns = self.clock.now_ns()
+        answers = await self.roster.finish(
+            ["writer"],
+            lambda serial: Finish(serial=serial, end_ns=end_ns, ship_s=SHIP_S),
+            COMMIT_S + SHIP_S,
+        )
+        await self._end()
+        if not answers:
+            raise DowntimerError("the writer did not confirm the end of the run; the log says more")
+
+    def mark(self, text: str) -> int:
+        """Label this instant; return it."""
+        at_ns = self.clock.now_ns()
+        self.roster.send("writer", Record(marks=(Mark(at_ns=at_ns, text=text),)))
+        return at_ns
+
+    def note(self, kind: str, text: str) -> None:
+        """Put an event of the supervisor's own on record, and in the log."""
+        log.warning("%s: %s", kind, text)
+        self._record(Event(at_ns=self.clock.now_ns(), kind=kind, text=text))
+
+    def _record(self, event: Event) -> None:
+        self.roster.send("writer", Record(events=(event,)))
+
+    async def _end(self) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticking
+        await self.roster.kill()
+
+    # --- what the roster says ---
+
+    def greeted(self, child: Child) -> None:
+        """A new process of this class said hello: it gets its settings and the whole target list."""
+        kind = PROBING.get(child.name)
+        self.picture.forget(child.name, lambda target: self._kind(target) is kind)
+        self.roster.send(child.name, self.settings)
+        whole = Targets(serial=self.targets.serial, whole=True, changed=self.targets.states())
+        self.roster.send(child.name, whole)
+        if child.name == "api" and self._token is not None:
+            self.roster.send("api", self._token)
+
+    def told(self, child: Child, message: BusUp) -> None:
+        """A child said something: take it, or pass it on."""
+        match message:
+            case Beat():
+                self._on_beat(child, message)
+            case Learnt():
+                state = self.targets.learn(message.target, message.check, message.baseline)
+                if state is not None:
+                    self._learnt[state.target.id] = state
+            case Listing():
+                self._on_listing(message)
+            case Token():
+                self._token = message
+                self.roster.send("api", message)
+            case TokenRejected():
+                self.roster.send("discovery", message)
+            case Report():
+                self._record(message.event)
+            case WriterState():
+                self.picture.writer = message
+            case _:
+                log.warning("%s: an unexpected %s", child.name, type(message).__name__)
+
+    def lost(self, child: Child, why: str) -> None:
+        """A process ended that was not told to."""
+        if child.state is State.FATAL:
+            why = child.reason or why
+            self._fail(why)
+            self.note("cannot-start", f"{child.name}: {why}")
+            return
+        self._losses += 1
+        if not self._started.is_set() and self._losses >= START_LOSSES_MAX:
+            self._fail(f"the {child.name} process {why}, again and again; the log says why")
+        self.note("restart", f"the {child.name} process {why}; another is started")
+
+    def _fail(self, why: str) -> None:
+        """Give up the start; without meaning once measuring."""
+        if not self._started.is_set():
+            self._failure = why
+            self._started.set()
+
+    def _kind(self, target: TargetId) -> Kind | None:
+        state = self.targets.get(target)
+        return state.target.kind if state is not None else None
+
+    def _on_beat(self, child: Child, beat: Beat) -> None:
+        self.picture.take(child.name, beat)
+        if beat.turned_down:
+            self.roster.send("discovery", Look())
+        if self._listed and all(self._has_measured(name, kind) for name, kind in PROBING.items()):
+            self._started.set()
+
+    def _has_measured(self, name: str, kind: Kind) -> bool:
+        if not self.targets.count_probed(kind):
+            return True
+        beat = self.picture.beats.get(name, Beat())
+        return beat.up + beat.slow + beat.down + beat.unknown > 0
+
+    def _on_listing(self, listing: Listing) -> None:
+        self._listed = True
+        if changed := self.targets.apply(listing):
+            difference = Targets(serial=self.targets.serial, whole=False, changed=changed)
+            for name in CHILDREN:
+                self.roster.send(name, difference)
+
+    # --- once a second ---
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._tell_learnt()
+            step_ns = self.clock.wall_step_ns()
+            if abs(step_ns) >= WALL_STEP_NS:
+                self.note(
+                    "clock", f"the wall clock was stepped by {step_ns / SECOND_NS:+.3f} s; no figure moves"
+                )
+
+    def _tell_learnt(self) -> None:
+        """Tell the writer what was learnt since the last time, in one message."""
+        if self._learnt:
+            changed = tuple(self._learnt.values())
+            self._learnt = {}
+            self.roster.send("writer", Targets(serial=self.targets.serial, whole=False, changed=changed))

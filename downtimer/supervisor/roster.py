@@ -1,0 +1,169 @@
+"""The children of one run together: asked, watched, restarted, ended. Runs in the supervisor's loop.
+
+Owns the child processes and the bus. What the messages mean is for the measurement to say.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final, Protocol
+
+from downtimer.clock import RunClock
+from downtimer.messages import BusDown, BusUp, CannotStart, Done, Hello
+from downtimer.model import SECOND_NS, Incarnation
+from downtimer.supervisor.bus import Bus
+from downtimer.supervisor.children import Child, State
+
+log = logging.getLogger(__name__)
+
+WATCH_S: Final = 0.2
+SELF_LATE_NS: Final = SECOND_NS
+"""If our own loop was so late, silence of the children may be ours: every count starts anew."""
+
+
+class Listener(Protocol):
+    """What the measurement does with the news."""
+
+    def greeted(self, child: Child) -> None:
+        """A new process of this class said hello; it needs everything."""
+
+    def told(self, child: Child, message: BusUp) -> None:
+        """A child said something."""
+
+    def lost(self, child: Child, why: str) -> None:
+        """A process ended that was not told to; `why` completes "the api worker …"."""
+
+
+class Roster:
+    """All children of a run."""
+
+    def __init__(
+        self, names: Iterable[str], *, bus: Bus, run: str, clock: RunClock, listener: Listener
+    ) -> None:
+        self.children = {name: Child(name, bus=bus.address, run=run) for name in names}
+        self._bus = bus
+        self._clock = clock
+        self._listener = listener
+        self._serial = 0
+        self._answers: dict[tuple[Incarnation, int], asyncio.Future[Done]] = {}
+        self._why: dict[Incarnation, str] = {}  # why we killed it
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start every child, and listen to them."""
+        for child in self.children.values():
+            child.start(self._clock.now_ns())
+        self._tasks = [asyncio.create_task(task) for task in (self._listen(), self._watch())]
+
+    def send(self, name: str, message: BusDown) -> None:
+        """Send to a child that runs; one that does not gets all it needs at its hello."""
+        child = self.children[name]
+        if child.state is State.RUNNING:
+            self._bus.send(child.incarnation, message)
+
+    async def ask(self, names: Iterable[str], make: Callable[[int], BusDown], timeout_s: float) -> list[Done]:
+        """Ask each of these that runs, and wait for their answers; one that dies or is late gives none."""
+        return await self._answered(self._put(names, make), timeout_s)
+
+    async def finish(
+        self, names: Iterable[str], make: Callable[[int], BusDown], timeout_s: float
+    ) -> list[Done]:
+        """Ask these to finish, and wait until they have answered and ended."""
+        children = [self.children[name] for name in names]
+        waiting = self._put(names, make)
+        for child in children:
+            child.stopping()
+        answers = await self._answered(waiting, timeout_s)
+        await self._gone(children, 2.0)
+        for child in children:
+            if child.pid is not None:
+                log.warning("%s: has not ended in time", child.name)
+                child.kill()
+        return answers
+
+    async def kill(self) -> None:
+        """End every child at once, and listen no more."""
+        for child in self.children.values():
+            child.stopping()
+            child.kill()
+        await self._gone(list(self.children.values()), 5.0)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._bus.close()
+
+    def reap(self) -> None:
+        """Notice processes that have ended. Called on SIGCHLD, and by the watch."""
+        for child in self.children.values():
+            code = child.reap(self._clock.now_ns())
+            if code is None:
+                continue
+            for key in [key for key in self._answers if key[0] == child.incarnation]:
+                self._answers.pop(key).cancel()
+            if child.state in (State.BACKOFF, State.FATAL):
+                ended = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
+                self._listener.lost(child, self._why.pop(child.incarnation, ended))
+
+    def _put(self, names: Iterable[str], make: Callable[[int], BusDown]) -> "list[asyncio.Future[Done]]":
+        waiting = []
+        for child in (self.children[name] for name in names):
+            self._serial += 1
+            if child.state is State.RUNNING and self._bus.send(child.incarnation, make(self._serial)):
+                future: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
+                self._answers[(child.incarnation, self._serial)] = future
+                waiting.append(future)
+        return waiting
+
+    async def _answered(self, waiting: "list[asyncio.Future[Done]]", timeout_s: float) -> list[Done]:
+        if not waiting:
+            return []
+        done, late = await asyncio.wait(waiting, timeout=timeout_s)
+        for future in late:
+            future.cancel()
+        self._answers = {key: future for key, future in self._answers.items() if not future.done()}
+        return [future.result() for future in done if not future.cancelled()]
+
+    async def _gone(self, children: list[Child], timeout_s: float) -> None:
+        deadline_ns = self._clock.now_ns() + int(timeout_s * SECOND_NS)
+        while any(child.pid for child in children) and self._clock.now_ns() < deadline_ns:
+            self.reap()
+            await asyncio.sleep(0.01)
+
+    async def _listen(self) -> None:
+        while True:
+            incarnation, message = await self._bus.receive()
+            child = self.children.get(incarnation.partition(".")[0])
+            if child is None or child.incarnation != incarnation:
+                log.info("bus: a late word of %s", incarnation)
+                continue
+            child.heard(self._clock.now_ns())
+            match message:
+                case Hello():
+                    self._listener.greeted(child)
+                case Done():
+                    if (future := self._answers.pop((incarnation, message.serial), None)) is not None:
+                        future.set_result(message)
+                case CannotStart():
+                    child.cannot_start(message.reason)
+                case _:
+                    self._listener.told(child, message)
+
+    async def _watch(self) -> None:
+        """Restart what is due; kill what is silent. The inbox was drained before, by the other task."""
+        last_ns = self._clock.now_ns()
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now_ns = self._clock.now_ns()
+            was_late = now_ns - last_ns > int(WATCH_S * SECOND_NS) + SELF_LATE_NS
+            last_ns = now_ns
+            self.reap()
+            for child in self.children.values():
+                if was_late:
+                    child.count_anew(now_ns)
+                elif child.is_overdue(now_ns):
+                    self._why[child.incarnation] = (
+                        f"was silent for {child.age_s(now_ns):.1f} s and was killed"
+                    )
+                    child.kill()
+                if child.is_due(now_ns):
+                    child.start(now_ns)

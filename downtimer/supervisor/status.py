@@ -1,0 +1,90 @@
+"""What `status` answers: the run, the processes, the targets, and what is down right now. Pure."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from downtimer.clock import to_utc
+from downtimer.messages import Beat, Turned
+from downtimer.model import SECOND_NS
+from downtimer.supervisor.children import Child
+from downtimer.supervisor.measurement import PROBING, Measurement
+
+DOWN_MAX: Final = 1_000
+
+
+def status(measurement: Measurement) -> dict[str, Any]:
+    """Return the picture of a run under way, as JSON values. Seconds are numbers, instants RFC 3339 UTC."""
+    run = measurement.settings.run
+    now_ns = measurement.clock.now_ns()
+    picture = measurement.picture
+    writer = picture.writer
+    down = sorted(picture.down.values(), key=lambda turned: (turned.since_ns, turned.target))
+    return {
+        "run": {
+            "id": run.id,
+            "label": run.label,
+            "vantage": run.vantage,
+            "start": format_utc(to_utc(run.start_utc_ns, 0)),
+        },
+        "uptime_s": now_ns / SECOND_NS,
+        "processes": [_process(child, now_ns) for child in measurement.roster.children.values()],
+        "targets": {
+            kind.value: _counts(picture.beats.get(name, Beat()), measurement.targets.count_probed(kind))
+            for name, kind in PROBING.items()
+        },
+        "down": [_down(measurement, turned, now_ns) for turned in down[:DOWN_MAX]],
+        "journal": {
+            "path": measurement.settings.journal,
+            "rows": writer.rows if writer is not None else None,
+            "size_bytes": writer.size_bytes if writer is not None else None,
+        },
+        "influxdb": {
+            "state": writer.influxdb if writer is not None else "unknown",
+            "backlog": writer.backlog if writer is not None else None,
+            "error": writer.error if writer is not None else None,
+        },
+        "dropped": sum(beat.dropped for beat in picture.beats.values())
+        + (writer.dropped if writer is not None else 0),
+    }
+
+
+def format_utc(at: datetime) -> str:
+    """Return an instant in RFC 3339, UTC, with microseconds."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _process(child: Child, now_ns: int) -> dict[str, Any]:
+    return {
+        "name": child.name,
+        "state": child.state.value,
+        "pid": child.pid,
+        "restarts": child.restarts,
+        "beat_age_s": round(child.age_s(now_ns), 3) if child.pid is not None else None,
+        "reason": child.reason,
+    }
+
+
+def _counts(beat: Beat, probed: int) -> dict[str, int]:
+    return {
+        "probed": probed,
+        "up": beat.up,
+        "slow": beat.slow,
+        "down": beat.down,
+        "unknown": beat.unknown,
+        "unseen": beat.unseen,
+    }
+
+
+def _down(measurement: Measurement, turned: Turned, now_ns: int) -> dict[str, Any]:
+    state = measurement.targets.get(turned.target)
+    target = state.target if state is not None else None
+    return {
+        "target": turned.target,
+        "kind": target.kind.value if target is not None else None,
+        "name": target.name if target is not None else turned.target,
+        "region": target.region if target is not None else None,
+        "check": turned.check,
+        "since": format_utc(to_utc(measurement.settings.run.start_utc_ns, turned.since_ns)),
+        "for_s": round((now_ns - turned.since_ns) / SECOND_NS, 3),
+        "cause": turned.cause,
+    }

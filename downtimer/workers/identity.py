@@ -1,0 +1,219 @@
+"""Signing in to Keystone, by keystoneauth1's generic password plugin.
+
+Runs in discovery's thread. The plugin is asked for new tokens and for nothing else: when to renew, and
+what to do when a token is refused, is decided here, so that nothing signs in behind our back and the
+last good token is kept while Keystone is away.
+
+A domain may be given by name or by id. ``default`` is the id that Keystone gives its first domain (the
+name is ``Default``), and 32 hex digits are an id; all else is a name. So one attempt is enough: two with
+different readings would count as two failed logins where Keystone locks users out.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import keystoneauth1.exceptions
+import requests
+from keystoneauth1 import access
+from keystoneauth1.identity import generic
+
+from downtimer import endpoints
+from downtimer.clock import RunClock
+from downtimer.config import GlobalSection
+from downtimer.errors import DowntimerError
+from downtimer.model import SECOND_NS
+from downtimer.workers.rest import AwayError, RefusedError, Rest, explain
+
+_ID = re.compile(r"default|[0-9a-f]{32}")
+
+_AHEAD_S: Final = 600.0
+"""A token is renewed so long before it expires, or in the last third of its life if that is later."""
+
+_REFUSED_FIRST_S: Final = 30.0
+_REFUSED_MOST_S: Final = 300.0
+"""Between attempts with a password that was refused: Keystone may lock a user out who tries often."""
+
+_UNFIT_ANSWERS = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
+"""What keystoneauth1 raises when it takes something for a token that is none."""
+
+
+class SignInError(DowntimerError):
+    """Signing in failed; one line for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """A token and what came with it.
+
+    Attributes:
+        token: The secret itself.
+        issued_ns: When it was asked for.
+        expires_ns: By our clock; None if it never does.
+        renew_ns: When to ask for the next.
+        project_id: Its scope; None if it has none.
+        project: The name of that.
+    """
+
+    token: str
+    issued_ns: int
+    expires_ns: int | None
+    renew_ns: int | None
+    project_id: str | None
+    project: str | None
+
+    def __repr__(self) -> str:
+        """Return it without the secret."""
+        return f"SignedIn(issued_ns={self.issued_ns}, expires_ns={self.expires_ns})"
+
+
+class Identity:
+    """Keystone, as seen by one user.
+
+    Attributes:
+        url: As configured.
+        base: With ``/v3``.
+        signed_in: The last good token; None before the first and after one was refused.
+    """
+
+    def __init__(self, section: GlobalSection, rest: Rest, clock: RunClock) -> None:
+        self.url = section.keystone_endpoint or ""
+        self.base = endpoints.identity_base(self.url)
+        self.signed_in: SignedIn | None = None
+        self._section = section
+        self._rest = rest
+        self._clock = clock
+        self._plugin = self._make_plugin(scoped=True)
+        self._refused_s = 0.0
+        self._not_before_ns: int | None = None
+
+    def is_due(self) -> bool:
+        """Tell whether to sign in: there is no token, or it is time for the next."""
+        held = self.signed_in
+        return held is None or (held.renew_ns is not None and self._clock.now_ns() >= held.renew_ns)
+
+    def forget(self) -> None:
+        """Drop the token: it was refused."""
+        self.signed_in = None
+
+    def sign_in(self, *, diagnose: bool) -> SignedIn:
+        """Get a new token.
+
+        Args:
+            diagnose: If refused, find out whether it is the project, by one more attempt without it.
+
+        Raises:
+            SignInError: It failed; the last good token is kept.
+        """
+        if self._not_before_ns is not None and self._clock.now_ns() < self._not_before_ns:
+            raise SignInError(self._refusal())
+        issued_ns = self._clock.now_ns()
+        try:
+            found = self._ask(self._plugin)
+        except RefusedError as exc:
+            self._back_off()
+            is_project = diagnose and self._knows_user()
+            raise SignInError(self._no_project() if is_project else self._refusal()) from exc
+        self._refused_s, self._not_before_ns = 0.0, None
+        self.signed_in = self._keep(found, issued_ns)
+        return self.signed_in
+
+    def _ask(self, plugin: generic.Password) -> access.AccessInfo:
+        """Return what Keystone gives.
+
+        Raises:
+            RefusedError: It does not accept us (401).
+            SignInError: Anything else went wrong.
+        """
+        exceptions = keystoneauth1.exceptions
+        try:
+            return plugin.get_auth_ref(self._rest.session)
+        except exceptions.Unauthorized as exc:
+            raise RefusedError(401) from exc
+        except (exceptions.NotFound, exceptions.MethodNotAllowed, exceptions.InvalidResponse) as exc:
+            raise SignInError(self._no_keystone()) from exc
+        except exceptions.DiscoveryFailure as exc:
+            raise SignInError(self._undiscovered(exc)) from exc
+        except (exceptions.ClientException, requests.RequestException) as exc:
+            raise SignInError(f"Keystone at {self.url} {explain(exc)}") from exc
+        except _UNFIT_ANSWERS as exc:
+            raise SignInError(self._no_keystone()) from exc
+
+    def _undiscovered(self, error: Exception) -> str:
+        """Return why no version could be found: the plugin hides the cause in the context."""
+        cause = error.__context__
+        if cause is None or isinstance(
+            cause, keystoneauth1.exceptions.DiscoveryFailure | keystoneauth1.exceptions.NotFound
+        ):
+            return self._no_keystone()
+        return f"Keystone at {self.url} {explain(cause)}"
+
+    def _knows_user(self) -> bool:
+        """Tell whether user and password are right, leaving the project aside."""
+        try:
+            self._ask(self._make_plugin(scoped=False))
+        except (AwayError, SignInError):
+            return False
+        return True
+
+    def _keep(self, found: access.AccessInfo, issued_ns: int) -> SignedIn:
+        try:
+            token, lifetime_s = str(found.auth_token), _lifetime_s(found.issued, found.expires)
+            project_id, project = found.project_id, found.project_name
+        except _UNFIT_ANSWERS as exc:
+            raise SignInError(self._no_keystone()) from exc
+        renew_s = None if lifetime_s is None else max(lifetime_s - _AHEAD_S, lifetime_s * 2 / 3)
+        return SignedIn(
+            token=token,
+            issued_ns=issued_ns,
+            expires_ns=_after(issued_ns, lifetime_s),
+            renew_ns=_after(issued_ns, renew_s),
+            project_id=project_id,
+            project=project,
+        )
+
+    def _back_off(self) -> None:
+        self._refused_s = min(max(_REFUSED_FIRST_S, 2 * self._refused_s), _REFUSED_MOST_S)
+        self._not_before_ns = _after(self._clock.now_ns(), self._refused_s)
+
+    def _make_plugin(self, *, scoped: bool) -> generic.Password:
+        section = self._section
+        options: dict[str, Any] = _domain("user_domain", section.user_domain_name)
+        if scoped:
+            options |= {"project_name": section.project_name}
+            options |= _domain("project_domain", section.project_domain_name)
+        return generic.Password(
+            auth_url=self.url, username=section.user, password=section.password, reauthenticate=False, **options
+        )
+
+    def _refusal(self) -> str:
+        section = self._section
+        return (
+            f"Keystone at {self.url} refused user {section.user!r} of domain {section.user_domain_name!r} "
+            f"for project {section.project_name!r}: wrong user, password or project (401)"
+        )
+
+    def _no_project(self) -> str:
+        section = self._section
+        return (
+            f"Keystone at {self.url} knows user {section.user!r}, but there is no project "
+            f"{section.project_name!r} in domain {section.project_domain_name!r}, or the user has no role in it"
+        )
+
+    def _no_keystone(self) -> str:
+        return f"there is no Keystone at {self.url}: what answers there is something else"
+
+
+def _domain(option: str, value: str) -> dict[str, str]:
+    """Return the plugin's option for a domain."""
+    return {f"{option}_id" if _ID.fullmatch(value) else f"{option}_name": value}
+
+
+def _lifetime_s(issued: datetime, expires: datetime | None) -> float | None:
+    """Return how long a token lives, by Keystone's clock alone: it may differ from ours."""
+    return None if expires is None else max((expires - issued).total_seconds(), 0.0)
+
+
+def _after(at_ns: int, seconds: float | None) -> int | None:
+    return None if seconds is None else at_ns + int(seconds * SECOND_NS)

@@ -1,0 +1,216 @@
+"""Blocking HTTP to the cloud's own APIs, for discovery: bounded in time and size, without surprises.
+
+Runs in discovery's thread. No proxies, no ``.netrc``, no redirects (a token or password would follow
+them), no retries, no hidden signing in. Every request has 10 s for each step, and all requests of a
+listing have one deadline together; a body has a largest size.
+"""
+
+import io
+import logging
+import socket
+import ssl
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import keystoneauth1.exceptions
+import requests
+import urllib3
+from keystoneauth1.session import Session
+from requests.adapters import HTTPAdapter
+
+import downtimer
+from downtimer.config import GlobalSection
+from downtimer.errors import DowntimerError
+from downtimer.workers.worker import CannotStartError
+
+STEP_S: Final = 10.0
+"""For connecting, and for each wait for bytes."""
+
+BODY_MAX: Final = 64 * 1024 * 1024
+"""Largest body taken; a page of 1,000 floating IPs has about 1 MB."""
+
+_CHUNK: Final = 64 * 1024
+_REDIRECTS: Final = (301, 302, 303, 307, 308)
+
+
+class AwayError(DowntimerError):
+    """A service of the cloud gave no usable answer; the text completes "Keystone at URL …"."""
+
+
+class RefusedError(AwayError):
+    """It answered with an error; `status` is HTTP's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"answered {status}")
+        self.status = status
+
+
+class RedirectedError(requests.RequestException):
+    """It answered with a redirect, which is not followed."""
+
+
+class BoundsError(requests.RequestException):
+    """A body was too large, or the listing's time was up."""
+
+
+class _Bounded(HTTPAdapter):
+    """Reads the whole body at once, within bounds."""
+
+    deadline: float = float("inf")  # on time.monotonic()
+
+    def send(  # type: ignore[override]  # arguments are passed through as they come
+        self,
+        request: requests.PreparedRequest,
+        **options: Any,  # noqa: ANN401 - requests' own
+    ) -> requests.Response:
+        left_s = self.deadline - time.monotonic()
+        if left_s <= 0:
+            raise BoundsError("took too long")
+        options["timeout"] = min(STEP_S, left_s)
+        response = super().send(request, **options)
+        if response.status_code in _REDIRECTS:
+            response.close()
+            where = response.headers.get("Location", "nowhere")
+            raise RedirectedError(f"redirects to {ascii(where)[:200]}; write where it really is")
+        response.raw = io.BytesIO(self._read(response))
+        return response
+
+    def _read(self, response: requests.Response) -> bytes:
+        body = bytearray()
+        try:
+            for chunk in response.raw.stream(_CHUNK, decode_content=True):
+                body += chunk
+                if len(body) > BODY_MAX:
+                    raise BoundsError(f"answered with more than {BODY_MAX // 1024 // 1024} MiB")
+                if time.monotonic() > self.deadline:
+                    raise BoundsError("took too long")
+        except urllib3.exceptions.HTTPError as exc:
+            raise requests.ConnectionError(exc) from exc
+        finally:
+            response.raw.close()  # of a body read whole the connection is back in the pool already
+        return bytes(body)
+
+
+class Rest:
+    """The connection to the cloud. Not for several threads at a time.
+
+    Attributes:
+        session: For keystoneauth1's plugins.
+    """
+
+    def __init__(self, section: GlobalSection) -> None:
+        """Prepare it.
+
+        Args:
+            section: For `cacert` and `insecure`.
+
+        Raises:
+            CannotStartError: The file of CA certificates can't be used.
+        """
+        _silence()
+        self._http = requests.Session()
+        self._http.trust_env = False
+        self._adapter = _Bounded()
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, self._adapter)
+        self.session = Session(
+            session=self._http,
+            verify=_verification(section),
+            timeout=STEP_S,
+            redirect=False,
+            user_agent=f"downtimer/{downtimer.__version__}",
+        )
+
+    def begin(self, seconds: float) -> None:
+        """Begin a listing, which has so long; connections of the last one are stale by now."""
+        self._adapter.close()
+        self._adapter.deadline = time.monotonic() + seconds
+
+    def get(
+        self,
+        url: str,
+        token: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """Return the body of a good answer.
+
+        Raises:
+            RefusedError: The answer was another.
+            AwayError: There was none.
+        """
+        try:
+            response = self.session.get(
+                url,
+                params=query,
+                headers={"X-Auth-Token": token, "Accept": "application/json", **(headers or {})},
+                authenticated=False,
+                raise_exc=False,
+                log=False,
+            )
+        except (keystoneauth1.exceptions.ClientException, requests.RequestException) as exc:
+            raise AwayError(explain(exc)) from exc
+        if response.status_code != 200:
+            raise RefusedError(response.status_code)
+        content: bytes = response.content
+        return content
+
+
+def explain(error: BaseException) -> str:
+    """Return in a few words why a request failed; they complete "Keystone at URL …"."""
+    chain = list(_causes(error))
+    for cause in chain:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"has a certificate that is not trusted ({cause.verify_message})"
+        if isinstance(cause, ssl.SSLError):
+            return f"does not speak TLS as it should ({cause.reason or 'handshake failed'})"
+        if isinstance(cause, socket.gaierror):
+            return f"cannot be found: its name does not resolve ({cause.strerror})"
+        if isinstance(cause, RedirectedError | BoundsError):
+            return str(cause)
+        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError | requests.Timeout):
+            return "does not answer (timed out)"
+        if isinstance(cause, keystoneauth1.exceptions.HttpError):
+            return f"answered {cause.http_status}"
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return f"does not answer ({(cause.strerror or 'connection failed').lower()})"
+    if any(isinstance(cause, keystoneauth1.exceptions.ConnectionError) for cause in chain):
+        return "does not answer as HTTP should"
+    return "answered something that makes no sense"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Return the error and all that led to it; libraries hide causes in several places. Innermost first."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        found = waiting.pop(0)
+        if any(found is known for known in seen):
+            continue
+        seen.append(found)
+        hidden = (found.__cause__, found.__context__, getattr(found, "reason", None), *found.args)
+        waiting += [cause for cause in hidden if isinstance(cause, BaseException)]
+    return reversed(seen)
+
+
+def _verification(section: GlobalSection) -> bool | str:
+    if section.insecure:
+        return False
+    if section.cacert is None:
+        return True
+    try:
+        ssl.create_default_context(cafile=section.cacert)
+    except OSError as exc:  # also ssl.SSLError
+        reason = "holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise CannotStartError(f"[global] cacert: {Path(section.cacert)}: {reason}") from exc
+    return section.cacert
+
+
+def _silence() -> None:
+    """Keep libraries quiet: they log bodies with tokens at debug, and every outage as a warning."""
+    for name in ("keystoneauth", "keystoneauth1", "urllib3", "requests"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    warnings.simplefilter("ignore", urllib3.exceptions.InsecureRequestWarning)

@@ -1,0 +1,159 @@
+"""Spans, targets and readers as the tests of figures and reports need them. Times are in seconds."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from downtimer.model import (
+    SECOND_NS,
+    Event,
+    Incarnation,
+    Kind,
+    Mark,
+    Run,
+    RunId,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+    Verdict,
+)
+
+START_UTC_NS = 1_795_365_425_123_000_000
+"""2026-11-22 16:37:05.123 UTC."""
+
+RUN = Run(
+    id=RunId("20261122T163705-1234"),
+    label="",
+    vantage="deploy01",
+    cloud="http://172.29.236.10:5000",
+    start_utc_ns=START_UTC_NS,
+    boot_origin_ns=0,
+    boot_id="",
+    end_ns=100 * SECOND_NS,
+)
+
+
+def ns(seconds: float) -> int:
+    """Return seconds as the integer that all of downtimer counts in."""
+    return round(seconds * SECOND_NS)
+
+
+def up(first: float, last: float, **more: object) -> Span:
+    """Return a span of good answers, 0.5 s apart."""
+    return span(Verdict.UP, first, last, **more)
+
+
+def slow(first: float, last: float, **more: object) -> Span:
+    """Return a span of late answers, 0.5 s apart."""
+    return span(Verdict.SLOW, first, last, **more)
+
+
+def down(first: float, last: float, **more: object) -> Span:
+    """Return a span of failed probes, refused, 0.5 s apart."""
+    return span(Verdict.DOWN, first, last, **({"causes": "refused"} | more))
+
+
+def unknown(first: float, last: float, **more: object) -> Span:
+    """Return a span of probes that we could not send, 0.5 s apart."""
+    return span(Verdict.UNKNOWN, first, last, **({"causes": "send"} | more))
+
+
+def span(verdict: Verdict, first: float, last: float, **more: object) -> Span:
+    """Return a span of probes that are 0.5 s apart, or `every` seconds.
+
+    `causes` is a cause, of all probes, or a dict; `dated` is in seconds; `life` tells incarnations
+    apart; `target`, `check` and `max_gap` (seconds) are what they are in a span.
+    """
+    every = more.get("every", 0.5)
+    dated, max_gap = more.get("dated"), more.get("max_gap", 2.0)
+    causes = more.get("causes", {})
+    assert isinstance(every, int | float)
+    assert isinstance(max_gap, int | float)
+    assert isinstance(dated, int | float | None)
+    probes = round((last - first) / every) + 1
+    if isinstance(causes, dict):
+        probes = sum(causes.values()) or probes
+    else:
+        causes = {str(causes): probes}
+    return Span(
+        target=TargetId(str(more.get("target", "service:nova"))),
+        check=str(more.get("check", "answers")),
+        verdict=verdict,
+        first_sent_ns=ns(first),
+        last_sent_ns=ns(last),
+        probes=probes,
+        causes=causes,
+        max_gap_ns=ns(max_gap),
+        dated_ns=None if dated is None else ns(dated),
+        incarnation=Incarnation(f"api.{more.get('life', 1)}"),
+    )
+
+
+def service(name: str, region: str | None = "RegionOne", **more: str) -> TargetState:
+    """Return a service; its id is ``service:NAME``, or what `id` says."""
+    target = Target(
+        id=TargetId(more.pop("id", f"service:{name}")),
+        kind=Kind.SERVICE,
+        name=name,
+        region=region,
+        interface=more.pop("interface", "public"),
+        url=more.pop("url", f"http://172.29.236.10/{name}/"),
+    )
+    return TargetState(target=target, discovered_ns=0, listed_ns=0)
+
+
+def address(name: str, *, reference: bool = False, retired: float | None = None) -> TargetState:
+    """Return an address; its id is ``address:NAME``."""
+    target = Target(
+        id=TargetId(f"address:{name}"),
+        kind=Kind.ADDRESS,
+        name=name,
+        project_id="f00d",
+        project="shop",
+        reference=reference,
+    )
+    retired_ns = None if retired is None else ns(retired)
+    return TargetState(target=target, discovered_ns=0, listed_ns=0, retired_ns=retired_ns)
+
+
+@dataclass(kw_only=True)
+class MemoryReader:
+    """A run in memory, in the order that a store yields it."""
+
+    states: Sequence[TargetState] = ()
+    stored: Sequence[Span] = ()
+    the_run: Run = RUN
+    the_marks: list[Mark] = field(default_factory=list)
+    the_events: list[Event] = field(default_factory=list)
+    the_notes: list[str] = field(default_factory=list)
+
+    def run(self) -> Run:
+        """Return the run."""
+        return self.the_run
+
+    def targets(self) -> Iterator[TargetState]:
+        """Yield the targets by id."""
+        return iter(sorted(self.states, key=lambda state: state.target.id))
+
+    def spans(self) -> Iterator[Span]:
+        """Yield the spans by natural key."""
+        return iter(sorted(self.stored, key=lambda span: (span.target, span.check, span.first_sent_ns)))
+
+    def marks(self) -> list[Mark]:
+        """Return the marks."""
+        return self.the_marks
+
+    def events(self) -> list[Event]:
+        """Return the events."""
+        return self.the_events
+
+    def through_ns(self) -> int:
+        """Return the end of the last span."""
+        return max((span.last_sent_ns for span in self.stored), default=0)
+
+    def notes(self) -> list[str]:
+        """Return what is missing."""
+        return self.the_notes
+
+    def close(self) -> None:
+        """Release nothing."""

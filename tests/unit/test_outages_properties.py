@@ -1,0 +1,316 @@
+"""Whatever the truth and however it is sampled, the figures hold it within their bounds.
+
+A truth is generated together with its probes: between neighbouring known probes it changes at
+most once, which is what the figures assume, and how often it is probed, by which incarnation,
+with what `max_gap`, and which probes are unknown, is left to chance.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from downtimer.brackets import find_outages
+from downtimer.cells import is_good, order
+from downtimer.findings import TargetSummary
+from downtimer.intervals import Interval, measure, subtract, unite
+from downtimer.model import (
+    MILLISECOND_NS,
+    Incarnation,
+    Kind,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+    Verdict,
+)
+from downtimer.outages import summarize
+
+CAUSES = {Verdict.DOWN: {"refused": 1}, Verdict.UNKNOWN: {"send": 1}}
+STATE = TargetState(
+    target=Target(id=TargetId("service:nova"), kind=Kind.SERVICE, name="nova"), discovered_ns=0, listed_ns=0
+)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe, and where between it and its predecessor the truth changed, if it did."""
+
+    sent_ns: int
+    verdict: Verdict
+    max_gap_ns: int
+    life: int
+    share: int  # thousandths of the way from the known probe before
+    is_cut: bool  # a checkpoint made a span of its own begin here
+    is_dated: bool
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """One check: its probes, and the time in which it really was down."""
+
+    check: str
+    probes: Sequence[Probe]
+
+    def known(self) -> list[Probe]:
+        """Return the probes that say something of the target."""
+        return [probe for probe in self.probes if probe.verdict is not Verdict.UNKNOWN]
+
+    def truth(self, window: Interval) -> list[Interval]:
+        """Return when it was down; unseen time at the rim belongs to an outage, or is good."""
+        known = self.known()
+        if not known:
+            return []
+        down: list[Interval] = []
+        if _is_down(known[0]):
+            down.append((_between(window[0], known[0].sent_ns, known[0].share), known[0].sent_ns))
+        for before, after in pairwise(known):
+            change_ns = _between(before.sent_ns, after.sent_ns, after.share)
+            down.append((before.sent_ns, change_ns) if _is_down(before) else (0, 0))
+            down.append((change_ns, after.sent_ns) if _is_down(after) else (0, 0))
+        if _is_down(known[-1]):
+            down.append((known[-1].sent_ns, _between(known[-1].sent_ns, window[1], known[-1].share)))
+        return unite(down)
+
+    def spans(self, *, cut: bool = False) -> list[Span]:
+        """Return the probes' run-length encoding, as a tracker would make it."""
+        spans: list[Span] = []
+        known_ns: int | None = None
+        before: Probe | None = None
+        for probe in self.probes:
+            if before is not None and _continues(before, probe) and not (cut and probe.is_cut):
+                spans[-1] = _extended(spans[-1], probe)
+            else:
+                spans.append(self._opened(probe, before, known_ns))
+            before = probe
+            known_ns = known_ns if probe.verdict is Verdict.UNKNOWN else probe.sent_ns
+        return spans
+
+    def _opened(self, probe: Probe, before: Probe | None, known_ns: int | None) -> Span:
+        has_edge = before is not None and before.verdict is not probe.verdict and known_ns is not None
+        dated_ns = None
+        if probe.is_dated and has_edge and known_ns is not None:
+            dated_ns = _between(known_ns, probe.sent_ns, probe.share)
+        return Span(
+            target=STATE.target.id,
+            check=self.check,
+            verdict=probe.verdict,
+            first_sent_ns=probe.sent_ns,
+            last_sent_ns=probe.sent_ns,
+            probes=1,
+            causes=CAUSES.get(probe.verdict, {}),
+            max_gap_ns=probe.max_gap_ns,
+            dated_ns=dated_ns,
+            incarnation=Incarnation(f"api.{probe.life}"),
+        )
+
+
+def _is_down(probe: Probe) -> bool:
+    return probe.verdict is Verdict.DOWN
+
+
+def _between(start_ns: int, end_ns: int, share: int) -> int:
+    return start_ns + (end_ns - start_ns) * share // 1000
+
+
+def _continues(before: Probe, probe: Probe) -> bool:
+    return (
+        before.verdict is probe.verdict
+        and before.life == probe.life
+        and probe.sent_ns - before.sent_ns <= before.max_gap_ns
+    )
+
+
+def _extended(span: Span, probe: Probe) -> Span:
+    causes = {cause: count + 1 for cause, count in span.causes.items()}
+    return replace(
+        span,
+        last_sent_ns=probe.sent_ns,
+        probes=span.probes + 1,
+        causes=causes,
+        max_gap_ns=probe.max_gap_ns,
+    )
+
+
+DISTANCES = st.one_of(
+    st.integers(1, 600),
+    st.integers(1, 600),
+    st.integers(1500, 7000),
+    st.sampled_from([59_999, 60_000, 60_001, 90_000]),
+)
+VERDICTS = st.sampled_from(
+    [Verdict.UP, Verdict.UP, Verdict.DOWN, Verdict.DOWN, Verdict.SLOW, Verdict.UNKNOWN]
+)
+STEPS = st.tuples(
+    DISTANCES,
+    VERDICTS,
+    st.sampled_from([2000, 2000, 6000]),
+    st.sampled_from([0, 0, 0, 0, 0, 1]),
+    st.integers(0, 1000),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@st.composite
+def sampled_checks(draw: st.DrawFn, name: str = "answers") -> Sampled:
+    """Draw a check's probes and truth."""
+    at_ns, life = draw(st.integers(0, 5000)) * MILLISECOND_NS, 0
+    probes = []
+    for distance, verdict, max_gap, restarts, share, is_cut, is_dated in draw(
+        st.lists(STEPS, min_size=1, max_size=30)
+    ):
+        at_ns += distance * MILLISECOND_NS + 1  # + 1: halves of odd lengths
+        life += restarts
+        probes.append(Probe(at_ns, verdict, max_gap * MILLISECOND_NS, life, share, is_cut, is_dated))
+    return Sampled(name, probes)
+
+
+TARGETS = st.one_of(st.tuples(sampled_checks()), st.tuples(sampled_checks(), sampled_checks("works")))
+
+
+def _window(checks: Sequence[Sampled]) -> Interval:
+    sent = [probe.sent_ns for check in checks for probe in check.probes]
+    return min(sent), max(sent)
+
+
+def _summary(checks: Sequence[Sampled], *, cut: bool = False) -> TargetSummary:
+    return summarize(STATE, [span for check in checks for span in check.spans(cut=cut)])
+
+
+@given(TARGETS)
+@settings(max_examples=300, deadline=None)
+def test_window_is_up_slow_down_and_unobserved_to_the_nanosecond(checks: Sequence[Sampled]) -> None:
+    summary = _summary(checks)
+    start_ns, end_ns = _window(checks)
+    unobserved_ns = sum(summary.unobserved.values())
+    assert summary.up_ns + summary.slow_ns + summary.down_ns + unobserved_ns == end_ns - start_ns
+    assert unobserved_ns == summary.unobserved_ns
+    assert min(summary.up_ns, summary.slow_ns, summary.down_ns, *summary.unobserved.values(), 0) == 0
+
+
+@given(TARGETS)
+@settings(max_examples=500, deadline=None)
+def test_true_downtime_lies_within_the_bounds(checks: Sequence[Sampled]) -> None:
+    summary = _summary(checks)
+    window = _window(checks)
+    truth_ns = measure(unite(part for check in checks for part in check.truth(window)))
+    assert summary.down_min_ns <= truth_ns <= summary.down_max_ns
+    assert summary.down_min_ns <= summary.down_ns <= summary.down_max_ns
+
+
+@given(sampled_checks())
+@settings(max_examples=500, deadline=None)
+def test_each_true_outage_lies_between_what_failed_and_the_good_answers_around(check: Sampled) -> None:
+    window = _window([check])
+    found = find_outages(check.spans(), window)
+    truth = check.truth(window)
+    inner = unite(part for outage in found for part in outage.failing)
+    assert subtract(inner, truth) == []
+    assert subtract(truth, unite(outage.outer() for outage in found)) == []
+    for outage in found:
+        assert outage.start.after_ns <= outage.start.at_ns <= outage.start.by_ns
+        assert outage.start.by_ns <= outage.end.after_ns <= outage.end.at_ns <= outage.end.by_ns
+
+
+@given(sampled_checks())
+@settings(max_examples=500, deadline=None)
+def test_true_length_of_each_outage_lies_within_its_own_bounds(check: Sampled) -> None:
+    window = _window([check])
+    truth = check.truth(window)
+    for episode in _summary([check]).episodes:
+        for outage in episode.outages:
+            inside = [t for t in truth if t[1] > outage.earliest_ns and t[0] < outage.latest_ns]
+            if inside:  # else the failed probes are all at one instant
+                assert outage.min_ns <= inside[-1][1] - inside[0][0] <= outage.max_ns
+                assert outage.down_min_ns <= measure(inside) <= outage.down_max_ns
+
+
+@given(TARGETS)
+@settings(max_examples=300, deadline=None)
+def test_estimates_add_up_over_outages_and_episodes(checks: Sequence[Sampled]) -> None:
+    summary = _summary(checks)
+    outages = [outage for episode in summary.episodes for outage in episode.outages]
+    assert sum(episode.down_ns for episode in summary.episodes) == summary.down_ns
+    assert sum(outage.down_ns for outage in outages) == summary.down_ns
+    assert sum(outage.down_min_ns for outage in outages) == summary.down_min_ns
+    assert sum(outage.failed for outage in outages) == sum(
+        1 for check in checks for probe in check.probes if _is_down(probe)
+    )
+    for one in (*summary.episodes, *outages):
+        assert one.min_ns <= one.duration_ns <= one.max_ns
+        assert one.down_min_ns <= one.down_ns <= one.down_max_ns
+        assert 0 <= one.failed_share <= 1
+        assert one.failed <= one.probes
+
+
+@given(TARGETS, st.randoms(use_true_random=False))
+@settings(max_examples=300, deadline=None)
+def test_cutting_spans_at_checkpoints_and_shuffling_them_changes_nothing(
+    checks: Sequence[Sampled], chance: Random
+) -> None:
+    cut = [span for check in checks for span in check.spans(cut=True)]
+    chance.shuffle(cut)
+    pieces, whole = summarize(STATE, cut), _summary(checks)
+    assert _without_spacing(pieces) == _without_spacing(whole)
+
+
+def _without_spacing(summary: TargetSummary) -> TargetSummary:
+    """Forget what is taken from the mean spacing in a span, which a cut makes known more finely.
+
+    The interval, capped by a span's `max_gap`; good probes of one check in an outage of another.
+    """
+    checks = tuple(replace(check, interval_ns=None, resolution_ns=None) for check in summary.checks)
+    if len(checks) == 1:
+        return replace(summary, checks=checks)
+    episodes = tuple(
+        replace(episode, probes=0, outages=tuple(replace(outage, probes=0) for outage in episode.outages))
+        for episode in summary.episodes
+    )
+    return replace(summary, checks=checks, episodes=episodes)
+
+
+@given(TARGETS, st.integers(0, 1000))
+@settings(max_examples=300, deadline=None)
+def test_retirement_ends_the_window_and_keeps_the_identity(checks: Sequence[Sampled], share: int) -> None:
+    window = _window(checks)
+    retired_ns = _between(*window, share)
+    spans = [span for check in checks for span in check.spans()]
+    summary = summarize(replace(STATE, retired_ns=retired_ns), spans)
+    assert summary.window_ns == retired_ns - window[0]
+    assert summary.unobserved_ns == sum(summary.unobserved.values())
+    assert summary.down_min_ns <= summary.down_ns <= summary.down_max_ns <= summary.window_ns
+    assert sum(episode.down_ns for episode in summary.episodes) == summary.down_ns
+    assert all(episode.latest_ns <= retired_ns for episode in summary.episodes)
+
+
+@given(sampled_checks())
+@settings(max_examples=200, deadline=None)
+def test_retirement_at_a_good_answer_equals_a_measurement_that_ended_there(check: Sampled) -> None:
+    good = [probe.sent_ns for probe in check.probes if probe.verdict is Verdict.UP]
+    if not good:
+        return
+    until_ns = good[len(good) // 2]
+    ended = Sampled(check.check, [probe for probe in check.probes if probe.sent_ns <= until_ns])
+    retired = summarize(replace(STATE, retired_ns=until_ns), check.spans())
+    assert _core(retired) == _core(_summary([ended]))
+
+
+def _core(summary: TargetSummary) -> tuple[int, ...]:
+    """Return what does not depend on counting the probes of a span that was cut."""
+    episodes = [figure for one in summary.episodes for figure in (one.start_ns, one.end_ns, one.max_ns)]
+    times = (summary.window_ns, summary.up_ns, summary.slow_ns, summary.down_ns, summary.down_max_ns)
+    return (*times, *episodes)
+
+
+@given(sampled_checks())
+@settings(max_examples=100, deadline=None)
+def test_one_good_span_is_summarized_alike_on_the_short_way(check: Sampled) -> None:
+    for span in order(check.spans()):
+        if span.verdict is Verdict.UP and is_good(span):
+            halves = [span, replace(span, first_sent_ns=span.last_sent_ns, probes=0)]
+            whole, parted = summarize(STATE, [span]), summarize(STATE, halves)
+            assert _without_spacing(whole) == _without_spacing(parted)
