@@ -11,9 +11,8 @@ which is what it may be a part of; sums over several outages take the union, and
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from downtimer.cells import edge_between, is_good, is_observed_between
 from downtimer.intervals import Interval
@@ -23,8 +22,7 @@ LONGEST_GAP_NS: Final = 60 * SECOND_NS
 """More unobserved time in one stretch than this ends an episode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """A change of state, known as a bracket: after `after_ns`, at `by_ns` at the latest.
 
     Attributes:
@@ -41,16 +39,14 @@ class Edge:
 
     def cut(self, until_ns: int) -> "Edge":
         """Return the edge of a measurement that ended at `until_ns`."""
-        return replace(
-            self,
+        return self._replace(
             after_ns=min(self.after_ns, until_ns),
             at_ns=min(self.at_ns, until_ns),
             by_ns=min(self.by_ns, until_ns),
         )
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOutage:
+class CheckOutage(NamedTuple):
     """An outage as one check saw it.
 
     Attributes:
@@ -81,8 +77,7 @@ class CheckOutage:
 
     def cut(self, until_ns: int) -> "CheckOutage":
         """Return the outage as seen by a measurement that ended at `until_ns`, within it."""
-        return replace(
-            self,
+        return self._replace(
             start=self.start.cut(until_ns),
             end=self.end.cut(until_ns),
             failing=tuple((min(start, until_ns), min(end, until_ns)) for start, end in self.failing),
@@ -124,7 +119,7 @@ def _part(whole: CheckOutage) -> Iterator[CheckOutage]:
             end = Edge(before[1], before[1], whole.end.by_ns, is_censored=True)
             yield CheckOutage(whole.check, start, end, whole.failing[first:i], is_ongoing=False)
             start, first = Edge(whole.start.after_ns, after[0], after[0], is_censored=True), i
-    yield replace(whole, start=start, failing=whole.failing[first:]) if first else whole
+    yield whole._replace(start=start, failing=whole.failing[first:]) if first else whole
 
 
 class _Finder:

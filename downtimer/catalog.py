@@ -13,33 +13,13 @@ import msgspec
 
 from downtimer import endpoints, targets
 from downtimer.model import Target
+from downtimer.targets import Endpoint
 
 _SHOWN: Final = 120
 _NAME_MAX: Final = 255
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One endpoint of the catalog.
-
-    Attributes:
-        service: The catalog's name, or the type where it has none.
-        type: The catalog's type.
-        region: Empty if the endpoint has none.
-        interface: ``public``, ``internal`` or ``admin``.
-        url: As the catalog gives it.
-        root: What is probed.
-    """
-
-    service: str
-    type: str
-    region: str
-    interface: str
-    url: str
-    root: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +45,7 @@ class Catalog:
         """
         made: dict[str, Target] = {}
         for item in sorted(self.endpoints, key=lambda item: (item.type, item.url)):
-            target = targets.service(
-                item.service,
-                region=item.region,
-                interface=item.interface,
-                service_type=item.type,
-                endpoint=item.url,
-                url=item.root,
-            )
+            target = targets.service(item)
             made[target.id] = target
         return tuple(made.values())
 
@@ -167,9 +140,10 @@ def _add_endpoint(
     service: _RawService, endpoint: _RawEndpoint, found: list[Endpoint], odd: list[str]
 ) -> None:
     name = service.name or service.type
+    if not 0 < len(name) <= _NAME_MAX:
+        odd.append(f"the catalog has a service without a name, or with too long a one: {_shown(name)}")
+        return
     try:
-        if not name or len(name) > _NAME_MAX:
-            raise ValueError("has no name, or too long a one")
         root = endpoints.probe_root(endpoint.url)
     except ValueError as exc:
         odd.append(f"the endpoint of {_shown(name)} cannot be probed: {_shown(endpoint.url)} {exc}")

@@ -64,10 +64,18 @@ def tile(spans: Sequence[Span]) -> list[Cell]:
     Args:
         spans: Of one check, at least one, ordered and not overlapping.
     """
-    cells = [_own_cell(spans[0])]
+    cells: list[Cell] = []
+    start_ns = spans[0].first_sent_ns
     for before, after in pairwise(spans):
-        cells.extend(_cells_between(before, after))
-        cells.append(_own_cell(after))
+        if not is_observed_between(before, after):
+            cells.append(_cell(start_ns, before.last_sent_ns, before))
+            cells.extend(_unobserved_between(before, after))
+            start_ns = after.first_sent_ns
+        elif before.verdict is not after.verdict:
+            edge_ns = edge_between(before, after)
+            cells.append(_cell(start_ns, edge_ns, before))
+            start_ns = edge_ns
+    cells.append(_cell(start_ns, spans[-1].last_sent_ns, spans[-1]))
     return cells
 
 
@@ -118,28 +126,20 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
     return clipped
 
 
-def _own_cell(span: Span) -> Cell:
+def _cell(start_ns: int, end_ns: int, span: Span) -> Cell:
     causes = span.causes if span.verdict is Verdict.UNKNOWN else _NONE
-    return Cell(span.first_sent_ns, span.last_sent_ns, span.verdict, causes)
+    return Cell(start_ns, end_ns, span.verdict, causes)
 
 
-def _cells_between(before: Span, after: Span) -> Iterator[Cell]:
+def _unobserved_between(before: Span, after: Span) -> Iterator[Cell]:
     start_ns, end_ns = before.last_sent_ns, after.first_sent_ns
-    if is_observed_between(before, after):
-        edge_ns = end_ns if before.verdict is after.verdict else edge_between(before, after)
-        yield Cell(start_ns, edge_ns, before.verdict)
-        yield Cell(edge_ns, end_ns, after.verdict)
-    elif before.incarnation != after.incarnation:
+    if before.incarnation != after.incarnation:
         yield Cell(start_ns, end_ns, Verdict.UNKNOWN, _RESTART)
-    else:
-        middle_ns, first, second = (start_ns + end_ns) // 2, STALL, STALL
-        if before.verdict is Verdict.UNKNOWN:
-            first = second = before.causes
-        if after.verdict is Verdict.UNKNOWN:
-            second = after.causes
-            first = first if before.verdict is Verdict.UNKNOWN else second
-        yield Cell(start_ns, middle_ns, Verdict.UNKNOWN, first)
-        yield Cell(middle_ns, end_ns, Verdict.UNKNOWN, second)
+        return
+    unknown = [span.causes for span in (before, after) if span.verdict is Verdict.UNKNOWN] or [STALL]
+    middle_ns = (start_ns + end_ns) // 2
+    yield Cell(start_ns, middle_ns, Verdict.UNKNOWN, unknown[0])
+    yield Cell(middle_ns, end_ns, Verdict.UNKNOWN, unknown[-1])
 
 
 def _shorten(span: Span, until_ns: int) -> Span:

@@ -109,13 +109,10 @@ def _is_settled_between(before: Outage, after: Outage, unobserved: Cover) -> boo
 
 def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
     """Return the outage, or the figures of the episode, that the members make up."""
-    start_ns = min(member.start.at_ns for member in members)
-    end_ns = max(member.end.at_ns for member in members)
-    first_ns = min(member.start.by_ns for member in members)
-    last_ns = max(member.end.after_ns for member in members)
-    outer = unite(member.outer() for member in members)
-    earliest_ns = min(member.start.after_ns for member in members)
-    latest_ns = max(member.end.by_ns for member in members)
+    starts, ends = [member.start for member in members], [member.end for member in members]
+    start_ns, end_ns = min(edge.at_ns for edge in starts), max(edge.at_ns for edge in ends)
+    earliest_ns, latest_ns = min(edge.after_ns for edge in starts), max(edge.by_ns for edge in ends)
+    down_min_ns, down_ns, down_max_ns = _downtime(members)
     counted = around.probes.count(start_ns, end_ns)
     is_ongoing = any(member.is_ongoing for member in members)
     return Outage(
@@ -123,19 +120,31 @@ def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
         end_ns=end_ns,
         earliest_ns=earliest_ns,
         latest_ns=latest_ns,
-        min_ns=last_ns - first_ns,
+        min_ns=max(edge.after_ns for edge in ends) - min(edge.by_ns for edge in starts),
         max_ns=latest_ns - earliest_ns,
-        down_ns=measure(unite(part for member in members for part in member.estimated())),
-        down_min_ns=measure(unite(part for member in members for part in member.failing)),
-        down_max_ns=measure(outer),
+        down_ns=down_ns,
+        down_min_ns=down_min_ns,
+        down_max_ns=down_max_ns,
         unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
         probes=counted.probes,
         failed=counted.failed,
         causes=counted.causes,
         checks=tuple(sorted({member.check for member in members})),
         is_ongoing=is_ongoing,
-        is_start_censored=any(m.start.is_censored and m.start.at_ns == start_ns for m in members),
-        is_end_censored=not is_ongoing and any(m.end.is_censored and m.end.at_ns == end_ns for m in members),
+        is_start_censored=any(edge.is_censored and edge.at_ns == start_ns for edge in starts),
+        is_end_censored=not is_ongoing and any(edge.is_censored and edge.at_ns == end_ns for edge in ends),
+    )
+
+
+def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
+    """Return the measures of the inner, the estimated and the outer times."""
+    if len(members) == 1:
+        (only,) = members
+        return measure(only.failing), measure(only.estimated()), only.end.by_ns - only.start.after_ns
+    return (
+        measure(unite(part for member in members for part in member.failing)),
+        measure(unite(part for member in members for part in member.estimated())),
+        measure(unite(member.outer() for member in members)),
     )
 
 

@@ -11,7 +11,7 @@ Interval = tuple[int, int]
 def unite(intervals: Iterable[Interval]) -> list[Interval]:
     """Return the union: sorted, disjoint, touching ones joined, empty ones left out."""
     united: list[Interval] = []
-    for start, end in sorted(intervals):
+    for start, end in sorted(intervals):  # quick where they are sorted already
         if united and start <= united[-1][1]:
             if end > united[-1][1]:
                 united[-1] = (united[-1][0], end)

@@ -11,7 +11,7 @@ target.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -56,19 +56,16 @@ class _Seen:
     unknown: list[Cell] = field(default_factory=list)
 
     @property
-    def observed(self) -> list[Interval]:
-        """All time with a verdict."""
-        return unite(chain(self.up, self.slow, self.down))
+    def observed(self) -> Iterator[Interval]:
+        """All time with a verdict; of one check, so nothing overlaps."""
+        return chain(self.up, self.slow, self.down)
 
 
 def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -> TargetSummary:
     seen = [_sort_cells(spans, window[1]) for spans in series]
-    down = unite(part for one in seen for part in one.down)
-    slow = subtract(unite(part for one in seen for part in one.slow), down)
-    observed = unite(part for one in seen for part in one.observed)
+    down, slow, observed = _unite(seen)
     unobserved = subtract([window], observed)
     found = [outage for spans in series for outage in find_outages(spans, window)]
-    around = Surroundings(Cover(unobserved), ProbeCounter(series if found else []))
     down_ns, slow_ns = measure(down), measure(slow)
     return TargetSummary(
         state=state,
@@ -83,8 +80,18 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         probes=sum(span.probes for spans in series for span in spans),
         has_answered=any(is_good(span) for spans in series for span in spans),
         checks=tuple(_check(spans, one) for spans, one in zip(series, seen, strict=True)),
-        episodes=find_episodes(found, around),
+        episodes=find_episodes(found, Surroundings(Cover(unobserved), ProbeCounter(series))) if found else (),
     )
+
+
+def _unite(seen: Sequence[_Seen]) -> tuple[list[Interval], list[Interval], list[Interval]]:
+    """Return when any check was down, when any was slow and none down, and when any observed."""
+    observed = unite(part for one in seen for part in one.observed)
+    if len(seen) == 1:
+        return seen[0].down, seen[0].slow, observed
+    down = unite(part for one in seen for part in one.down)
+    slow = unite(part for one in seen for part in one.slow)
+    return down, subtract(slow, down), observed
 
 
 def _series(kind: Kind, spans: Sequence[Span]) -> list[list[Span]]:

@@ -12,7 +12,6 @@ workers. It shows in two ways:
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 """
 
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS
@@ -91,9 +90,6 @@ def max_gap_ns(interval_ns: int) -> int:
 
 class Pace:
     """The rate of one check."""
-
-    __slots__ = ("_answered_ns", "_began_ns", "_extra_ns", "_failed_ns", "_good_ns", "_is_lossy", "_is_silent",
-                 "_resumed_ns")  # fmt: skip
 
     def __init__(self) -> None:
         self._began_ns: int | None = None  # the first failed probe of the newest episode

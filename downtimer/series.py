@@ -7,17 +7,19 @@ once and counted for all of them).
 
 import statistics
 import zlib
-from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
 
-from downtimer.model import MILLISECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
-from downtimer.pace import UNANSWERED_MAX, Pace, Rates
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
+from downtimer.pace import Pace, Rates, max_gap_ns
 from downtimer.tracker import Outcome, Tracker
-from downtimer.verdicts import verdict_of
+from downtimer.verdicts import is_hang, verdict_of
 
 BASELINE_ANSWERS: Final = 20
 SLOW_BASELINES: Final = 5
 SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
+PATIENCE_NS: Final = SECOND_NS
+"""An answer that takes longer is suspect as long as there is no baseline."""
 
 
 class Sink(Protocol):
@@ -33,9 +35,8 @@ class Sink(Protocol):
         """Take a change between good (`cause` None) and down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A good answer.
+class Answer(NamedTuple):
+    """A good answer. A tuple, for one is made per echo.
 
     Attributes:
         latency_ns: From the send to the whole answer.
@@ -48,39 +49,61 @@ class Answer:
     was_late: bool = False
 
 
+class _Down(NamedTuple):
+    since_ns: int
+    cause: str | None
+
+
 class Series:
-    """Probes of one check, for one target or several that share it."""
+    """Probes of one check, for one target or several that share it.
+
+    Attributes:
+        check: Its name.
+        pace: Its rate.
+        baseline: Its own normal, as far as it is known.
+        latest: Verdict of the newest probe that is resolved; None before the first.
+    """
 
     def __init__(
         self, check: str, incarnation: Incarnation, sink: Sink, *, slow_least_ns: int = SLOW_LEAST_NS
     ) -> None:
         self.check = check
         self.pace = Pace()
-        self.latest: Verdict | None = None  # of the newest probe that is resolved
+        self.latest: Verdict | None = None
         self.baseline = Baseline()
         self._incarnation = incarnation
         self._sink = sink
         self._slow_least_ns = slow_least_ns
         self._trackers: dict[TargetId, Tracker] = {}
-        self._unanswered: set[int] = set()
+        self._unanswered: dict[int, int] = {}  # sent_ns, in that order → max_gap_ns in force then
         self._latencies: list[int] = []
         self._due_ns = 0
         self._last_sent_ns = -1
         self._latest_ns = -1
-        self._is_down: bool | None = None
+        self._down: _Down | None = None
 
     # --- targets ---
 
     def add(self, target: TargetId, baseline: Baseline | None, now_ns: int, rates: Rates) -> None:
-        """Count the probes for this target, too. The first one sets the phase of the series."""
+        """Count the probes for this target, too. The first one sets the phase of the series.
+
+        Args:
+            target: Which.
+            baseline: What the run knows of it; None or empty for nothing. What this series has
+                learnt already stands.
+            now_ns: The instant.
+            rates: In force.
+        """
         if not self._trackers:
             phase = zlib.crc32(target.encode()) / 2**32
             self._due_ns = now_ns + int(phase * rates.steady_ns)
-        if baseline is not None and baseline != Baseline():
-            self.baseline = baseline
-        elif self.baseline != Baseline():
-            self._sink.learnt(target, self.check, self.baseline)
         self._trackers[target] = Tracker(target, self.check, self._incarnation, self._sink.span)
+        if baseline is not None and self.baseline == Baseline():
+            self.baseline = baseline
+        elif baseline != self.baseline != Baseline():
+            self._sink.learnt(target, self.check, self.baseline)
+        if self._down is not None:
+            self._sink.turned(target, self.check, *self._down)
 
     def remove(self, target: TargetId) -> None:
         """End this target's span and count no more for it."""
@@ -94,20 +117,20 @@ class Series:
 
     # --- when ---
 
-    def due_ns(self, now_ns: int, rates: Rates) -> int | None:
-        """Return when the next probe is due; None while too many are unanswered in an episode."""
-        if len(self._unanswered) >= UNANSWERED_MAX and self.pace.in_episode(now_ns, rates):
-            return None
-        return self._due_ns
+    def due_ns(self) -> int | None:
+        """Return when the next probe is due; None until one that is under way is resolved."""
+        return None if self.pace.is_holding(len(self._unanswered)) else self._due_ns
 
     def issue(self, now_ns: int, rates: Rates) -> int:
         """Note that a probe is sent now; return its instant, by which it is resolved."""
-        sent_ns = max(now_ns, self._last_sent_ns + 1)
-        self._last_sent_ns = sent_ns
-        self._unanswered.add(sent_ns)
+        if self._unanswered:
+            patience_ns = min(self.slow_after_ns(rates), PATIENCE_NS)
+            self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
+        interval_ns = self.pace.interval_ns(now_ns, rates)
+        sent_ns = self._last_sent_ns = max(now_ns, self._last_sent_ns + 1)
+        self._unanswered[sent_ns] = max_gap_ns(interval_ns)
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
-        interval_ns = self.pace.interval_ns(now_ns, rates)
         # Keep the phase, unless slots were missed: those are not made up for.
         self._due_ns = max(self._due_ns + interval_ns, now_ns + interval_ns // 2)
         return sent_ns
@@ -122,30 +145,30 @@ class Series:
 
     def good(self, sent_ns: int, answer: Answer, now_ns: int, rates: Rates) -> None:
         """Resolve a probe that was well answered."""
-        self._learn(answer)
+        if self.baseline.latency_ns is None or (answer.status and self.baseline.status_class is None):
+            self._learn(answer)
         is_slow = not answer.was_late and answer.latency_ns > self.slow_after_ns(rates)
+        if is_slow and self.latest is not Verdict.SLOW:
+            self.hurry(now_ns)
         self.pace.good(sent_ns)
         self._resolve(sent_ns, Verdict.SLOW if is_slow else Verdict.UP, None, now_ns, rates)
-        if is_slow:
-            self.hurry(now_ns)
 
     def bad(self, sent_ns: int, cause: str, now_ns: int, rates: Rates) -> None:
         """Resolve a probe that failed, or that says nothing."""
         verdict = verdict_of(cause)
         if verdict is Verdict.DOWN:
-            hung = cause.startswith("timeout-") or cause == "no-reply"
-            self.pace.failed(sent_ns, hung=hung)
+            self.pace.failed(sent_ns, now_ns, rates, hung=is_hang(cause))
         self._resolve(sent_ns, verdict, cause, now_ns, rates)
 
     def hurry(self, now_ns: int) -> None:
         """A late answer came: things change, so probe at once (at most once a second)."""
-        if self.pace.wants_extra(now_ns):
+        if self.pace.take_extra(now_ns):
             self._due_ns = min(self._due_ns, now_ns)
 
     def judged_through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe sent is judged."""
-        waiting = [ns for t in self._trackers.values() if (ns := t.oldest_waiting_ns()) is not None]
-        return min(waiting) - 1 if waiting else now_ns
+        oldest_ns = next(iter(self._unanswered), None)
+        return now_ns if oldest_ns is None else oldest_ns - 1
 
     def open_spans(self) -> list[Span]:
         """Return the spans that are growing, as they stand."""
@@ -156,30 +179,34 @@ class Series:
         return bool(self._unanswered)
 
     def _resolve(self, sent_ns: int, verdict: Verdict, cause: str | None, now_ns: int, rates: Rates) -> None:
-        self._unanswered.discard(sent_ns)
-        interval_ns = self.pace.interval_ns(now_ns, rates)
-        if self.pace.in_episode(now_ns, rates):
-            self._due_ns = min(self._due_ns, max(self._last_sent_ns + interval_ns, now_ns))
-        outcome = Outcome(verdict, cause, rates.max_gap_ns(interval_ns))
+        gap_ns = self._unanswered.pop(sent_ns, None)
+        if gap_ns is None:
+            return
+        outcome = Outcome(verdict, cause, gap_ns)
         for tracker in self._trackers.values():
             tracker.resolve(sent_ns, outcome)
+        # What came of it may quicken the pace; the next probe is due by that, not by what held before.
+        next_ns = self._last_sent_ns + self.pace.interval_ns(now_ns, rates)
+        if next_ns < self._due_ns and self.pace.is_in_episode(now_ns, rates):
+            self._due_ns = max(next_ns, now_ns)
         if sent_ns > self._latest_ns:
             self._latest_ns, self.latest = sent_ns, verdict
             self._note_turn(sent_ns, verdict, cause)
 
     def _note_turn(self, sent_ns: int, verdict: Verdict, cause: str | None) -> None:
-        if verdict is Verdict.UNKNOWN or self._is_down is (verdict is Verdict.DOWN):
+        """Tell of a change between good and down; that it is good at first is no news."""
+        if verdict is Verdict.UNKNOWN or (verdict is Verdict.DOWN) is (self._down is not None):
             return
-        was_down, self._is_down = self._is_down, verdict is Verdict.DOWN
-        if self._is_down or was_down:
-            for target in self._trackers:
-                self._sink.turned(target, self.check, sent_ns, cause)
+        self._down = _Down(sent_ns, cause) if verdict is Verdict.DOWN else None
+        for target in self._trackers:
+            self._sink.turned(target, self.check, sent_ns, cause)
 
     def _learn(self, answer: Answer) -> None:
+        """Learn the status class from the first good answer, the latency from the first 20."""
         before = self.baseline
         if before.status_class is None and answer.status is not None:
             self.baseline = replace(before, status_class=answer.status // 100)
-        if before.latency_ns is None:
+        if before.latency_ns is None and not answer.was_late:
             self._latencies.append(answer.latency_ns)
             if len(self._latencies) == BASELINE_ANSWERS:
                 self.baseline = replace(self.baseline, latency_ns=int(statistics.median(self._latencies)))

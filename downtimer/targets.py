@@ -7,6 +7,7 @@ Pure: no I/O. An id is the natural key of its target within a run, and readable:
 
 import ipaddress
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from downtimer.config import StaticSection
@@ -20,18 +21,40 @@ _ADDRESS = "address"
 _REFERENCE = "reference"
 
 
-def service(name: str, *, region: str, interface: str, service_type: str, endpoint: str, url: str) -> Target:
-    """Return the target for one endpoint of the catalog; `url` is its root."""
-    key = "/".join(quote(part, safe="") for part in (name, region, interface))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One endpoint of the catalog.
+
+    Attributes:
+        service: The catalog's name, or the type where it has none.
+        type: The catalog's type.
+        region: Empty if the endpoint has none.
+        interface: ``public``, ``internal`` or ``admin``.
+        url: As the catalog gives it.
+        root: What is probed.
+    """
+
+    service: str
+    type: str
+    region: str
+    interface: str
+    url: str
+    root: str
+
+
+def service(endpoint: Endpoint) -> Target:
+    """Return the target for one endpoint of the catalog."""
+    parts = (endpoint.service, endpoint.region, endpoint.interface)
+    key = "/".join(quote(part, safe="") for part in parts)
     return Target(
-        id=TargetId(f"{_SERVICE}/{key}/{url}"),
+        id=TargetId(f"{_SERVICE}/{key}/{endpoint.root}"),
         kind=Kind.SERVICE,
-        name=name,
-        region=region,
-        interface=interface,
-        service_type=service_type,
-        endpoint=endpoint,
-        url=url,
+        name=endpoint.service,
+        region=endpoint.region,
+        interface=endpoint.interface,
+        service_type=endpoint.type,
+        endpoint=endpoint.url,
+        url=endpoint.root,
     )
 
 
@@ -74,14 +97,6 @@ def address_id(at: Address) -> TargetId:
 def reference(at: Address) -> Target:
     """Return the target for an address that tells whether our own link works."""
     return Target(id=TargetId(f"{_REFERENCE}/{at}"), kind=Kind.ADDRESS, name=str(at), reference=True)
-
-
-def is_listed_by_cloud(target: Target) -> bool:
-    """Tell whether the target's absence from the cloud's lists can mean anything.
-
-    True also for an address that stands in ``[static]`` alone; who asks knows those.
-    """
-    return target.id.startswith((f"{_SERVICE}/", f"{_ADDRESS}/"))
 
 
 def static(section: StaticSection) -> Iterator[Target]:

@@ -20,8 +20,8 @@ tls                   down     the TLS handshake failed: protocol or certificate
 dns                   down     the name does not exist (an authoritative no)
 http-NNN              down     an answer with that status which is no good one
 malformed             down     an answer that is not HTTP
-send                  unknown  our host could not send (ENOBUFS, EMFILE, ENOMEM, EPERM, EADDRNOTAVAIL)
-no-route              unknown  our host has no route (ENETUNREACH, ENETDOWN)
+send                  unknown  our host could not send (ENOBUFS, EMFILE, ENOMEM, EPERM, EADDRNOTAVAIL, …)
+no-route              unknown  our host has no route (ENETUNREACH, ENETDOWN, EAFNOSUPPORT)
 resolver              unknown  the resolver failed, and no earlier address is known
 stall                 unknown  our own process was held up
 restart               unknown  our own process was being restarted
@@ -89,11 +89,12 @@ _ERRNO_CAUSES: Final[Mapping[int, str]] = MappingProxyType(
         errno.ECONNRESET: "reset",
         errno.EPIPE: "reset",
         errno.ECONNABORTED: "reset",
-        errno.ETIMEDOUT: "timeout-connect",
+        errno.ENOTCONN: "reset",
         errno.EHOSTUNREACH: "unreachable",
         errno.EHOSTDOWN: "unreachable",
         errno.ENETUNREACH: "no-route",
         errno.ENETDOWN: "no-route",
+        errno.EAFNOSUPPORT: "no-route",
         errno.ENOBUFS: "send",
         errno.EMFILE: "send",
         errno.ENFILE: "send",
@@ -101,9 +102,19 @@ _ERRNO_CAUSES: Final[Mapping[int, str]] = MappingProxyType(
         errno.EPERM: "send",
         errno.EACCES: "send",
         errno.EADDRNOTAVAIL: "send",
+        errno.EADDRINUSE: "send",
         errno.EAGAIN: "send",
+        errno.EINVAL: "send",
+        errno.ENODEV: "send",
     }
 )
+
+_REMOTE_CAUSES: Final[Mapping[int, str]] = MappingProxyType(
+    dict.fromkeys(
+        (errno.ENETUNREACH, errno.EACCES, errno.ENOPROTOOPT, errno.ENONET, errno.EPROTO), "unreachable"
+    )
+)
+"""What the kernel makes of an ICMP error, where it means something else if our own host says it."""
 
 
 def verdict_of(cause: str) -> Verdict:
@@ -117,9 +128,21 @@ def verdict_of(cause: str) -> Verdict:
     return CAUSES[cause]
 
 
-def cause_of_errno(number: int | None) -> str:
-    """Return the cause of a failed system call; ``bug`` for one that no probe should meet."""
-    return _ERRNO_CAUSES.get(number or 0, "bug")
+def is_hang(cause: str) -> bool:
+    """Tell whether a probe with this cause ran into its deadline instead of failing at once."""
+    return cause == "no-reply" or cause.startswith("timeout-")
+
+
+def cause_of_errno(number: int | None, *, remote: bool = False) -> str:
+    """Return the cause of a failed system call; ``bug`` for one that no probe should meet.
+
+    Args:
+        number: The errno.
+        remote: The error came later, from the network: ENETUNREACH is a router's word then, which
+            is *unreachable*, and not that of our own routing table.
+    """
+    number = number or 0
+    return (_REMOTE_CAUSES.get(number) if remote else None) or _ERRNO_CAUSES.get(number, "bug")
 
 
 def judge_status(status: int, first_class: int | None) -> str | None:

@@ -28,11 +28,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from downtimer.demo.impairment import Echo, Impairer
 from downtimer.demo.netns import AUTO, Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner, kill
+from downtimer.demo.responder import Behaviour
 from downtimer.demo.serviceprocess import SimulatedService, Surroundings
 from downtimer.demo.services import HOWTO, PROFILES, profile_of
-from downtimer.demo.truth import Bracket, Truth
+from downtimer.demo.truth import Bracket, Fault, Truth
 from downtimer.demo.world import Server, User, World, make_catalog, make_floating, make_id, make_uuid
 
 NONE: Final = "none"
@@ -97,6 +99,7 @@ class SimulatedCloud:
         self.services: dict[str, SimulatedService] = {}
         self.no_network = ""
         self._network: Namespaces | None = None
+        self._impairer: Impairer | None = None
         self._spawner = Spawner()
         self._started: list[subprocess.Popen[bytes]] = []
         self._world: World | None = None
@@ -172,9 +175,29 @@ class SimulatedCloud:
         """Have the router answer for addresses that they are unreachable."""
         self._record("reject", addresses, self.network.reject(addresses))
 
+    def impair(self, *addresses: str, behaviour: Behaviour, is_outage: bool) -> None:
+        """Have addresses answer late, seldom, twice, out of order or from elsewhere.
+
+        Args:
+            addresses: Which; IPv4 only.
+            behaviour: How.
+            is_outage: Whether that makes every probe fail, as a delay beyond its timeout does.
+        """
+        if self._impairer is None:
+            self._impairer = Impairer(self._spawner, self.network, self.directory / "echoes")
+            self._exit.callback(self._impairer.close)
+        gone = self._impairer.impair(addresses, behaviour)
+        self._record(f"impair {behaviour}", addresses, gone, partial=not is_outage)
+
+    def echoes(self, address: str) -> list[Echo]:
+        """Return what came of every request to an address while it was impaired."""
+        return [] if self._impairer is None else self._impairer.echoes(address)
+
     def restore(self, *addresses: str) -> None:
-        """End what `drop` and `reject` began."""
+        """End what `drop`, `reject` and `impair` began."""
         back = self.network.restore(addresses)
+        if self._impairer is not None:
+            self._impairer.forget(addresses)
         for address in addresses:
             self.truth.end(address, back)
 
@@ -274,9 +297,9 @@ class SimulatedCloud:
         for process in self._started:
             kill(process)
 
-    def _record(self, what: str, addresses: Sequence[str], when: Bracket) -> None:
+    def _record(self, what: str, addresses: Sequence[str], when: Bracket, *, partial: bool = False) -> None:
         for address in addresses:
-            self.truth.begin(address, what, when)
+            self.truth.begin(Fault(target=address, what=what, start=when, partial=partial))
 
 
 def make_world(config: CloudConfig, addresses: Sequence[str]) -> World:

@@ -4,6 +4,7 @@ import ctypes
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,11 +29,16 @@ class Daemon:
 
     Attributes:
         directory: For its configuration, state, log and report; removed at the end.
+
+    Args:
+        cloud: What it is to measure.
+        keep_files: Whether to leave the directory in place.
     """
 
-    def __init__(self, cloud: SimulatedCloud) -> None:
+    def __init__(self, cloud: SimulatedCloud, *, keep_files: bool = False) -> None:
         self._cloud = cloud
-        self.directory = Path(tempfile.mkdtemp(prefix="downtimer-demo-", dir=cloud.directory))
+        self._keep_files = keep_files
+        self.directory = Path(tempfile.mkdtemp(prefix="downtimer-demo-"))
         self._config = self.directory / "conf.ini"
         self._pids: set[int] = set()
         self._running = False
@@ -64,6 +70,8 @@ class Daemon:
                 _end(pid, _GRACE_S)
             self._pids.clear()
             _adopt_orphans(wanted=False)
+            if not self._keep_files:
+                shutil.rmtree(self.directory, ignore_errors=True)
 
     def stop(self) -> str:
         """Stop it; return the report that it prints."""

@@ -31,18 +31,19 @@ class _InterruptedError(BaseException):
         self.number = number
 
 
-def run_demo(*, out: TextIO | None = None) -> int:
+def run_demo(*, out: TextIO | None = None, keep_files: bool = False) -> int:
     """Run the demo; return the exit status of the command.
 
     A signal ends it in order: the daemon, the services and the namespaces are gone when it returns.
 
     Args:
         out: Where to write; None for standard output.
+        keep_files: Whether to leave the daemon's configuration, journal and log in place.
     """
     stream = sys.stdout if out is None else out
     try:
         with _interruptible(), SimulatedCloud() as cloud:
-            return _measure(cloud, _Show(stream))
+            return _measure(cloud, _Show(stream), keep_files=keep_files)
     except DowntimerError as error:
         sys.stderr.write(f"downtimer demo: {error}\n")
         return error.exit_code
@@ -104,10 +105,12 @@ class _Show:
         self._out.flush()
 
 
-def _measure(cloud: SimulatedCloud, show: _Show) -> int:
+def _measure(cloud: SimulatedCloud, show: _Show, *, keep_files: bool) -> int:
     """Start the daemon, play the script, print the report and the table."""
     _introduce(cloud, show)
-    with Daemon(cloud) as daemon:
+    with Daemon(cloud, keep_files=keep_files) as daemon:
+        if keep_files:
+            show.say(f"Its files are in {daemon.directory} and stay there.")
         steps = upgrade(cloud.addresses)
         show.length_s = length_s(steps)
         show.say(f"The daemon measures. An upgrade of {show.length_s:.0f} seconds begins.")

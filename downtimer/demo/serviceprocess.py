@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -10,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from downtimer.demo.httpd import NORMAL
-from downtimer.demo.processes import DemoError, Lines, Spawner, kill
+from downtimer.demo.obedient import Obedient
+from downtimer.demo.processes import DemoError, Spawner
 from downtimer.demo.services import Profile
-from downtimer.demo.truth import Bracket, Truth, now_ns
+from downtimer.demo.truth import Bracket, Fault, Truth, now_ns
 
 _START_S = 20.0
 _ANSWER_S = 10.0
@@ -52,8 +52,7 @@ class SimulatedService:
         self.port = port
         self._around = surroundings
         self._lock = threading.RLock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lines: Lines | None = None
+        self._running: Obedient | None = None
 
     @property
     def name(self) -> str:
@@ -73,7 +72,7 @@ class SimulatedService:
     @property
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
-        return None if self._process is None else self._process.pid
+        return None if self._running is None else self._running.process.pid
 
     def start(self, warmup_s: float = 0.0) -> None:
         """Start it and wait until it answers; ends the fault that killing it was.
@@ -85,7 +84,7 @@ class SimulatedService:
             DemoError: It runs already, or did not come up.
         """
         with self._lock:
-            if self._process is not None:
+            if self._running is not None:
                 raise DemoError(f"{self.name} runs already")
             listening, answering = self._start(warmup_s)
             up = Bracket(listening.earliest_ns, answering.latest_ns)
@@ -103,7 +102,7 @@ class SimulatedService:
         """Stop it with SIGSTOP: connections are taken, requests hang until it is continued."""
         with self._lock:
             sent = self._signal(signal.SIGSTOP)
-            stopped = Bracket(sent.earliest_ns, _wait_for_state(self._running().pid, "T"))
+            stopped = Bracket(sent.earliest_ns, _wait_for_state(self._obedient().process.pid, "T"))
             self._begin("stop", stopped, accepting=stopped)
 
     def continue_signal(self) -> None:
@@ -114,7 +113,7 @@ class SimulatedService:
     def set_mode(self, mode: str) -> None:
         """Change how requests are answered: ``normal``, ``503``, ``404``, ``reset``, ``hang``, ``drip``."""
         with self._lock:
-            when = self._order(f"mode {mode}")
+            when = self._obedient().order(f"mode {mode}")
             if mode == NORMAL:
                 self._end(when)
             else:
@@ -123,12 +122,12 @@ class SimulatedService:
     def set_keep_alive(self, *, on: bool) -> None:
         """Change whether connections are kept. No fault."""
         with self._lock:
-            self._order(f"keep-alive {'on' if on else 'off'}")
+            self._obedient().order(f"keep-alive {'on' if on else 'off'}")
 
     def set_delay(self, delay_s: float) -> None:
         """Change how long every answer takes. No fault; the caller knows what it means."""
         with self._lock:
-            self._order(f"delay {delay_s}")
+            self._obedient().order(f"delay {delay_s}")
 
     def set_database(self, state: str) -> Bracket:
         """Make its database ``alive``, ``frozen`` or ``dead``; return when.
@@ -137,30 +136,25 @@ class SimulatedService:
         for the caller to say.
         """
         with self._lock:
-            return self._order(f"database {state}")
+            return self._obedient().order(f"database {state}")
 
     def close(self) -> None:
         """End it, off the record."""
         with self._lock:
-            process, self._process = self._process, None
-            if process is not None:
-                kill(process)
+            running, self._running = self._running, None
+            if running is not None:
+                running.close()
 
     def _start(self, warmup_s: float) -> tuple[Bracket, Bracket]:
         """Start the process; return when it listened and when it answered."""
-        process = self._around.spawner.start(
-            self._around.inside(self._argv(warmup_s)),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        lines = Lines(process)
+        running = Obedient(self._around.spawner, self._around.inside(self._argv(warmup_s)))
         try:
-            listening = _parse("listening", lines.read(_START_S))
-            answering = _parse("answering", lines.read(_START_S + warmup_s))
+            listening = running.expect("listening")
+            answering = running.expect("answering", _START_S + warmup_s)
         except BaseException:
-            kill(process)
+            running.close()
             raise
-        self._process, self._lines = process, lines
+        self._running = running
         return listening, answering
 
     def _argv(self, warmup_s: float) -> list[str]:
@@ -172,14 +166,14 @@ class SimulatedService:
             argv.append(f"--workers={self._around.workers}")
         return argv
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
+    def _obedient(self) -> Obedient:
+        if self._running is None:
             raise DemoError(f"{self.name} does not run")
-        return self._process
+        return self._running
 
     def _finish(self, number: signal.Signals, what: str) -> None:
         with self._lock:
-            process = self._running()
+            process = self._obedient().process
             before_ns = now_ns()
             process.send_signal(number)
             process.wait(_ANSWER_S)
@@ -188,33 +182,16 @@ class SimulatedService:
 
     def _signal(self, number: signal.Signals) -> Bracket:
         before_ns = now_ns()
-        os.kill(self._running().pid, number)
+        os.kill(self._obedient().process.pid, number)
         return Bracket(before_ns, now_ns())
-
-    def _order(self, order: str) -> Bracket:
-        process = self._running()
-        if process.stdin is None or self._lines is None:
-            raise DemoError(f"{self.name} takes no orders")
-        process.stdin.write(f"{order}\n".encode())
-        process.stdin.flush()
-        return _parse("done", self._lines.read(_ANSWER_S))
 
     def _begin(self, what: str, when: Bracket, *, accepting: Bracket | None = None) -> None:
         for target in self.targets:
-            self._around.truth.begin(target, what, when, accepting=accepting)
+            self._around.truth.begin(Fault(target=target, what=what, start=when, accepting=accepting))
 
     def _end(self, when: Bracket, *, accepting: Bracket | None = None) -> None:
         for target in self.targets:
             self._around.truth.end(target, when, accepting=accepting)
-
-
-def _parse(word: str, line: str) -> Bracket:
-    """Read ``WORD EARLIEST LATEST``."""
-    first, *rest = line.split()
-    if first != word:
-        raise DemoError(f"expected {word!r} of a process of the simulated cloud, got {line!r}")
-    earliest_ns, latest_ns = map(int, rest)
-    return Bracket(earliest_ns, latest_ns)
 
 
 def _wait_for_state(pid: int, state: str) -> int:

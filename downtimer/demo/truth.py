@@ -52,6 +52,7 @@ class Fault:
         end: When it was over; None while it lasts.
         accepting: From when on requests were taken though not yet answered, so that a patient
             client's succeeds; None if there was no such time.
+        partial: Whether only some requests fail in it, so that it is no outage from edge to edge.
     """
 
     target: str
@@ -59,6 +60,7 @@ class Fault:
     start: Bracket
     end: Bracket | None = None
     accepting: Bracket | None = None
+    partial: bool = False
 
     def down(self, timeout_s: float) -> tuple[Bracket, Bracket] | None:
         """Return the edges of the outage that a client of that patience must see.
@@ -70,9 +72,9 @@ class Fault:
             timeout_s: How long the client waits.
 
         Returns:
-            None if no request failed, or the fault still lasts.
+            None if no request failed, or only some did, or the fault still lasts.
         """
-        if self.end is None:
+        if self.end is None or self.partial:
             return None
         end = self.end
         if self.accepting is not None:
@@ -112,11 +114,11 @@ class Truth:
         with self._lock:
             return list(self._open.values())
 
-    def begin(self, target: str, what: str, start: Bracket, *, accepting: Bracket | None = None) -> None:
-        """Record that a fault of `target` began. One that lasts is ended by it, at its start."""
-        self.end(target, start)
+    def begin(self, fault: Fault) -> None:
+        """Record that a fault began. One of the same target that lasts is ended by it, at its start."""
+        self.end(fault.target, fault.start)
         with self._lock:
-            self._open[target] = Fault(target=target, what=what, start=start, accepting=accepting)
+            self._open[fault.target] = fault
 
     def end(self, target: str, end: Bracket, *, accepting: Bracket | None = None) -> None:
         """Record that the fault of `target` is over; nothing if it has none.
@@ -154,6 +156,7 @@ class Truth:
                 "start_ns": _pair(fault.start),
                 "end_ns": _pair(fault.end),
                 "accepting_ns": _pair(fault.accepting),
+                "partial": fault.partial,
                 "start": self.utc(fault.start.middle_ns).isoformat(),
                 "end": None if fault.end is None else self.utc(fault.end.middle_ns).isoformat(),
             }

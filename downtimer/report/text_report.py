@@ -187,7 +187,7 @@ def _unobserved(summary: Summary) -> Iterator[str]:
         return
     yield "Not observed (in no downtime and in no percentage)\n"
     for (kind, cause), shares in sorted(by_cause.items(), key=lambda item: _class_rank(*item[0])):
-        yield f"  {printable(cause):<10}{_extent(summary, kind, shares)}\n"
+        yield f"  {printable(cause):<9} {_extent(summary, kind, shares)}\n"
     yield from partial
     for target in blind:
         reason = "no probe gave a verdict" if target.probes else "not probed"
@@ -249,7 +249,7 @@ def _events(summary: Summary) -> Iterator[str]:
     if summary.events:
         yield "Events of the measurement itself\n"
     for event in summary.events:
-        yield f"  {_moment(summary, event.at_ns)}  {printable(event.kind):<10}{printable(event.text)}\n"
+        yield f"  {_moment(summary, event.at_ns)}  {printable(event.kind):<9} {printable(event.text)}\n"
 
 
 def _title(summary: Summary, target: TargetSummary) -> str:

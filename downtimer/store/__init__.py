@@ -1,1 +1,1 @@
-"""Where measurements are kept: the journal (SQLite), which is the truth, and InfluxDB, which is fed from it."""
+"""Where measurements are kept: the journal (SQLite) is the truth, InfluxDB is fed from it."""

@@ -101,7 +101,7 @@ CREATE TABLE outbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the shipper remembers how far it is
     points INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
-    lines TEXT NOT NULL  -- line protocol, one a point
+    lines TEXT NOT NULL  -- JSON array of lines of line protocol (which may hold line breaks)
 );
 CREATE TABLE rejected (
     id INTEGER PRIMARY KEY, error TEXT NOT NULL, line TEXT NOT NULL
@@ -146,8 +146,7 @@ def connect_to_read(path: str) -> sqlite3.Connection:
     with translated(path):
         connection = _open(path, "ro")
         try:
-            if _version(connection, path) != VERSION:
-                raise StoreError(f"{path}: written by an older downtimer; `downtimer ship` lifts it to this one")
+            _check_version(connection, path)
         except BaseException:
             connection.close()
             raise
@@ -223,6 +222,12 @@ def _take_step(connection: sqlite3.Connection, statements: str, version: int) ->
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {version}")
+
+
+def _check_version(connection: sqlite3.Connection, path: str) -> None:
+    version = _version(connection, path)
+    if version != VERSION:
+        raise StoreError(f"{path}: written by an older downtimer (layout {version}, now {VERSION})")
 
 
 def _version(connection: sqlite3.Connection, path: str) -> int:

@@ -6,17 +6,17 @@ IPs are what Neutron shows this user, all projects' to an admin.
 """
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final, TypeVar
+
+import msgspec
 
 from downtimer import catalog, endpoints, paging, targets
 from downtimer.catalog import Catalog, FloatingIp
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
-from downtimer.model import Target
+from downtimer.model import SECOND_NS, Target
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
 
@@ -25,8 +25,11 @@ log = logging.getLogger(__name__)
 LISTING_S: Final = 50.0
 """For all requests of one listing; less than the deadline after which the process counts as hung."""
 
-_NAMES_AGAIN_S: Final = 300.0
-"""Between two looks for names that were not found."""
+_NAMES_AGAIN_NS: Final = 300 * SECOND_NS
+"""Between two looks for names where some stay unknown."""
+
+_TOKEN_AGE_NS: Final = 10 * SECOND_NS
+"""A refused token that is younger is not replaced: the fault is the service's."""
 
 _TOKEN_REFUSED: Final = (401, 404)  # Keystone says 404 of a token that it does not know
 _T = TypeVar("_T")
@@ -63,11 +66,12 @@ class Cloud:
             CannotStartError: The file of CA certificates can't be used.
         """
         self._section = section
+        self._clock = clock
         self._rest = Rest(section)
         self._identity = Identity(section, self._rest, clock)
         self._catalog = Catalog(())
-        self._names = Names()
-        self._was_signed_in = False
+        self._projects = Names()
+        self._servers = Names()
 
     @property
     def renew_ns(self) -> int | None:
@@ -75,70 +79,192 @@ class Cloud:
         held = self._identity.signed_in
         return None if held is None else held.renew_ns
 
-    def remember(self, known: Mapping[str, Target]) -> None:
-        """Take the names from targets of an earlier life."""
-        self._names.remember(known.values())
+    def remember(self, known: Iterable[Target]) -> None:
+        """Take names from the targets of an earlier life of this process."""
+        for target in known:
+            self._projects.learn(target.project_id, target.project)
+            self._servers.learn(target.server_id, target.server)
 
-    def list(self) -> CloudList:
-        """Read everything."""
+    def read(self) -> CloudList:
+        """Read all lists."""
         found = CloudList()
         self._rest.begin(LISTING_S)
         try:
             self._read_catalog(found)
-        except (AwayError, SignInError, ValueError) as exc:
-            self._note_keystone(found, exc)
+        except SignInError as exc:
+            found.sign_in_error = found.away["Keystone"] = str(exc)
+        except (AwayError, ValueError) as exc:
+            found.away["Keystone"] = f"Keystone at {self._identity.url} {exc}"
         found.services = self._catalog.services()
         found.oddities += self._catalog.oddities
-        if self._identity.signed_in is not None:
-            for region, url in self._catalog.of_type("network").items():
-                self._read_addresses(found, region, url)
+        self._read_addresses(found)
         return found
 
-    def _note_keystone(self, found: CloudList, error: Exception) -> None:
-        if isinstance(error, SignInError):
-            found.sign_in_error = found.away["Keystone"] = str(error)
-        else:
-            found.away["Keystone"] = f"Keystone at {self._identity.url} {error}"
+    # --- the token and the catalog --------------------------------------------------------------
 
     def _read_catalog(self, found: CloudList) -> None:
-        """Get the catalog as it is now; the one that came with the token may be an hour old."""
-        if self._identity.is_due():
-            self._sign_in(found)
-        read = self._signed(found, lambda held: self._rest.get(f"{self._identity.base}/auth/tokens", held.token, headers={"X-Subject-Token": held.token}))
-        self._catalog = catalog.read_catalog(
-            read, interface=self._section.interface, region=self._section.region
-        )
-
-    def _sign_in(self, found: CloudList) -> None:
-        """Get a new token.
+        """Get the catalog as it is now; the one that came with the token may be an hour old.
 
         Raises:
-            SignInError: It failed, and there is no old one to go on with.
+            SignInError: There is no token to be had.
+            AwayError: Keystone gave no usable answer.
+            ValueError: What it gave is no token.
+        """
+        if self._identity.is_due():
+            self._renew(found)
+        fresh = found.signed_in and found.signed_in.content
+        body = fresh or self._signed(found, self._get_catalog)
+        self._catalog = catalog.read_catalog(
+            body, interface=self._section.interface, region=self._section.region
+        )
+
+    def _get_catalog(self, held: SignedIn) -> bytes:
+        return self._rest.get(
+            f"{self._identity.base}/auth/tokens", held.token, headers={"X-Subject-Token": held.token}
+        )
+
+    def _renew(self, found: CloudList) -> None:
+        """Get a token, and let the old one do if that fails ahead of its end.
+
+        Raises:
+            SignInError: There is none to be had, and no old one.
         """
         try:
-            found.signed_in = self._identity.sign_in(diagnose=not self._was_signed_in)
-            self._was_signed_in = True
+            found.signed_in = self._identity.sign_in()
         except SignInError as exc:
             if self._identity.signed_in is None:
                 raise
+            found.sign_in_error = str(exc)
             log.info("the token could not be renewed: %s", exc)
 
     def _signed(self, found: CloudList, call: Callable[[SignedIn], _T]) -> _T:
-        """Call with a token; if that is refused, once more with a new one.
+        """Call with the token; if that is refused, once more with a new one.
 
         Raises:
-            SignInError: There is no new one.
+            SignInError: There is no token.
             AwayError: As `call` does.
         """
         held = self._identity.signed_in
-        assert held is not None  # noqa: S101 - for the type checker
+        if held is None:
+            raise SignInError(found.sign_in_error or "not signed in")
         try:
             return call(held)
         except RefusedError as exc:
-            if exc.status not in _TOKEN_REFUSED or found.signed_in is not None:
+            is_fresh = self._clock.now_ns() - held.issued_ns < _TOKEN_AGE_NS
+            if exc.status not in _TOKEN_REFUSED or is_fresh or found.sign_in_error is not None:
                 raise
-        self._identity.forget()
-        self._sign_in(found)
-        held = self._identity.signed_in
-        assert held is not None  # noqa: S101 - for the type checker
+        found.signed_in = held = self._identity.sign_in()
         return call(held)
+
+    # --- addresses ------------------------------------------------------------------------------
+
+    def _read_addresses(self, found: CloudList) -> None:
+        """List every region's floating IPs; an address in several regions is the first one's."""
+        made: dict[targets.Address, FloatingIp] = {}
+        for region, url in self._catalog.of_type("network").items():
+            name = f"Neutron {region}".rstrip()
+            try:
+                listed = self._read_floating(found, f"{endpoints.probe_root(url)}v2.0/floatingips")
+            except (AwayError, SignInError, paging.PagingError) as exc:
+                found.away[name] = f"{name} at {url} cannot list floating IPs: {_clause(exc)}"
+                continue
+            made |= {item.address: item for item in listed if item.address not in made}
+        self._find_names(found, made.values())
+        found.addresses = [self._describe(item) for item in made.values()]
+
+    def _read_floating(self, found: CloudList, url: str) -> list[FloatingIp]:
+        """Return a region's list.
+
+        Raises:
+            AwayError: Neutron gave no usable answer.
+            SignInError: There is no token.
+            PagingError: It is no list, or one without an end.
+        """
+        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}))
+        found.oddities += odd
+        return listed
+
+    def _pages(
+        self, found: CloudList, url: str, name: str, query: Mapping[str, str]
+    ) -> Iterable[msgspec.Raw]:
+        def fetch(page: Mapping[str, str]) -> bytes:
+            return self._signed(found, lambda held: self._rest.get(url, held.token, page))
+
+        return paging.read_pages(fetch, name, query)
+
+    def _describe(self, item: FloatingIp) -> Target:
+        return targets.address(
+            item.address,
+            project_id=item.project_id,
+            project=self._projects.get(item.project_id),
+            server_id=item.server_id,
+            server=self._servers.get(item.server_id),
+        )
+
+    # --- names ----------------------------------------------------------------------------------
+
+    def _find_names(self, found: CloudList, listed: Iterable[FloatingIp]) -> None:
+        """Look for the names that are not known yet. What cannot be had stays unknown, in silence."""
+        now_ns = self._clock.now_ns()
+        held = self._identity.signed_in
+        if held is not None:
+            self._projects.learn(held.project_id, held.project)
+        items = list(listed)
+        if self._projects.needs_look({item.project_id for item in items}, now_ns):
+            for path in ("projects", "auth/projects"):
+                if self._learn(found, self._projects, f"{self._identity.base}/{path}", "projects", {}):
+                    break
+        if self._servers.needs_look({item.server_id for item in items}, now_ns):
+            for url in self._catalog.of_type("compute").values():
+                detail = f"{url.rstrip('/')}/servers/detail"
+                if not self._learn(found, self._servers, detail, "servers", {"all_tenants": "1"}):
+                    self._learn(found, self._servers, detail, "servers", {})
+
+    def _learn(self, found: CloudList, names: "Names", url: str, key: str, query: Mapping[str, str]) -> bool:
+        try:
+            names.learn_all(catalog.read_names(self._pages(found, url, key, query)))
+        except (AwayError, SignInError, paging.PagingError) as exc:
+            log.info("no names of %s from %s: %s", key, url, exc)
+            return False
+        return True
+
+
+class Names:
+    """Names by id, as far as they are known."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._looked_for: set[str] = set()
+        self._looked_ns: int | None = None
+
+    def get(self, key: str | None) -> str | None:
+        """Return the name, None if it is unknown."""
+        return None if key is None else self._names.get(key)
+
+    def learn(self, key: str | None, name: str | None) -> None:
+        """Note a name, if it is one."""
+        if key and name:
+            self._names[key] = name
+
+    def learn_all(self, names: Mapping[str, str]) -> None:
+        """Note many."""
+        for key, name in names.items():
+            self.learn(key, name)
+
+    def needs_look(self, keys: Iterable[str | None], now_ns: int) -> bool:
+        """Tell whether names are to be looked for, and note that they are.
+
+        Yes if there is an unknown one that was not looked for yet, or none was looked for in a while.
+        """
+        unknown = {key for key in keys if key and key not in self._names}
+        is_stale = self._looked_ns is None or now_ns - self._looked_ns > _NAMES_AGAIN_NS
+        if not unknown or (unknown <= self._looked_for and not is_stale):
+            return False
+        self._looked_for, self._looked_ns = unknown, now_ns
+        return True
+
+
+def _clause(error: Exception) -> str:
+    """Return an error's text such that it ends a sentence about somebody else."""
+    text = str(error)
+    return f"it {text}" if isinstance(error, AwayError) else text

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import keystoneauth1.exceptions
+import msgspec
 import requests
 from keystoneauth1 import access
 from keystoneauth1.identity import generic
@@ -54,6 +55,7 @@ class SignedIn:
         renew_ns: When to ask for the next.
         project_id: Its scope; None if it has none.
         project: The name of that.
+        content: What Keystone said of the token, the catalog above all, as JSON; None if it must be asked.
     """
 
     token: str
@@ -62,6 +64,7 @@ class SignedIn:
     renew_ns: int | None
     project_id: str | None
     project: str | None
+    content: bytes | None
 
     def __repr__(self) -> str:
         """Return it without the secret."""
@@ -74,7 +77,7 @@ class Identity:
     Attributes:
         url: As configured.
         base: With ``/v3``.
-        signed_in: The last good token; None before the first and after one was refused.
+        signed_in: The last good token, which may have been refused since; None before the first.
     """
 
     def __init__(self, section: GlobalSection, rest: Rest, clock: RunClock) -> None:
@@ -93,15 +96,10 @@ class Identity:
         held = self.signed_in
         return held is None or (held.renew_ns is not None and self._clock.now_ns() >= held.renew_ns)
 
-    def forget(self) -> None:
-        """Drop the token: it was refused."""
-        self.signed_in = None
-
-    def sign_in(self, *, diagnose: bool) -> SignedIn:
+    def sign_in(self) -> SignedIn:
         """Get a new token.
 
-        Args:
-            diagnose: If refused, find out whether it is the project, by one more attempt without it.
+        If the first attempt of all is refused, one more without the project tells whether it is that.
 
         Raises:
             SignInError: It failed; the last good token is kept.
@@ -112,8 +110,9 @@ class Identity:
         try:
             found = self._ask(self._plugin)
         except RefusedError as exc:
+            is_first = self.signed_in is None and self._refused_s == 0.0
             self._back_off()
-            is_project = diagnose and self._knows_user()
+            is_project = is_first and self._knows_user()
             raise SignInError(self._no_project() if is_project else self._refusal()) from exc
         self._refused_s, self._not_before_ns = 0.0, None
         self.signed_in = self._keep(found, issued_ns)
@@ -171,6 +170,7 @@ class Identity:
             renew_ns=_after(issued_ns, renew_s),
             project_id=project_id,
             project=project,
+            content=_content(found),
         )
 
     def _back_off(self) -> None:
@@ -184,7 +184,11 @@ class Identity:
             options |= {"project_name": section.project_name}
             options |= _domain("project_domain", section.project_domain_name)
         return generic.Password(
-            auth_url=self.url, username=section.user, password=section.password, reauthenticate=False, **options
+            auth_url=self.url,
+            username=section.user,
+            password=section.password,
+            reauthenticate=False,
+            **options,
         )
 
     def _refusal(self) -> str:
@@ -197,8 +201,8 @@ class Identity:
     def _no_project(self) -> str:
         section = self._section
         return (
-            f"Keystone at {self.url} knows user {section.user!r}, but there is no project "
-            f"{section.project_name!r} in domain {section.project_domain_name!r}, or the user has no role in it"
+            f"Keystone at {self.url} knows user {section.user!r}, but project {section.project_name!r} of "
+            f"domain {section.project_domain_name!r} does not exist, or the user has no role in it"
         )
 
     def _no_keystone(self) -> str:
@@ -210,9 +214,18 @@ def _domain(option: str, value: str) -> dict[str, str]:
     return {f"{option}_id" if _ID.fullmatch(value) else f"{option}_name": value}
 
 
-def _lifetime_s(issued: datetime, expires: datetime | None) -> float | None:
+def _content(found: access.AccessInfo) -> bytes | None:
+    """Return the catalog as it would come from Keystone, None if it is not fit for that."""
+    try:
+        entries = found.service_catalog.catalog
+        return msgspec.json.encode({"token": {"catalog": entries}}) if isinstance(entries, list) else None
+    except (*_UNFIT_ANSWERS, msgspec.MsgspecError):
+        return None
+
+
+def _lifetime_s(issued: datetime | None, expires: datetime | None) -> float | None:
     """Return how long a token lives, by Keystone's clock alone: it may differ from ours."""
-    return None if expires is None else max((expires - issued).total_seconds(), 0.0)
+    return None if issued is None or expires is None else max((expires - issued).total_seconds(), 0.0)
 
 
 def _after(at_ns: int, seconds: float | None) -> int | None:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -163,23 +163,30 @@ def explain(error: BaseException) -> str:
     """Return in a few words why a request failed; they complete "Keystone at URL …"."""
     chain = list(_causes(error))
     for cause in chain:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"has a certificate that is not trusted ({cause.verify_message})"
-        if isinstance(cause, ssl.SSLError):
-            return f"does not speak TLS as it should ({cause.reason or 'handshake failed'})"
-        if isinstance(cause, socket.gaierror):
-            return f"cannot be found: its name does not resolve ({cause.strerror})"
-        if isinstance(cause, RedirectedError | BoundsError):
-            return str(cause)
-        if isinstance(cause, TimeoutError | urllib3.exceptions.TimeoutError | requests.Timeout):
-            return "does not answer (timed out)"
-        if isinstance(cause, keystoneauth1.exceptions.HttpError):
-            return f"answered {cause.http_status}"
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return f"does not answer ({(cause.strerror or 'connection failed').lower()})"
+        for kinds, describe in _EXPLAINED:
+            text = describe(cause) if isinstance(cause, kinds) else None
+            if text is not None:
+                return text
     if any(isinstance(cause, keystoneauth1.exceptions.ConnectionError) for cause in chain):
         return "does not answer as HTTP should"
     return "answered something that makes no sense"
+
+
+_EXPLAINED: Final[tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], str | None]], ...]] = (
+    ((ssl.SSLCertVerificationError,), lambda exc: f"has a certificate that fails: {exc.verify_message}"),
+    ((ssl.SSLError,), lambda exc: f"does not speak TLS as it should ({exc.reason or 'handshake failed'})"),
+    ((socket.gaierror,), lambda exc: f"cannot be found: its name does not resolve ({exc.strerror})"),
+    ((RedirectedError, BoundsError), str),
+    (
+        (TimeoutError, urllib3.exceptions.TimeoutError, requests.Timeout),
+        lambda _: "does not answer (timed out)",
+    ),
+    ((keystoneauth1.exceptions.HttpError,), lambda exc: f"answered {exc.http_status}"),
+    ((ConnectionError,), lambda exc: f"does not answer ({(exc.strerror or 'connection broken').lower()})"),
+    # An OSError without a number is one of requests' own, which say little.
+    ((OSError,), lambda exc: f"does not answer ({exc.strerror.lower()})" if exc.strerror else None),
+)
+"""How to put an error, by its type; None: look further. The first row that has a text counts."""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

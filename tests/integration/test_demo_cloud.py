@@ -1,6 +1,7 @@
 """The simulated cloud: real processes, real addresses, real clients; and nothing left of it afterwards."""
 
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -20,10 +21,12 @@ from keystoneauth1.identity import generic
 from downtimer.demo import netns
 from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
 from downtimer.demo.netns import Namespaces, NoNamespaceError
-from downtimer.demo.processes import Spawner
+from downtimer.demo.processes import DemoError, Spawner
 from downtimer.demo.services import PROFILES
 from downtimer.demo.truth import now_ns
 from downtimer.model import SECOND_NS
+from tests.integration.keystone_env import Keystone
+from tests.integration.keystone_install import KeystoneInstallation
 from tests.waiting import wait_until
 
 TIMEOUT_S = 5.0
@@ -46,12 +49,22 @@ def networked() -> Iterator[SimulatedCloud]:
         yield simulated
 
 
-def sign_in(cloud: SimulatedCloud, path: str = "", **changes: str) -> session.Session:
-    named = {"username": "admin", "password": "secret", "project_name": "admin"} | changes
+def sign_in(cloud: SimulatedCloud, path: str = "", *, password: str | None = None) -> session.Session:
     plugin = generic.Password(
-        auth_url=cloud.keystone_url + path, user_domain_id="default", project_domain_id="default", **named
+        auth_url=cloud.keystone_url + path,
+        username=cloud.config.user,
+        password=cloud.config.password if password is None else password,
+        project_name="admin",
+        user_domain_id="default",
+        project_domain_id="default",
     )
     return session.Session(auth=plugin, timeout=TIMEOUT_S)
+
+
+def token_of(client: session.Session) -> str:
+    token = client.get_token()
+    assert token is not None
+    return token
 
 
 def status_of(cloud: SimulatedCloud, name: str, *, timeout_s: float = 1.0) -> int | str:
@@ -81,9 +94,8 @@ def test_keystoneauth_signs_in_with_and_without_version(cloud: SimulatedCloud, p
     client = sign_in(cloud, path)
     assert client.get_token()
     assert client.get_endpoint(service_type="network") == cloud.service("neutron").url
-    assert client.get_endpoint(service_type="volumev3", interface="internal").endswith(
-        f"/v3/{client.get_project_id()}"
-    )
+    volume = client.get_endpoint(service_type="volumev3", interface="internal")
+    assert volume == f"{cloud.service('cinder').url}/v3/{client.get_project_id()}"
 
 
 def test_wrong_password_is_unauthorized(cloud: SimulatedCloud) -> None:
@@ -92,7 +104,7 @@ def test_wrong_password_is_unauthorized(cloud: SimulatedCloud) -> None:
 
 
 def test_token_is_rescoped_by_token(cloud: SimulatedCloud) -> None:
-    token = sign_in(cloud).get_token()
+    token = token_of(sign_in(cloud))
     plugin = generic.Token(
         auth_url=cloud.keystone_url, token=token, project_name="demo", project_domain_id="default"
     )
@@ -104,16 +116,19 @@ def test_token_is_rescoped_by_token(cloud: SimulatedCloud) -> None:
 def test_regions_each_have_their_endpoints() -> None:
     config = CloudConfig(network="none", services=("keystone",), regions=("RegionOne", "RegionTwo"))
     with SimulatedCloud(config) as cloud:
-        found = (
-            sign_in(cloud).auth.get_access(sign_in(cloud)).service_catalog.get_endpoints(interface="public")
-        )
-        assert {endpoint["region"] for endpoint in found["identity"]} == {"RegionOne", "RegionTwo"}
+        urls = {
+            sign_in(cloud).get_endpoint(service_type="identity", region_name=region)
+            for region in config.regions
+        }
+        assert urls == {f"{cloud.keystone_url}/v3/"}
+        with pytest.raises(exceptions.EndpointNotFound):
+            sign_in(cloud).get_endpoint(service_type="identity", region_name="RegionThree")
 
 
 def test_token_expires(cloud: SimulatedCloud) -> None:
     cloud.change(lambda world: replace(world, token_ttl_s=0.2))
     try:
-        headers = {"X-Auth-Token": sign_in(cloud).get_token() or ""}
+        headers = {"X-Auth-Token": token_of(sign_in(cloud))}
         url = f"{cloud.keystone_url}/v3/projects"
         wait_until(
             lambda: requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code == 401,
@@ -125,15 +140,43 @@ def test_token_expires(cloud: SimulatedCloud) -> None:
 
 
 def test_token_survives_a_restart_of_keystone(cloud: SimulatedCloud) -> None:
-    headers = {"X-Auth-Token": sign_in(cloud).get_token() or ""}
+    headers = {"X-Auth-Token": token_of(sign_in(cloud))}
     cloud.service("keystone").kill()
     cloud.service("keystone").start()
     url = f"{cloud.keystone_url}/v3/projects"
     assert requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code == 200
 
 
-def test_floating_ips_come_in_pages_no_longer_than_the_cap(networked: SimulatedCloud) -> None:
-    """The list is there although these addresses are not: a cloud without a network lists none."""
+def test_neutron_asks_a_real_keystone_beside_it(keystone: Keystone) -> None:
+    config = CloudConfig(network="none", services=("neutron", "nova"), keystone=keystone.url)
+    with SimulatedCloud(replace(config, user=keystone.user, password=keystone.password)) as cloud:
+        assert cloud.keystone_url == keystone.url
+        url = f"{cloud.service('neutron').url}/v2.0/floatingips"
+        headers = {"X-Auth-Token": token_of(sign_in(cloud))}
+        listed = requests.get(url, headers=headers, timeout=TIMEOUT_S).json()["floatingips"]
+        assert [item["port_id"] for item in listed] == [None]
+        servers = f"{cloud.service('nova').url}/v2.1/servers/detail?all_tenants=1"
+        assert requests.get(servers, headers=headers, timeout=TIMEOUT_S).status_code == 200
+        headers = {"X-Auth-Token": headers["X-Auth-Token"][:-4] + "AAAA"}
+        assert requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code == 401
+
+
+def test_real_keystone_runs_inside_the_simulated_cloud(
+    keystone_venv: KeystoneInstallation, tmp_path: Path
+) -> None:
+    url = f"http://{SERVICE_IP}:5000"
+    with SimulatedCloud(CloudConfig(services=("neutron",), keystone=url)) as cloud:
+        inside = cloud.network.in_cloud([])
+        with Keystone(
+            keystone_venv, tmp_path / "keystone", host=SERVICE_IP, port=5000, prefix=inside
+        ) as server:
+            assert server.url == cloud.keystone_url
+            script = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=20).status)"
+            asked = cloud.run_in_vantage([sys.executable, "-c", script, f"{url}/v3/"], stdout=subprocess.PIPE)
+            assert asked.communicate(timeout=30)[0].split() == [b"200"]
+
+
+def test_floating_ips_come_in_pages_no_longer_than_the_cap() -> None:
     config = replace(LOOPBACK, unassociated=tuple(f"10.9.0.{index}" for index in range(1, 8)))
     with SimulatedCloud(config) as cloud:
         client, sizes = sign_in(cloud), []
@@ -207,7 +250,7 @@ def test_stopped_service_hangs_and_answers_when_continued(cloud: SimulatedCloud)
     service.continue_signal()
     assert status_of(cloud, "nova") == 200
     fault = cloud.truth.of("nova")[-1]
-    assert fault.seconds(60.0) == (0.0, pytest.approx(0.0, abs=0.1))
+    assert fault.seconds(60.0)[1] == pytest.approx(0.0, abs=0.1)
     assert fault.seconds(0.1)[0] > 0.3
 
 
@@ -291,17 +334,16 @@ def test_ping_measures_what_the_record_says(networked: SimulatedCloud) -> None:
     address = networked.addresses[0]
     process = networked.run_in_vantage(["ping", "-n", "-D", "-i0.05", address], stdout=subprocess.PIPE)
     assert process.stdout is not None
-    heard = (process.stdout.readline() for _ in range(200))
-    list(zip(range(5), heard, strict=False))
+    heard = b"".join(process.stdout.readline() for _ in range(5))
     networked.drop(address)
     _wait(0.7)
     networked.restore(address)
     _wait(0.5)
     process.send_signal(signal.SIGINT)
-    stamps = [
-        float(stamp) for stamp in re.findall(rb"\[([\d.]+)\] \d+ bytes", process.communicate(timeout=10)[0])
-    ]
-    gap_s = max(later - sooner for sooner, later in zip(stamps, stamps[1:], strict=False))
+    heard += process.stdout.read()
+    process.wait(10)
+    stamps = [float(stamp) for stamp in re.findall(rb"\[([\d.]+)\] \d+ bytes", heard)]
+    gap_s = max(later - sooner for sooner, later in itertools.pairwise(stamps))
     least, most = networked.truth.of(address)[-1].seconds(1.0)
     assert least <= gap_s <= most + 0.15
 
@@ -356,7 +398,7 @@ def test_either_kind_of_namespace_works(mode: str) -> None:
 
 
 def test_without_the_tools_the_cloud_has_services_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("downtimer.demo.netns.shutil.which", lambda *_, **__: None)
     with SimulatedCloud(SMALL) as cloud:
         assert not cloud.has_network
         assert "ip is not installed" in cloud.no_network
@@ -365,7 +407,7 @@ def test_without_the_tools_the_cloud_has_services_alone(monkeypatch: pytest.Monk
 
 
 def test_network_that_was_asked_for_is_not_given_up_silently(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(netns.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr("downtimer.demo.netns.shutil.which", lambda *_, **__: None)
     with pytest.raises(NoNamespaceError), SimulatedCloud(replace(SMALL, network="root")):
         pass
 
@@ -427,7 +469,7 @@ def test_failure_on_the_way_up_leaves_nothing(tmp_path: Path, monkeypatch: pytes
 
 def test_holder_says_why_there_is_no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
-        raise netns.DemoError("veth is not known here")
+        raise DemoError("veth is not known here")
 
     monkeypatch.setattr(Namespaces, "_ip", refuse)
     spawner = Spawner()

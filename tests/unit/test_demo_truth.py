@@ -40,8 +40,8 @@ def test_fault_that_lasts_has_no_duration_yet() -> None:
 
 def test_new_fault_of_the_same_target_ends_the_old_one() -> None:
     truth = Truth()
-    truth.begin("nova", "mode 503", at(1))
-    truth.begin("nova", "kill", at(3))
+    truth.begin(Fault(target="nova", what="mode 503", start=at(1)))
+    truth.begin(Fault(target="nova", what="kill", start=at(3)))
     truth.end("nova", at(6))
     assert [(fault.what, fault.seconds(2.0)[0]) for fault in truth.faults] == [
         ("mode 503", 2.0),
@@ -58,7 +58,7 @@ def test_end_without_a_fault_records_nothing() -> None:
 
 def test_record_shows_what_lasts() -> None:
     truth = Truth()
-    truth.begin("nova", "kill", at(1))
+    truth.begin(Fault(target="nova", what="kill", start=at(1)))
     assert [fault.target for fault in truth.lasting] == ["nova"]
     assert truth.faults == truth.lasting
 
@@ -66,8 +66,13 @@ def test_record_shows_what_lasts() -> None:
 def test_record_is_json_with_utc() -> None:
     truth = Truth()
     instant = now_ns()
-    truth.begin("nova", "kill", Bracket(instant, instant))
+    truth.begin(Fault(target="nova", what="kill", start=Bracket(instant, instant)))
     [entry] = json.loads(json.dumps(truth.to_json()))
     assert entry["target"] == "nova"
     assert entry["start"].endswith("+00:00")
     assert entry["end"] is None
+
+
+def test_fault_that_hits_only_some_requests_is_no_outage() -> None:
+    fault = Fault(target="10.0.0.1", what="impair", start=at(0), end=at(5), partial=True)
+    assert fault.down(1.0) is None

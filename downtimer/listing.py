@@ -1,0 +1,74 @@
+"""What a listing changes: what was listed, held against the targets that the supervisor has.
+
+Pure: no I/O. Discovery asks the cloud for its lists; this says what of them is news.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from downtimer.messages import Listing, Targets
+from downtimer.model import Target, TargetId
+
+CHUNK: Final = 5_000
+"""Most targets in one message: a great list travels in several, so that nobody stalls on it."""
+
+
+class Known:
+    """The supervisor's targets, as far as a listing needs them."""
+
+    def __init__(self) -> None:
+        self._targets: dict[TargetId, Target] = {}
+        self._absent: set[TargetId] = set()  # missing or retired: news when listed again
+        self._retired: set[TargetId] = set()  # not missing any more: there is no more to say
+
+    def __len__(self) -> int:
+        return len(self._targets)
+
+    def targets(self) -> Iterable[Target]:
+        """Return all of them."""
+        return self._targets.values()
+
+    def apply(self, told: Targets) -> None:
+        """Take what the supervisor tells."""
+        if told.whole:
+            self._targets, self._absent, self._retired = {}, set(), set()
+        for state in told.changed:
+            id_ = state.target.id
+            self._targets[id_] = state.target
+            is_retired = state.retired_ns is not None
+            _put(self._retired, id_, is_retired)
+            _put(self._absent, id_, is_retired or state.missing_ns is not None)
+
+    def compare(self, listed: Mapping[TargetId, Target], *, at_ns: int, complete: bool) -> Iterator[Listing]:
+        """Return the messages that say what is news; only the last may be complete.
+
+        Every complete list is told, also one without news: it says that all else was listed again.
+        References are never missing: the route to a gateway goes with the very link it is to judge.
+
+        Args:
+            listed: Everything that was listed.
+            at_ns: When the lists were asked for.
+            complete: False if a part could not be listed; then nothing is missing.
+        """
+        found = [
+            target
+            for id_, target in listed.items()
+            if id_ in self._absent or self._targets.get(id_) != target
+        ]
+        missing = self._missing(listed) if complete else ()
+        while len(found) > CHUNK:
+            yield Listing(at_ns=at_ns, found=tuple(found[:CHUNK]), complete=False)
+            del found[:CHUNK]
+        yield Listing(at_ns=at_ns, found=tuple(found), missing=tuple(missing), complete=complete)
+
+    def _missing(self, listed: Mapping[TargetId, Target]) -> Iterator[TargetId]:
+        for id_, target in self._targets.items():
+            if id_ not in listed and id_ not in self._retired and not target.reference:
+                yield id_
+
+
+def _put(ids: set[TargetId], id_: TargetId, is_in: bool) -> None:  # noqa: FBT001 - what it is about
+    if is_in:
+        ids.add(id_)
+    else:
+        ids.discard(id_)

@@ -1,0 +1,231 @@
+"""The process that finds the targets: it alone signs in to the cloud.
+
+It lists at once, then every 30 s, and sooner when told to look (something turned down; at most every 5
+s), and tells the supervisor what is news. When Keystone or Neutron is away the last list stands. It
+does not decide what becomes of a target, and probes none. Blocking calls run in one thread; the loop
+beats, and falls silent when a listing exceeds its deadline.
+
+The first listing of a new run must be able to sign in: what is wrong then is most likely the
+configuration. Later it goes on trying.
+"""
+
+import asyncio
+import logging
+from typing import Final
+
+from downtimer import targets
+from downtimer.listing import Known
+from downtimer.messages import Beat, Done, Finish, Flush, Look, Targets, Token
+from downtimer.model import SECOND_NS, Kind, Target, TargetId
+from downtimer.selection import Selection
+from downtimer.workers import gateway
+from downtimer.workers.cloud import Cloud, CloudList
+from downtimer.workers.identity import SignedIn
+from downtimer.workers.worker import Blocking, CannotStartError, Child, main
+
+log = logging.getLogger(__name__)
+
+EVERY_NS: Final = 30 * SECOND_NS
+LOOK_NS: Final = 5 * SECOND_NS
+"""Least time between two listings."""
+
+DEADLINE_S: Final = 60.0
+ODDITIES_MAX: Final = 20
+"""Most malformed entries that are named in a run's events, so that a hostile list cannot flood them."""
+
+_KIND: Final = "discovery"
+
+Listed = dict[TargetId, Target]
+
+
+async def body(child: Child) -> None:
+    """Find targets until told to finish."""
+    await Discovery(child).run()
+
+
+class Discovery:
+    """The loop, and what it remembers from one listing to the next."""
+
+    def __init__(self, child: Child) -> None:
+        """Prepare.
+
+        Raises:
+            CannotStartError: The configuration does not allow to talk to the cloud.
+        """
+        self._child = child
+        self._finder = Finder(child)
+        self._known = Known()
+        self._told = asyncio.Event()  # the supervisor's list is here
+        self._look = asyncio.Event()
+        self._blocking = Blocking(_KIND, child.clock)
+        self._troubles = Troubles(child)
+
+    async def run(self) -> None:
+        """Do everything, until told to finish."""
+        work = (self._obey(), self._list_forever(), self._child.beat_forever(self._beat))
+        tasks = [asyncio.create_task(one) for one in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _beat(self) -> Beat | None:
+        if self._blocking.is_overdue():
+            return None
+        return Beat(late_ns=self._child.watch.take_worst_ns())
+
+    async def _obey(self) -> None:
+        """Do what the supervisor says; return when told to finish."""
+        while True:
+            order = await self._child.bus.receive()
+            match order:
+                case Targets():
+                    self._known.apply(order)
+                    self._told.set()
+                case Look():
+                    self._look.set()
+                case Flush() | Finish():
+                    self._child.bus.send(Done(serial=order.serial, through_ns=self._child.clock.now_ns()))
+                    if isinstance(order, Finish):
+                        return
+                case _:
+                    log.warning("not for discovery: %s", type(order).__name__)
+
+    async def _list_forever(self) -> None:
+        await self._told.wait()
+        must_work = len(self._known) == 0
+        self._finder.remember(self._known)
+        while True:
+            self._look.clear()
+            started_ns = self._child.clock.now_ns()
+            await self._list(started_ns, must_work=must_work)
+            must_work = False
+            await self._wait(started_ns)
+
+    async def _wait(self, started_ns: int) -> None:
+        """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s."""
+        earliest_ns, due_ns = started_ns + LOOK_NS, started_ns + EVERY_NS
+        renew_ns = self._finder.renew_ns
+        if renew_ns is not None:
+            due_ns = min(due_ns, max(renew_ns, earliest_ns))
+        try:
+            async with asyncio.timeout(self._left_s(due_ns)):
+                await self._look.wait()
+        except TimeoutError:
+            return
+        await asyncio.sleep(self._left_s(earliest_ns))
+
+    def _left_s(self, at_ns: int) -> float:
+        return max(at_ns - self._child.clock.now_ns(), 0) / SECOND_NS
+
+    async def _list(self, at_ns: int, *, must_work: bool) -> None:
+        """List once and tell what is news.
+
+        Raises:
+            CannotStartError: It must work and does not, for a reason that the user can mend.
+        """
+        found = await self._blocking.call(self._finder.find, DEADLINE_S)
+        problem = found.cloud.sign_in_error or found.clash
+        if must_work and problem is not None:
+            raise CannotStartError(problem)
+        self._tell_token(found.cloud.signed_in)
+        self._troubles.note(found)
+        for part in self._known.compare(found.listed, at_ns=at_ns, complete=not found.cloud.away):
+            self._child.bus.send(part)
+            await asyncio.sleep(0)
+
+    def _tell_token(self, new: SignedIn | None) -> None:
+        if new is not None:
+            self._child.bus.send(Token(token=new.token, issued_ns=new.issued_ns, expires_ns=new.expires_ns))
+
+
+class Found:
+    """What one round found: from the cloud, and all in all.
+
+    Attributes:
+        cloud: As the cloud told it.
+        listed: What is to be measured, with references.
+        clash: The line about a name that is both static and the catalog's; None if there is none.
+    """
+
+    def __init__(self, cloud: CloudList) -> None:
+        self.cloud = cloud
+        self.listed: Listed = {}
+        self.clash: str | None = None
+
+
+class Finder:
+    """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
+
+    def __init__(self, child: Child) -> None:
+        config = child.settings.config
+        has_cloud = config.global_.keystone_endpoint is not None
+        self._cloud = Cloud(config.global_, child.clock) if has_cloud else None
+        self._selection = Selection(config.targets.include, config.targets.exclude)
+        self._static_names = {name for name, _ in config.static.urls}
+        self._static: Listed = {target.id: target for target in targets.static(config.static)}
+        self._references = config.vantage.reference
+
+    @property
+    def renew_ns(self) -> int | None:
+        """When the token is to be renewed; None if never."""
+        return None if self._cloud is None else self._cloud.renew_ns
+
+    def remember(self, known: Known) -> None:
+        """Take names from the targets of an earlier life."""
+        if self._cloud is not None:
+            self._cloud.remember(known.targets())
+
+    def find(self) -> Found:
+        """List everything once."""
+        found = Found(CloudList() if self._cloud is None else self._cloud.read())
+        # An address that is both static and a floating IP is one target, with the cloud's description.
+        found.listed |= self._static
+        for target in (*found.cloud.services, *found.cloud.addresses):
+            if not self._selection.wants(target):
+                continue
+            if target.kind is Kind.SERVICE and target.name in self._static_names:
+                found.clash = (
+                    f"[static] urls: the catalog has a service {target.name!r}, too; choose another name"
+                )
+                continue
+            found.listed[target.id] = target
+        found.listed |= {target.id: target for target in gateway.references(self._references)}
+        return found
+
+
+class Troubles:
+    """Reports what is wrong with the lists: once when it begins, and once when it is over."""
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+        self._away: set[str] = set()
+        self._odd: set[str] = set()
+
+    def note(self, found: Found) -> None:
+        """Take note of one listing."""
+        away = found.cloud.away
+        for who in away.keys() - self._away:
+            self._child.report(_KIND, f"{away[who]}; the last list stands")
+        for who in self._away - away.keys():
+            self._child.report(_KIND, f"{who} lists again")
+        self._away = set(away)
+        odd = list(dict.fromkeys(found.cloud.oddities))
+        if found.clash is not None:
+            odd.append(f"{found.clash} (the static one is measured)")
+        for text in odd:
+            self._note_odd(text)
+
+    def _note_odd(self, text: str) -> None:
+        if text in self._odd or len(self._odd) > ODDITIES_MAX:
+            return
+        self._odd.add(text)
+        is_last = len(self._odd) > ODDITIES_MAX
+        self._child.report(_KIND, "more entries are malformed; they are not listed here" if is_last else text)
+
+
+if __name__ == "__main__":
+    main(_KIND, body)

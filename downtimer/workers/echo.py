@@ -1,0 +1,181 @@
+"""The sockets that echo requests leave from: a ping socket where the kernel allows it, else a raw one.
+
+Used by the icmp worker only; says what came back, and judges nothing.
+"""
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from downtimer.workers import packets
+from downtimer.workers.packets import V4, Family, Quote
+from downtimer.workers.source import Source
+from downtimer.workers.worker import CannotStartError
+
+NOT_PERMITTED: Final = (
+    'ICMP is not permitted; either allow ping sockets: sysctl -w net.ipv4.ping_group_range="0 2147483647", '
+    "or give downtimer CAP_NET_RAW: AmbientCapabilities=CAP_NET_RAW in its systemd unit, "
+    "or setcap cap_net_raw+ep on its Python interpreter"
+)
+
+_BUFFER: Final = 8 * 1024 * 1024
+_MESSAGE_MAX: Final = 2048
+_CONTROL_MAX: Final = 512
+
+# Not in Python's socket module; from the kernel's headers.
+_SO_SNDBUFFORCE: Final = 32
+_SO_RCVBUFFORCE: Final = 33
+_SO_TIMESTAMPNS: Final = 35
+_IP_RECVERR: Final = 11
+_IPV6_RECVERR: Final = 25
+_SOL_RAW: Final = 255
+_ICMP_FILTER: Final = 1
+_ICMPV6_FILTER: Final = 1
+_ORIGINS_ICMP: Final = frozenset({2, 3})  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
+
+_TIMESPEC: Final = struct.Struct("@qq")
+_EXTENDED_ERROR: Final = struct.Struct("@IBBBBII")
+_Ancillary = list[tuple[int, int, bytes]]
+
+
+class Reply(NamedTuple):
+    """An echo reply. `stamp_ns`: when the kernel received it (CLOCK_REALTIME); None if it did not say."""
+
+    source: str
+    cookie: bytes
+    stamp_ns: int | None
+
+
+class EchoSocket:
+    """One socket for all addresses of a family.
+
+    Raises:
+        CannotStartError: Neither kind of socket is permitted.
+        OSError: The host does not speak this version of IP, or has no such source now.
+    """
+
+    def __init__(self, family: Family, source: Source) -> None:
+        self.family = family
+        self._socket, self.is_raw = _open(family)
+        try:
+            source.bind(self._socket)
+            self._prepare()
+        except BaseException:
+            self._socket.close()
+            raise
+        self._identifier = int.from_bytes(os.urandom(2), "big") if self.is_raw else 0
+        self._has_header = self.is_raw and family is V4
+
+    def fileno(self) -> int:
+        """Return the descriptor, to wait for replies."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+    def send(self, address: str, sequence: int, cookie: bytes) -> None:
+        """Send an echo request.
+
+        Raises:
+            OSError: It could not be sent, or an ICMP error about an *earlier* request is pending
+                (ping sockets only); `read_errors` tells which that was, and this one may be tried again.
+        """
+        packet = packets.build_request(
+            self.family, self._identifier, sequence, cookie, checksum=self._has_header
+        )
+        self._socket.sendto(packet, (address, 0))
+
+    def read(self, most: int) -> Iterator[Reply | Quote]:
+        """Read what has come in, at most so many messages: replies, and requests that met an error."""
+        for _ in range(most):
+            try:
+                message, ancillary, _, source = self._socket.recvmsg(_MESSAGE_MAX, _CONTROL_MAX)
+            except BlockingIOError:
+                return
+            except OSError:  # an error is pending: reading the queue clears it
+                yield from self.read_errors()
+                continue
+            if self._has_header:
+                message = packets.strip_ip(message)
+            cookie = packets.cookie_of_reply(self.family, message)
+            if cookie is not None:
+                yield Reply(source[0], cookie, _stamp_of(ancillary))
+            elif self.is_raw and (quote := self._own(packets.quote_of_error(self.family, message))):
+                yield quote
+
+    def read_errors(self) -> Iterator[Quote]:
+        """Read the requests that met an ICMP error. Raw sockets deliver errors with the replies."""
+        while not self.is_raw:
+            try:
+                message, ancillary, _, source = self._socket.recvmsg(
+                    _MESSAGE_MAX, _CONTROL_MAX, socket.MSG_ERRQUEUE
+                )
+            except BlockingIOError:
+                return
+            if _is_from_icmp(ancillary):
+                quote = packets.quote_of_request(self.family, message, source[0] if source else None)
+                if quote is not None:
+                    yield quote
+
+    def _own(self, quote: Quote | None) -> Quote | None:
+        """Return the quote if its request is ours: a raw socket hears of everybody's."""
+        return quote if quote is not None and quote.identifier == self._identifier else None
+
+    def _prepare(self) -> None:
+        sock = self._socket
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        for force, ask in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER)
+            except PermissionError:
+                sock.setsockopt(socket.SOL_SOCKET, ask, _BUFFER)  # as far as the host's limit goes
+        is_v4 = self.family is V4
+        if not self.is_raw:
+            level, option = (socket.IPPROTO_IP, _IP_RECVERR) if is_v4 else (socket.IPPROTO_IPV6, _IPV6_RECVERR)
+            sock.setsockopt(level, option, 1)
+        elif is_v4:
+            sock.setsockopt(_SOL_RAW, _ICMP_FILTER, _blocked(self.family, 1))
+        else:
+            sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, _blocked(self.family, 8))
+
+
+def _open(family: Family) -> tuple[socket.socket, bool]:
+    """Return a socket, and whether it is raw."""
+    try:
+        return socket.socket(family.number, socket.SOCK_DGRAM, family.protocol), False
+    except OSError as exc:
+        if exc.errno not in (errno.EACCES, errno.EPERM, errno.EPROTONOSUPPORT):
+            raise
+    try:
+        return socket.socket(family.number, socket.SOCK_RAW, family.protocol), True
+    except PermissionError as exc:
+        raise CannotStartError(NOT_PERMITTED) from exc
+
+
+def _blocked(family: Family, words: int) -> bytes:
+    """Return the filter that lets only replies and errors through: a bit per type, 1 is blocked."""
+    bits = [0xFFFFFFFF] * words
+    for kind in {family.reply, *family.errors}:
+        if kind // 32 < words:
+            bits[kind // 32] &= ~(1 << kind % 32)
+    return struct.pack(f"@{words}I", *bits)
+
+
+def _stamp_of(ancillary: _Ancillary) -> int | None:
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
+            return int(seconds * 1_000_000_000 + nanoseconds)
+    return None
+
+
+def _is_from_icmp(ancillary: _Ancillary) -> bool:
+    for level, kind, data in ancillary:
+        if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
+            return _EXTENDED_ERROR.unpack_from(data)[1] in _ORIGINS_ICMP
+    return False

@@ -1,0 +1,85 @@
+"""What an HTTP probe sends: taken apart, checked and prepared once, sent again and again."""
+
+import ssl
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import h11
+
+from downtimer import __version__
+
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is sent where. Equal requests are probed once.
+
+    Attributes:
+        method: Of HTTP.
+        url: As configured or found.
+        headers: Beyond those that every probe has.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request ready to be sent again and again.
+
+    Attributes:
+        host: Name or address, without brackets.
+        port: Of TCP.
+        tls: The context for https; None for http.
+        head: Of the request.
+    """
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    head: h11.Request
+
+
+def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
+    """Take a request apart.
+
+    Raises:
+        ValueError: The URL is none of HTTP.
+    """
+    parts = urlsplit(request.url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise ValueError(f"{request.url!r} is no URL of HTTP")
+    port = parts.port or _PORTS[parts.scheme]
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if port != _PORTS[parts.scheme]:
+        host = f"{host}:{port}"
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    headers = [
+        ("Host", host),
+        ("User-Agent", f"downtimer/{__version__}"),
+        ("Accept", "*/*"),
+        *request.headers,
+    ]
+    try:
+        head = h11.Request(method=request.method, target=target, headers=[*headers, *request.headers])
+    except h11.LocalProtocolError as exc:
+        raise ValueError(f"{request.url!r} is no URL of HTTP: {exc}") from exc
+    return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, head)
+
+
+def tls_context(cacert: str | None, *, insecure: bool) -> ssl.SSLContext:
+    """Return the context that all probes share.
+
+    Raises:
+        OSError: The file of certificates can't be read, or holds none.
+    """
+    context = ssl.create_default_context(cafile=cacert)
+    if insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context

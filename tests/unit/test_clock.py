@@ -1,0 +1,103 @@
+"""The run's clock: one tie to UTC, untouched by steps, carried over a reboot."""
+
+from dataclasses import dataclass, replace
+
+from downtimer import clock
+from downtimer.clock import RunClock
+from downtimer.model import SECOND_NS, Run, RunId
+
+UTC_NS = 1_795_365_425_000_000_000
+
+
+@dataclass
+class Machine:
+    """A machine whose clocks a test moves."""
+
+    boot: int = 1_000 * SECOND_NS
+    utc: int = UTC_NS
+    name: str = "first"
+
+    def boot_ns(self) -> int:
+        """CLOCK_BOOTTIME."""
+        return self.boot
+
+    def utc_ns(self) -> int:
+        """CLOCK_REALTIME."""
+        return self.utc
+
+    def boot_id(self) -> str:
+        """The boot."""
+        return self.name
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self.boot += round(seconds * SECOND_NS)
+        self.utc += round(seconds * SECOND_NS)
+
+
+def run_of(anchor: clock.Anchor) -> Run:
+    """Return a run that began at `anchor`."""
+    return Run(
+        id=RunId("r"),
+        label="",
+        vantage="v",
+        cloud="",
+        start_utc_ns=anchor.start_utc_ns,
+        boot_origin_ns=anchor.boot_origin_ns,
+        boot_id=anchor.boot_id,
+    )
+
+
+def test_a_run_begins_at_instant_zero() -> None:
+    machine = Machine()
+    assert RunClock(clock.tie(machine), machine).now_ns() == 0
+
+
+def test_a_step_of_the_wall_clock_moves_no_instant_and_is_told_once() -> None:
+    machine = Machine()
+    run_clock = RunClock(clock.tie(machine), machine)
+    machine.pass_s(5)
+    machine.utc += 3_600 * SECOND_NS
+    assert run_clock.now_ns() == 5 * SECOND_NS
+    assert run_clock.wall_step_ns() == 3_600 * SECOND_NS
+    assert run_clock.wall_step_ns() == 0
+
+
+def test_a_run_goes_on_with_its_old_tie_in_the_same_boot() -> None:
+    machine = Machine()
+    run = run_of(clock.tie(machine))
+    machine.pass_s(60)
+    machine.utc += 999 * SECOND_NS  # stepped: no matter
+    again = clock.tie_again(run, 30 * SECOND_NS, machine)
+    assert RunClock(again, machine).now_ns() == 60 * SECOND_NS
+
+
+def test_a_run_goes_on_from_utc_after_a_reboot() -> None:
+    machine = Machine()
+    run = run_of(clock.tie(machine))
+    machine.pass_s(600)
+    machine.boot, machine.name = 20 * SECOND_NS, "second"
+    again = clock.tie_again(run, 500 * SECOND_NS, machine)
+    assert RunClock(again, machine).now_ns() == 600 * SECOND_NS
+    assert again.boot_id == "second"
+    assert again.start_utc_ns == run.start_utc_ns
+
+
+def test_a_run_never_goes_on_before_its_last_stored_instant() -> None:
+    machine = Machine()
+    run = run_of(clock.tie(machine))
+    machine.boot, machine.name = 20 * SECOND_NS, "second"  # and the wall clock came up behind
+    again = clock.tie_again(run, 500 * SECOND_NS, machine)
+    assert RunClock(again, machine).now_ns() == 500 * SECOND_NS
+
+
+def test_an_instant_of_the_run_is_shown_in_utc_to_the_microsecond() -> None:
+    assert clock.to_utc(UTC_NS, 1_234_567_891).isoformat() == "2026-11-22T16:37:06.234567+00:00"
+
+
+def test_the_system_clocks_agree_with_themselves() -> None:
+    anchor = clock.tie()
+    run_clock = RunClock(anchor)
+    first = run_clock.now_ns()
+    assert 0 <= first <= run_clock.now_ns()
+    assert replace(anchor) == anchor

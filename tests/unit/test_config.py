@@ -1,0 +1,202 @@
+"""The configuration: what is accepted as it stands, and the one line for everything that is not."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import pytest
+
+from downtimer import config
+from downtimer.errors import ConfigError, ExitCode
+
+HOWTO = """[global]
+keystone_endpoint=http://172.29.236.10:5000
+user=admin
+password=secret
+report_file=/var/log/downtimer.report
+[db]
+host=monit-ent.vm.mirantis.net
+port=8086
+"""
+
+PATH = "/etc/downtimer/conf.ini"
+
+
+def parse(text: str, path: str = PATH) -> config.Config:
+    """Parse a configuration as if it stood at `path`."""
+    return config.parse(text, path)
+
+
+def with_option(section: str, line: str) -> str:
+    """Return a minimal configuration with one more option."""
+    if section == "global":
+        return HOWTO.replace("[db]", f"{line}\n[db]")
+    return HOWTO.replace("[db]\n", f"[db]\n{line}\n") if section == "db" else f"{HOWTO}[{section}]\n{line}\n"
+
+
+def test_the_file_of_the_howto_works_unchanged() -> None:
+    loaded = parse(HOWTO)
+    assert loaded.global_.keystone_endpoint == "http://172.29.236.10:5000"
+    assert (loaded.global_.user, loaded.global_.password) == ("admin", "secret")
+    assert loaded.global_.report_file == "/var/log/downtimer.report"
+    assert loaded.db is not None
+    assert (loaded.db.host, loaded.db.port, loaded.db.name) == (
+        "monit-ent.vm.mirantis.net",
+        8086,
+        "downtimer",
+    )
+
+
+def test_everything_else_has_its_documented_default() -> None:
+    loaded = parse(HOWTO)
+    assert (loaded.global_.project_name, loaded.global_.interface, loaded.global_.region) == (
+        "admin",
+        "public",
+        None,
+    )
+    assert (loaded.api.interval, loaded.api.timeout, loaded.api.budget) == (0.5, 2.0, 500)
+    assert (loaded.icmp.interval, loaded.icmp.timeout, loaded.icmp.budget) == (0.2, 1.0, 20_000)
+    assert loaded.vantage.reference == ("gateway",)
+    assert loaded.global_.keep_runs == 50
+
+
+def test_no_db_section_means_no_influxdb() -> None:
+    assert parse(HOWTO.partition("[db]")[0]).db is None
+
+
+def test_an_empty_db_section_means_influxdb_with_defaults() -> None:
+    db = parse(HOWTO.partition("[db]")[0] + "[db]\n").db
+    assert db is not None
+    assert (db.host, db.port) == ("localhost", 8086)
+
+
+def test_a_percent_sign_is_a_percent_sign() -> None:
+    assert parse(HOWTO.replace("secret", "50%off%(x)s%%")).global_.password == "50%off%(x)s%%"
+
+
+def test_a_password_may_hold_comment_signs_and_equals_signs() -> None:
+    assert parse(HOWTO.replace("secret", "a#b;c=d:e")).global_.password == "a#b;c=d:e"
+
+
+def test_the_password_is_in_no_representation() -> None:
+    loaded = parse(HOWTO.replace("secret", "Xyzzy42").replace("[db]", "[db]\npassword=Xyzzy42"))
+    assert "Xyzzy42" not in repr(loaded)
+
+
+def test_relative_paths_start_at_the_configuration() -> None:
+    loaded = parse(with_option("global", "state_dir = runs"), "/srv/night/conf.ini")
+    assert loaded.global_.state_dir == "/srv/night/runs"
+
+
+def test_static_targets_serve_without_any_keystone() -> None:
+    loaded = parse("[static]\nips = 10.0.0.1, 10.0.1.0/30\nurls = web=http://10.0.0.1/ db=https://h:8443/x\n")
+    assert loaded.static.ips == ("10.0.0.1/32", "10.0.1.0/30")
+    assert loaded.static.urls == (("web", "http://10.0.0.1/"), ("db", "https://h:8443/x"))
+
+
+def test_static_addresses_come_from_files_beside_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text(
+        "10.0.0.1 10.0.0.2\n# all of the rack\n10.0.1.0/31  # and these\nfd00::1\n"
+    )
+    loaded = parse("[static]\nips = @list\n", str(tmp_path / "conf.ini"))
+    assert loaded.static.ips == ("10.0.0.1/32", "10.0.0.2/32", "10.0.1.0/31", "fd00::1/128")
+
+
+def test_static_blocks_that_overlap_count_once() -> None:
+    assert parse("[static]\nips = 10.0.0.0/15 10.0.0.7\n").static.ips == ("10.0.0.0/15",)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (with_option("global", "usr = x"), "[global] usr: unknown option; did you mean user?"),
+        (HOWTO + "[keystone]\n", "[keystone]: unknown section; there are [global], [db]"),
+        (
+            with_option("api", "interval = fast"),
+            "[api] interval: 'fast' is no number of seconds from 0.05 to 60",
+        ),
+        (with_option("api", "interval = nan"), "[api] interval: 'nan' is no number of seconds"),
+        (with_option("icmp", "budget = 0"), "[icmp] budget: '0' is no whole number from 1 to"),
+        (
+            with_option("global", "interface = pubic"),
+            "[global] interface: 'pubic' is none of public, internal, admin",
+        ),
+        (with_option("global", "insecure = maybe"), "[global] insecure: 'maybe' is neither yes nor no"),
+        (
+            HOWTO.replace("http://172", "172"),
+            "[global] keystone_endpoint: '172.29.236.10:5000' is no http://",
+        ),
+        (HOWTO.replace("http://", "http://me:pw@"), "[global] keystone_endpoint: has credentials in the URL"),
+        (HOWTO.replace("port=8086", "port=99999"), "[db] port: '99999' is no whole number from 1 to 65535"),
+        (HOWTO.replace("password=secret\n", ""), "[global] password: missing"),
+        (HOWTO.replace("user=admin", "user="), "[global] user: is empty"),
+        ("", "[global] keystone_endpoint: missing, and [static] names no targets either"),
+        ("x = 1\n", "line 1 stands before any [section]"),
+        ("[global]\nnonsense\n", "line 2 is neither [section] nor option = value"),
+        (with_option("global", "user = again"), "[global] user: given twice (line"),
+        (HOWTO + "[global]\n", "[global]: given twice (line"),
+        (with_option("global", "runtime_dir = /" + "x" * 100), "[global] runtime_dir: /xxx"),
+        ("[static]\nips = 10.0.0.1/8\n", "[static] ips: '10.0.0.1/8' has host bits set; write 10.0.0.0/8"),
+        ("[static]\nips = 10.0.0.0/8\n", "[static] ips: 16777216 addresses are more than 131072"),
+        ("[static]\nips = host\n", "[static] ips: 'host' is neither an IP address nor a CIDR block"),
+        (
+            "[static]\nips = @/no/such/file\n",
+            "[static] ips: cannot read /no/such/file: No such file or directory",
+        ),
+        ("[static]\nurls = web\n", "[static] urls: 'web' is not name=URL"),
+        ("[static]\nurls = a=http://h/ a=http://i/\n", "[static] urls: the name 'a' is given twice"),
+        (with_option("vantage", "reference = gw"), "[vantage] reference: 'gw' is no IP address"),
+        (with_option("vantage", "reference ="), "[vantage] reference: is empty; write `none`"),
+        (with_option("targets", "source = no such/thing"), "[targets] source: 'no such/thing' is neither"),
+    ],
+)
+def test_each_error_is_one_line_with_file_section_and_option(text: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse(text)
+    message = str(caught.value)
+    assert message.startswith(f"{PATH}: ")
+    assert problem in message
+    assert "\n" not in message
+    assert caught.value.exit_code == ExitCode.USAGE
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=re.escape(f"{tmp_path}/x.ini: cannot read the configuration: No such")
+    ):
+        config.load(str(tmp_path / "x.ini"))
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.ini").write_bytes(b"[global]\nuser = \xff\n")
+    with pytest.raises(ConfigError, match=r"x.ini: not UTF-8 text \(byte 16\)"):
+        config.load(str(tmp_path / "x.ini"))
+
+
+def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c.ini").write_text(HOWTO)
+    monkeypatch.setenv("DOWNTIMER_CONFIG", str(tmp_path / "c.ini"))
+    assert config.load().path == str(tmp_path / "c.ini")
+
+
+SAMPLE = Path(__file__).parents[2] / "etc" / "conf.ini.sample"
+
+
+def test_the_sample_loads_as_it_stands() -> None:
+    loaded = config.load(str(SAMPLE))
+    assert loaded.db is None
+    assert loaded.api.interval == 0.5
+
+
+@pytest.mark.parametrize("section", list(config.SECTIONS))
+def test_the_sample_shows_every_option_with_its_default(section: str) -> None:
+    text = SAMPLE.read_text()
+    block = re.search(rf"(?ms)^#?\[{section}\]\n(.*?)(?=^#?\[|\Z)", text)
+    assert block is not None, f"no [{section}] in the sample"
+    shown = dict(re.findall(r"(?m)^#?([a-z_]+) =[ ]?(.*)$", block[1]))
+    for field in dataclasses.fields(config.SECTIONS[section]):
+        assert field.name in shown, f"[{section}] {field.name} is not in the sample"
+        default = config.option_of(field).default
+        if isinstance(default, str):
+            assert shown[field.name] == default
+    assert shown.keys() <= {field.name for field in dataclasses.fields(config.SECTIONS[section])}

@@ -1,0 +1,112 @@
+"""Messages: a round trip for each, and one error for whatever is none."""
+
+import msgspec
+import pytest
+
+from downtimer import clock, config, messages
+from downtimer.errors import MessageError
+from downtimer.model import (
+    Baseline,
+    Event,
+    Incarnation,
+    Kind,
+    Mark,
+    Run,
+    RunId,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+    Verdict,
+)
+
+ID = TargetId("address/10.0.0.1")
+TARGET = Target(id=ID, kind=Kind.ADDRESS, name="10.0.0.1", project="p\n\u00e4", project_id="1")
+STATE = TargetState(target=TARGET, discovered_ns=1, listed_ns=2, baselines={"icmp": Baseline(latency_ns=3)})
+SPAN = Span(
+    target=ID,
+    check="icmp",
+    verdict=Verdict.DOWN,
+    first_sent_ns=1,
+    last_sent_ns=2,
+    probes=2,
+    causes={"no-reply": 2},
+    max_gap_ns=2_000_000_000,
+    incarnation=Incarnation("icmp.0"),
+)
+RUN = Run(id=RunId("r"), label="l", vantage="v", cloud="c", start_utc_ns=1, boot_origin_ns=2, boot_id="b")
+
+UP: list[messages.Message] = [
+    messages.Hello(incarnation=Incarnation("icmp.0"), pid=1),
+    messages.Beat(up=1, turned_down=(messages.Turned(ID, "icmp", 5, "no-reply"),)),
+    messages.CannotStart(reason="no permission"),
+    messages.Learnt(target=ID, check="icmp", baseline=Baseline(latency_ns=3)),
+    messages.Listing(at_ns=1, found=(TARGET,), missing=(ID,)),
+    messages.Token(token="t", issued_ns=1, expires_ns=None),
+    messages.TokenRejected(issued_ns=1),
+    messages.Report(event=Event(at_ns=1, kind="k", text="t")),
+    messages.WriterState(rows=1, size_bytes=2, influxdb="ok", backlog=0),
+    messages.Done(serial=1, through_ns=2),
+]
+DOWN: list[messages.Message] = [
+    messages.Settings(
+        config=config.parse("[static]\nips=10.0.0.1\n[db]\n", "/c"),
+        run=RUN,
+        anchor=clock.Anchor(1, 2, "b"),
+        points="ipc:///p",
+        journal="/j",
+    ),
+    messages.Targets(serial=1, whole=True, changed=(STATE,)),
+    messages.Look(),
+    messages.Flush(serial=1),
+    messages.Finish(serial=1, end_ns=2, ship_s=3.0),
+    messages.Record(marks=(Mark(at_ns=1, text="t"),), events=(Event(at_ns=1, kind="k", text="t"),)),
+]
+BATCH = messages.Batch(
+    epoch="e",
+    serial=1,
+    spans=(messages.SpanFact(SPAN, is_open=True),),
+    samples=(messages.Sample(target=ID, check="answers", sent_ns=1, up=None, cause="send"),),
+    latencies=(
+        messages.LatencyWindow(
+            target=ID, check="answers", start_ns=0, answers=1, min_ns=1, median_ns=1, max_ns=1
+        ),
+    ),
+    addresses=(messages.AddressWindow(target=ID, start_ns=0, sent=1, lost=1),),
+    progress=messages.Progress(Incarnation("icmp.0"), 1, 2),
+)
+
+
+@pytest.mark.parametrize("message", UP, ids=lambda message: type(message).__name__)
+def test_what_a_child_says_arrives_as_it_was(message: messages.Message) -> None:
+    assert messages.BUS_UP.decode(messages.encode(message)) == message
+
+
+@pytest.mark.parametrize("message", DOWN, ids=lambda message: type(message).__name__)
+def test_what_the_supervisor_says_arrives_as_it_was(message: messages.Message) -> None:
+    assert messages.BUS_DOWN.decode(messages.encode(message)) == message
+
+
+def test_a_batch_and_its_acknowledgement_arrive_as_they_were() -> None:
+    assert messages.POINTS_UP.decode(messages.encode(BATCH)) == BATCH
+    ack = messages.Ack(epoch="e", serial=1)
+    assert messages.POINTS_DOWN.decode(messages.encode(ack)) == ack
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        b"",
+        b"\x00",
+        b"\xc1",
+        b"hello",
+        msgspec.msgpack.encode({"kind": "nonsense"}),
+        msgspec.msgpack.encode({"kind": "hello"}),
+        msgspec.msgpack.encode({"kind": "hello", "incarnation": 1, "pid": "x"}),
+        messages.encode(messages.Look()),  # the other direction's
+        messages.encode(BATCH)[:-1],
+    ],
+)
+def test_what_is_no_message_of_this_direction_is_our_error(frame: bytes) -> None:
+    with pytest.raises(MessageError, match="not a message of ours"):
+        messages.BUS_UP.decode(frame)

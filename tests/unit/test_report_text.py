@@ -1,0 +1,365 @@
+"""The text report: the lines that scripts parse, and the sections that people read."""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from downtimer.errors import DowntimerError
+from downtimer.model import SECOND_NS, Event, Mark, Span, TargetState
+from downtimer.report import render, wording
+from downtimer.report.output import write_atomically
+from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, slow, unknown, up
+
+
+def report(*spans: Span, states: list[TargetState], **more: list[str]) -> str:
+    """Return the report on a run of these targets and spans."""
+    return "".join(render(MemoryReader(states=states, stored=spans, the_notes=more.get("notes", []))))
+
+
+def lines(text: str) -> list[str]:
+    """Return the lines that scripts parse: those before the first blank one."""
+    return text.split("\n\n", maxsplit=1)[0].splitlines()
+
+
+def section(text: str, title: str) -> list[str]:
+    """Return the lines of the section whose first line begins with `title`."""
+    (found,) = [part.splitlines() for part in text.split("\n\n") if part.startswith(title)]
+    return found[1:]
+
+
+def icmp(name: str, *spans: Span) -> list[Span]:
+    """Return the spans as those of an address."""
+    return [replace(span, target=address(name).target.id, check="icmp") for span in spans]
+
+
+def named(name: str, *spans: Span) -> list[Span]:
+    """Return the spans as those of a service."""
+    return [replace(span, target=service(name).target.id) for span in spans]
+
+
+def test_lines_of_the_contract_to_the_letter() -> None:
+    text = report(
+        *named("nova", up(0, 99.75), down(100.25, 115.75), up(116.25, 34_000)),
+        *icmp("172.16.166.151", up(0, 3240), down(3240, 34_095)),
+        states=[service("nova"), address("172.16.166.151")],
+    )
+    assert lines(text) == [
+        "Service nova was down approximately 16 seconds which is 0.0% of total uptime",
+        "Address 172.16.166.151 was unreachable approximately 30855.0 second which is 90.5% of total uptime",
+    ]
+
+
+def test_services_come_by_name_then_addresses_by_number_with_ipv4_first() -> None:
+    names = ["10.0.0.10", "10.0.0.9", "2001:db8::1", "9.255.255.255"]
+    states = [*(address(name) for name in names), service("nova"), service("cinder"), service("heat-cfn")]
+    assert [line.split()[1] for line in lines(report(states=states))] == [
+        *("cinder", "heat-cfn", "nova"),
+        *("9.255.255.255", "10.0.0.9", "10.0.0.10", "2001:db8::1"),
+    ]
+
+
+@pytest.mark.parametrize(("length", "shown"), [(0.49, "0"), (0.5, "1"), (1.5, "2"), (2.5, "3")])
+def test_seconds_of_services_are_rounded_halves_up(length: float, shown: str) -> None:
+    assert wording.whole_seconds(ns(length)) == shown
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "shown"),
+    [(1, 2000, "0.1"), (1, 2001, "0.0"), (1, 1, "100.0"), (1, 3, "33.3"), (0, 0, "0.0")],
+)
+def test_percentages_are_rounded_halves_up_and_zero_of_nothing(part: int, whole: int, shown: str) -> None:
+    assert wording.percent(part, whole) == shown
+
+
+def test_name_with_several_regions_carries_its_region_everywhere() -> None:
+    states = [service("nova"), service("nova", "RegionTwo", id="service:nova2"), service("glance")]
+    text = report(down(0, 5), states=states)
+    assert [line.split(" was ")[0] for line in lines(text)] == [
+        "Service glance",
+        "Service nova (RegionOne)",
+        "Service nova (RegionTwo)",
+    ]
+    assert section(text, "Outages")[0].startswith("  Service nova (RegionOne): down")
+
+
+def test_same_name_in_the_same_region_carries_its_url() -> None:
+    states = [
+        service("nova", url="http://a/"),
+        service("nova", url="http://b/", id="service:nova-b"),
+        service("nova", "RegionTwo", url="http://c/", id="service:nova-c"),
+    ]
+    assert [line.split(" was ")[0] for line in lines(report(states=states))] == [
+        "Service nova (RegionOne, http://a/)",
+        "Service nova (RegionOne, http://b/)",
+        "Service nova (RegionTwo)",
+    ]
+
+
+def test_same_url_under_two_interfaces_carries_the_interface() -> None:
+    states = [service("nova"), service("nova", id="service:nova-internal", interface="internal")]
+    names = {line.split(" was ")[0] for line in lines(report(states=states))}
+    assert names == {"Service nova (public)", "Service nova (internal)"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("a\nb", r"a\x0ab"),
+        ("a\x1b[31mb\x7f", r"a\x1b[31mb\x7f"),
+        ("a\x85\x9bb", r"a\x85\x9bb"),
+        ("a\u2028\u202eb", r"a\u2028\u202eb"),
+        ("a\udcffb", r"a\udcffb"),
+        ("Zürich", "Zürich"),
+    ],
+)
+def test_what_could_forge_a_line_is_shown_escaped(name: str, shown: str) -> None:
+    text = report(down(0, 5), states=[service(name, id="service:nova")])
+    assert lines(text)[0].startswith(f"Service {shown} was down")
+    assert name not in text or name == shown
+
+
+def test_references_appear_nowhere() -> None:
+    text = report(
+        *icmp("10.0.0.1", down(0, 60)), states=[service("nova"), address("10.0.0.1", reference=True)]
+    )
+    assert "10.0.0.1" not in text
+
+
+def test_head_says_what_was_measured_from_where_and_when() -> None:
+    text = report(up(0, 60), states=[service("nova"), address("10.0.0.9")])
+    assert section(text, "Run 20261122T163705-1234") == [
+        "  vantage   deploy01",
+        "  start     2026-11-22 16:37:05.123 UTC",
+        "  end       2026-11-22 16:38:45.123 UTC",
+        "  length    1 min 40.0 s",
+        "  targets   1 service, 1 address; none with outages",
+    ]
+
+
+def test_head_of_a_run_in_progress_says_what_the_figures_count_to() -> None:
+    run = replace(RUN, end_ns=None, label="kolla 2026.1")
+    text = "".join(render(MemoryReader(states=[service("nova")], stored=[up(0, 60)], the_run=run)))
+    assert "  label     kolla 2026.1" in text
+    assert "  end       running; figures count to 2026-11-22 16:38:05.123 UTC" in text
+    assert "  length    1 min 0.0 s" in text
+
+
+def test_head_of_an_interrupted_run_says_so() -> None:
+    run = replace(RUN, interrupted=True)
+    assert "16:38:45.123 UTC (interrupted)" in "".join(render(MemoryReader(the_run=run)))
+
+
+def test_run_without_targets_says_that_nothing_was_found() -> None:
+    text = report(states=[])
+    assert text.startswith("\nRun ")
+    assert "  targets   none: nothing was found to measure" in text
+
+
+def test_episode_is_one_row_with_times_bounds_share_and_causes() -> None:
+    text = report(
+        up(0, 10),
+        down(10.5, 26.5, causes={"refused": 30}),
+        up(27, 60),
+        states=[service("nova")],
+    )
+    assert section(text, "Outages") == [
+        "  Service nova: down 16.5 s (16.0–17.0) in 1 episode",
+        "    2026-11-22 16:37:15.373 – 16:37:31.873  16.5 s (16.0–17.0)      100.0 % failed  refused 30",
+    ]
+
+
+def test_causes_of_an_episode_come_with_their_counts_the_most_frequent_first() -> None:
+    text = report(
+        up(0, 10), down(10.5, 26, causes={"http-503": 3, "refused": 1200}), states=[service("nova")]
+    )
+    assert section(text, "Outages")[1].endswith("refused 1,200, http-503 3")
+
+
+def test_target_without_outages_is_in_no_outage_section() -> None:
+    assert "Outages" not in report(up(0, 60), states=[service("nova")])
+
+
+def test_episode_of_several_outages_says_how_many_and_how_much() -> None:
+    spans = [up(0, 9.5), down(10, 11), up(11.5, 14), down(14.5, 16), up(16.5, 60)]
+    row, remark = section(report(*spans, states=[service("nova")]), "Outages")[1:]
+    assert "6.50 s (6.00–7.00)" in row
+    assert "53.8 % failed" in row
+    assert remark == "      2 outages in it, together down 3.50 s (2.50–4.50)"
+
+
+def test_episode_past_midnight_shows_the_date_of_its_end() -> None:
+    text = report(up(0, 26_000), down(26_000, 27_000), up(27_000, 27_100), states=[service("nova")])
+    assert "2026-11-22 23:50:25.123 – 2026-11-23 00:07:05.123" in text
+
+
+def test_ongoing_outage_is_said_to_be() -> None:
+    text = report(up(0, 10), down(10.5, 30), states=[service("nova")])
+    row, remark = section(text, "Outages")[1:]
+    assert "16:37:15.373 – ongoing" in row
+    assert remark == "      not ended when last seen at 2026-11-22 16:37:35.123"
+
+
+def test_edges_that_were_not_seen_are_said_with_their_limits() -> None:
+    spans = [up(0, 10), unknown(10.5, 11), down(11.5, 20, life=1), down(21, 25, life=2), up(26, 60, life=3)]
+    remark = section(report(*spans, states=[service("nova")]), "Outages")[2]
+    assert remark == (
+        "      start not seen: 2026-11-22 16:37:15.123 at the earliest"
+        "; end not seen: 2026-11-22 16:37:31.123 at the latest; 1.00 s of it not observed"
+    )
+
+
+def test_outage_under_way_at_the_first_probe_is_said_to_be() -> None:
+    text = report(down(0, 10), up(10.5, 60), states=[service("nova")])
+    assert "start not seen: under way when first observed" in text
+
+
+def test_checks_that_failed_are_shown_where_a_target_has_several() -> None:
+    spans = [up(0, 60), up(0, 20, check="works"), down(20.5, 30, check="works"), up(30.5, 60, check="works")]
+    assert section(report(*spans, states=[service("nova")]), "Outages")[1].endswith("refused 20  [works]")
+
+
+def test_slow_time_has_a_section_of_its_own() -> None:
+    text = report(up(0, 10), slow(10.5, 20), up(20.5, 60), states=[service("nova")])
+    assert section(text, "Slow") == ["  Service nova: 10.0 s, 16.7 %"]
+
+
+def test_address_that_never_answered_keeps_its_line_and_gets_the_hint() -> None:
+    text = report(*icmp("10.0.0.9", down(0, 60, causes="no-reply")), states=[address("10.0.0.9")])
+    assert lines(text) == [
+        "Address 10.0.0.9 was unreachable approximately 60.0 second which is 100.0% of total uptime"
+    ]
+    assert section(text, "Never answered")[0] == "  Address 10.0.0.9"
+    assert "security group" in text
+
+
+def test_unobserved_time_is_gathered_by_cause_with_the_most_affected_first() -> None:
+    names = [f"10.0.0.{i}" for i in range(1, 7)]
+    spans = [
+        span
+        for i, name in enumerate(names)
+        for span in icmp(name, up(0, 10, life=1), up(11 + i / 4, 60, life=2))
+    ]
+    text = report(*spans, states=[address(name) for name in names])
+    assert section(text, "Not observed") == [
+        "  restart   1.00 s to 2.25 s on each of 6 addresses: 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, …"
+    ]
+
+
+def test_unobserved_time_of_one_target_names_it() -> None:
+    text = report(up(0, 10), unknown(10.5, 12), up(12.5, 60), states=[service("nova")])
+    assert section(text, "Not observed") == ["  send      2.50 s  Service nova"]
+
+
+def test_target_of_which_nothing_was_observed_says_so() -> None:
+    text = report(unknown(0, 60), states=[service("nova"), address("10.0.0.9")])
+    assert lines(text)[0] == "Service nova was down approximately 0 seconds which is 0.0% of total uptime"
+    assert section(text, "Not observed")[1:] == [
+        "  Service nova: nothing was observed, no probe gave a verdict",
+        "  Address 10.0.0.9: nothing was observed, not probed",
+    ]
+
+
+def test_check_that_saw_less_than_the_others_states_its_coverage() -> None:
+    spans = [
+        up(0, 60),
+        up(0, 10, check="works"),
+        unknown(10.5, 39.5, check="works"),
+        up(40, 60, check="works"),
+    ]
+    text = report(*spans, states=[service("nova")])
+    assert section(text, "Not observed") == ["  Service nova, check works: observed 50.0 % of the time"]
+
+
+def test_resolution_is_stated_per_class_of_check() -> None:
+    text = report(
+        *named("nova", up(0, 60)),
+        *named("glance", up(0, 60)),
+        *icmp("10.0.0.9", up(0, 60, every=0.2)),
+        *icmp("10.0.0.8", up(0, 60, every=0.2)),
+        *icmp("10.0.0.7", up(0, 60, every=1)),
+        states=[service("nova"), service("glance"), *(address(f"10.0.0.{i}") for i in (7, 8, 9))],
+    )
+    assert section(text, "Resolution") == [
+        "  2 services by answers: 0.50 s",
+        "  3 addresses by icmp: 1.00 s at worst, usually 0.20 s",
+    ]
+
+
+def test_marks_events_and_notes_have_their_sections() -> None:
+    reader = MemoryReader(
+        states=[service("nova")],
+        the_marks=[Mark(at_ns=ns(1), text="nova\x07")],
+        the_events=[Event(at_ns=ns(2), kind="restart", text="icmp was restarted")],
+        the_notes=["12 points are not delivered yet"],
+    )
+    text = "".join(render(reader))
+    assert section(text, "Marks") == [r"  2026-11-22 16:37:06.123  nova\x07"]
+    assert section(text, "Events") == ["  2026-11-22 16:37:07.123  restart   icmp was restarted"]
+    assert section(text, "Missing") == ["  12 points are not delivered yet"]
+
+
+def test_spans_of_targets_that_are_not_described_are_counted_not_dropped_in_silence() -> None:
+    strays = [*icmp("10.0.0.1", up(0, 60)), *named("zaqar", up(0, 60))]
+    text = report(*strays, *named("nova", up(0, 60)), states=[service("nova")])
+    assert section(text, "Missing") == ["  2 targets have spans but are not described; they are left out"]
+
+
+def test_bounds_are_rounded_outwards() -> None:
+    assert wording.bounded(ns(16.24), ns(15.99), ns(16.41)) == "16.2 s (15.9–16.5)"
+    assert wording.bounded(ns(0.004), ns(0.001), ns(0.011)) == "0.00 s (0.00–0.02)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(5, "5.0 s"), (65.04, "1 min 5.0 s"), (36_000, "10 h 0 min 0.0 s")]
+)
+def test_long_lengths_are_in_hours_and_minutes(seconds: float, shown: str) -> None:
+    assert wording.length(ns(seconds)) == shown
+
+
+def test_instants_are_rounded_to_what_is_shown() -> None:
+    assert wording.moment(1_795_365_425 * SECOND_NS + 999_500_000) == "2026-11-22 16:37:06.000"
+    assert wording.rfc3339(1_795_365_425 * SECOND_NS + 500) == "2026-11-22T16:37:05.000001Z"
+
+
+def test_written_report_replaces_the_old_one_with_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "downtimer.report"
+    path.write_text("old")
+    write_atomically(path, ["new ", "–\n"])
+    assert path.read_text(encoding="utf-8") == "new –\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_report_that_breaks_midway_leaves_the_old_one_and_no_debris(tmp_path: Path) -> None:
+    def break_midway() -> Iterator[str]:
+        yield "half"
+        raise DowntimerError("the journal is gone")
+
+    path = tmp_path / "downtimer.report"
+    path.write_text("old")
+    with pytest.raises(DowntimerError, match="the journal is gone"):
+        write_atomically(path, break_midway())
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    write_atomically(tmp_path / "link", ["new"])
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "new"
+
+
+def test_device_is_written_to_not_replaced() -> None:
+    write_atomically(Path("/dev/null"), ["new"])
+    assert Path("/dev/null").is_char_device()
+
+
+@pytest.mark.parametrize("path", ["missing/report", "."])
+def test_report_that_can_not_be_written_is_one_clear_line(tmp_path: Path, path: str) -> None:
+    with pytest.raises(DowntimerError, match=r"^cannot write the report .*: (No such file|Is a) [^\n]*$"):
+        write_atomically(tmp_path / path, ["new"])
