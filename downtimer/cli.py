@@ -41,6 +41,7 @@ Example:
   downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
 """
 
+import io
 import os
 import signal
 import sys
@@ -67,6 +68,8 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that knows no en dash shows its escape
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(words)
     except docopt.DocoptExit:

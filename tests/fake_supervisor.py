@@ -99,7 +99,9 @@ class FakeSupervisor:
 
     def wait_for(self, kind: type[M], count: int = 1, *, timeout_s: float = TIMEOUT_S) -> list[M]:
         """Return what was heard of one kind, once there are so many."""
-        self.wait(lambda: len(self.of_kind(kind)) >= count, f"{count} of {kind.__name__}", timeout_s=timeout_s)
+        self.wait(
+            lambda: len(self.of_kind(kind)) >= count, f"{count} of {kind.__name__}", timeout_s=timeout_s
+        )
         return self.of_kind(kind)
 
     def wait(self, is_so: Callable[[], bool], what: str, *, timeout_s: float = TIMEOUT_S) -> None:
@@ -108,7 +110,11 @@ class FakeSupervisor:
         with self._changed:
             while not is_so():
                 left_s = deadline - time.monotonic()
-                if left_s <= 0 or not self._changed.wait(min(left_s, 1.0)) and self.process.poll() is not None:
+                if (
+                    left_s <= 0
+                    or not self._changed.wait(min(left_s, 1.0))
+                    and self.process.poll() is not None
+                ):
                     raise TimeoutError(f"no {what}; heard {self.heard[-5:]}; log:\n{self._log.read_text()}")
 
     def targets(self) -> dict[TargetId, Target]:
@@ -162,7 +168,11 @@ class FakeSupervisor:
 
     def _settings(self) -> Settings:
         return Settings(
-            config=self._config, run=self._run, anchor=self._anchor, points="ipc:///nowhere", journal="/nowhere"
+            config=self._config,
+            run=self._run,
+            anchor=self._anchor,
+            points="ipc:///nowhere",
+            journal="/nowhere",
         )
 
 

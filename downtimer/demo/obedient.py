@@ -35,11 +35,18 @@ class Obedient:
         return Bracket(earliest_ns, latest_ns)
 
     def order(self, line: str) -> Bracket:
-        """Have it do something; return when that took effect."""
+        """Have it do something; return when that took effect.
+
+        Raises:
+            DemoError: It could not, or is gone.
+        """
         if self.process.stdin is None:
             raise DemoError("a process of the simulated cloud takes no orders")
-        self.process.stdin.write(f"{line}\n".encode())
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(f"{line}\n".encode())
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise DemoError("a process of the simulated cloud ended unexpectedly") from error
         return self.expect("done")
 
     def close(self) -> None:

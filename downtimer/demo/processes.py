@@ -1,5 +1,6 @@
 """Starting processes that cannot outlive us, and ending them. The only place that runs programs."""
 
+import contextlib
 import ctypes
 import os
 import select
@@ -112,7 +113,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
     process.wait(_KILL_S)
     for pipe in (process.stdin, process.stdout, process.stderr):
         if pipe is not None:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):  # an order that it did not live to read
+                pipe.close()
 
 
 def wait_until(when: float, stop: threading.Event) -> bool:

@@ -99,8 +99,9 @@ class Responder:
         due = time.monotonic() + behaviour.delay_s + self._random.uniform(0.0, behaviour.jitter_s)
         for _ in range(copies):
             self._count += 1
-            packet = make_reply(packet, reply, source=behaviour.source)
-            heapq.heappush(self._due, (due, self._count, socket.inet_ntoa(packet[16:20]), packet))
+            asker = socket.inet_ntoa(packet[12:16])
+            back = make_reply(packet, reply, source=behaviour.source)
+            heapq.heappush(self._due, (due, self._count, asker, back))
 
     def answer(self) -> None:
         """Send what is due."""

@@ -1,6 +1,7 @@
 """The short-lived process that writes the report at the end of a run."""
 
 import argparse
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def main() -> int:
     setproctitle.setproctitle(f"downtimer: report [{arguments.run}]")
     os.umask(0o027)
     try:
-        with JournalReader(arguments.journal) as reader:
+        with contextlib.closing(JournalReader(arguments.journal)) as reader:
             write_atomically(Path(arguments.output), report.render(reader))
     except DowntimerError as exc:
         print(exc, file=sys.stderr)

@@ -90,7 +90,7 @@ class Daemon:
                 await begun.measurement.start()
             except (DowntimerError, asyncio.CancelledError):
                 self._measurement = None
-                await asyncio.shield(life.undo(begun))
+                life.undo(begun)
                 raise
             if begun.resumed:
                 begun.measurement.note("resume", "the daemon was started again and goes on with the run")

@@ -5,17 +5,20 @@ read the journal; while a run is under way nobody but the writer touches it.
 """
 
 import asyncio
+import contextlib
 import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from downtimer.clock import Anchor
 from downtimer.config import Config
-from downtimer.errors import ConfigError
+from downtimer.errors import ConfigError, DowntimerError
 from downtimer.messages import Settings
-from downtimer.model import SECOND_NS, Kind, Run
+from downtimer.model import Kind, Run
 from downtimer.store import journal
+from downtimer.store.schema import SUFFIX
 from downtimer.supervisor import runs
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import child_environment
@@ -45,34 +48,31 @@ def begin(orders: Orders) -> Begun:
         DowntimerError: The state folder cannot be used, or `--resume` was asked for in vain.
     """
     config = orders.config
-    _make_state_dir(config)
-    cut_off = journal.last_cut_off(config.global_.state_dir)
-    if orders.resume is not False and cut_off is not None:
-        why_not = runs.why_not_resumed(config, orders.label, cut_off.run, cut_off.age_s)
-        if orders.resume:
-            runs.check_resumable(cut_off.run, why_not)
-        if orders.resume or why_not is None:
-            return _resume(config, cut_off)
-        line = f"run {cut_off.run.id} was cut off and is not resumed: {why_not}; "
-    else:
-        if orders.resume:
-            runs.check_resumable(None, None)
-        line = f"run {cut_off.run.id} was cut off and is closed; " if cut_off is not None else ""
-    journal.close_cut_off(config.global_.state_dir)
+    state_dir = config.global_.state_dir
+    _make_state_dir(state_dir)
+    last = journal.last_run(state_dir)
+    cut_off = last if last is not None and last.run.end_ns is None else None
+    why_not = runs.why_not_resumed(config, orders, cut_off)
+    if cut_off is not None and why_not is None:
+        return _resume(config, cut_off)
+    if orders.resume:
+        raise DowntimerError(f"{why_not}; start without --resume")
+    if cut_off is not None:
+        journal.close_interrupted(cut_off)
     run, anchor = runs.new_run(config, orders.label)
-    journal.prune(config.global_.state_dir, keep=config.global_.keep_runs - 1)
-    settings = _settings(config, run, anchor)
+    journal.prune(state_dir, config.global_.keep_runs - 1, never=run.id)
     return Begun(
-        measurement=_measurement(settings, TargetList()),
+        measurement=_measurement(_settings(config, run, anchor), TargetList()),
         resumed=False,
-        line=f"{line}run {run.id} begins",
+        line=f"{why_not}; run {run.id} begins" if cut_off is not None else f"run {run.id} begins",
     )
 
 
-async def undo(begun: Begun) -> None:
+def undo(begun: Begun) -> None:
     """Remove what a run that could not begin has left; a resumed one stays as it was."""
-    if not begun.resumed:
-        journal.discard(begun.measurement.settings.journal)
+    settings = begun.measurement.settings
+    if not begun.resumed and Path(settings.journal).exists():
+        journal.delete_run(settings.config.global_.state_dir, settings.run.id)
 
 
 async def end(measurement: Measurement) -> dict[str, Any]:
@@ -98,25 +98,25 @@ def describe(measurement: Measurement) -> str:
     return f"measuring {what} as run {measurement.settings.run.id}"
 
 
-def _resume(config: Config, cut_off: journal.CutOff) -> Begun:
-    run, anchor = runs.resumed(cut_off.run, cut_off.last_ns)
-    with journal.JournalReader(cut_off.path) as reader:
+def _resume(config: Config, cut_off: journal.LastRun) -> Begun:
+    run, anchor = runs.resumed(cut_off.run, cut_off.through_ns)
+    with contextlib.closing(journal.JournalReader(cut_off.path)) as reader:
         targets = TargetList(reader.targets())
-    gap_s = runs.now_ns(anchor) / SECOND_NS - cut_off.last_ns / SECOND_NS
+    gap_s = runs.age_s(cut_off)
     return Begun(
         measurement=_measurement(_settings(config, run, anchor), targets),
         resumed=True,
-        line=f"run {run.id} was cut off and goes on; {gap_s:.0f} s were not observed",
+        line=f"run {run.id} was cut off {gap_s:.0f} s ago and goes on; that time was not observed",
     )
 
 
-def _settings(config: Config, run: Run, anchor: runs.Anchor) -> Settings:
+def _settings(config: Config, run: Run, anchor: Anchor) -> Settings:
     return Settings(
         config=config,
         run=run,
         anchor=anchor,
         points=f"ipc://{config.global_.runtime_dir}/points.sock",
-        journal=journal.path_of(config.global_.state_dir, run.id),
+        journal=str(Path(config.global_.state_dir) / "runs" / f"{run.id}{SUFFIX}"),
     )
 
 
@@ -124,8 +124,8 @@ def _measurement(settings: Settings, targets: TargetList) -> Measurement:
     return Measurement(settings, Bus(f"ipc://{settings.config.global_.runtime_dir}/bus.sock"), targets)
 
 
-def _make_state_dir(config: Config) -> None:
-    path = Path(config.global_.state_dir) / "runs"
+def _make_state_dir(state_dir: str) -> None:
+    path = Path(state_dir) / "runs"
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
         probe = path / ".writable"

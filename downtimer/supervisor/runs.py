@@ -1,6 +1,7 @@
 """Whether a start begins a new run or goes on with the last one, and what a run begins with."""
 
 import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
@@ -8,8 +9,9 @@ from typing import Final
 from downtimer import clock
 from downtimer.clock import Anchor
 from downtimer.config import Config
-from downtimer.errors import DowntimerError
 from downtimer.model import SECOND_NS, Run, RunId
+from downtimer.store.journal import LastRun
+from downtimer.supervisor.launch import Orders
 
 RESUME_S: Final = 15 * 60
 """A cut-off run whose last progress is older is not gone on with unless asked."""
@@ -37,31 +39,32 @@ def resumed(run: Run, last_ns: int, source: clock.Source = clock.SYSTEM) -> tupl
     return replace(run, boot_origin_ns=anchor.boot_origin_ns, boot_id=anchor.boot_id), anchor
 
 
-def why_not_resumed(config: Config, label: str, run: Run, age_s: float) -> str | None:
-    """Return why a cut-off run is not gone on with, None if it may be."""
-    if run.cloud != (config.global_.keystone_endpoint or ""):
-        return f"it measured {run.cloud or 'no Keystone'}"
-    if run.vantage != config.vantage.name:
-        return f"its vantage is {run.vantage}"
-    if label and run.label != label:
-        return f"its label is {run.label!r}"
-    if age_s > RESUME_S:
-        return f"its last measurement is {age_s / 60:.0f} minutes old"
-    return None
+def age_s(cut_off: LastRun, source: clock.Source = clock.SYSTEM) -> float:
+    """Return how long ago the last record of a cut-off run was made."""
+    _, anchor = resumed(cut_off.run, cut_off.through_ns, source)
+    return (source.boot_ns() - anchor.boot_origin_ns - cut_off.through_ns) / SECOND_NS
 
 
-def check_resumable(run: Run | None, why_not: str | None) -> None:
-    """Refuse an explicit `--resume` that cannot be.
+def why_not_resumed(config: Config, orders: Orders, cut_off: LastRun | None) -> str | None:
+    """Return why the last run is not gone on with, as half a sentence; None if it is.
 
-    Raises:
-        DowntimerError: There is no such run, or it is another cloud's.
+    An explicit `--resume` overrules its age only: on another cloud it would be another measurement.
     """
-    if run is None:
-        raise DowntimerError("there is no cut-off run to resume; start without --resume")
-    if why_not is not None and "minutes old" not in why_not:
-        raise DowntimerError(f"run {run.id} cannot be resumed: {why_not}")
+    if cut_off is None:
+        return "there is no run that was cut off"
+    reason = next(_reasons_against(config, orders, cut_off), None)
+    return reason and f"run {cut_off.run.id} was cut off and is not resumed: {reason}"
 
 
-def now_ns(anchor: Anchor, source: clock.Source = clock.SYSTEM) -> int:
-    """Return the present instant of a run."""
-    return source.boot_ns() - anchor.boot_origin_ns
+def _reasons_against(config: Config, orders: Orders, cut_off: LastRun) -> Iterator[str]:
+    run = cut_off.run
+    if orders.resume is False:
+        yield "a new run was asked for"
+    if run.cloud != (config.global_.keystone_endpoint or ""):
+        yield f"it measured {run.cloud or 'without Keystone'}"
+    if run.vantage != config.vantage.name:
+        yield f"its vantage is {run.vantage}"
+    if run.label != orders.label and (orders.label or not orders.resume):
+        yield f"its label is {run.label!r}"
+    if not orders.resume and (seconds := age_s(cut_off)) > RESUME_S:
+        yield f"its last measurement is {seconds / 60:.0f} minutes old"

@@ -88,6 +88,7 @@ class Identity:
         self._rest = rest
         self._clock = clock
         self._plugin = self._make_plugin(scoped=True)
+        self._refused_why = ""
         self._refused_s = 0.0
         self._not_before_ns: int | None = None
 
@@ -99,22 +100,23 @@ class Identity:
     def sign_in(self) -> SignedIn:
         """Get a new token.
 
-        If the first attempt of all is refused, one more without the project tells whether it is that.
+        When that is refused, one more attempt, without the project, tells whether it is that; after
+        which the next is put off.
 
         Raises:
             SignInError: It failed; the last good token is kept.
         """
         if self._not_before_ns is not None and self._clock.now_ns() < self._not_before_ns:
-            raise SignInError(self._refusal())
+            raise SignInError(self._refused_why)
         issued_ns = self._clock.now_ns()
         try:
             found = self._ask(self._plugin)
         except RefusedError as exc:
-            is_first = self.signed_in is None and self._refused_s == 0.0
+            if not self._refused_why:
+                self._refused_why = self._diagnose()
             self._back_off()
-            is_project = is_first and self._knows_user()
-            raise SignInError(self._no_project() if is_project else self._refusal()) from exc
-        self._refused_s, self._not_before_ns = 0.0, None
+            raise SignInError(self._refused_why) from exc
+        self._refused_why, self._refused_s, self._not_before_ns = "", 0.0, None
         self.signed_in = self._keep(found, issued_ns)
         return self.signed_in
 
@@ -148,13 +150,20 @@ class Identity:
             return self._no_keystone()
         return f"Keystone at {self.url} {explain(cause)}"
 
-    def _knows_user(self) -> bool:
-        """Tell whether user and password are right, leaving the project aside."""
+    def _diagnose(self) -> str:
+        """Return why we were refused: user and password may be right, and the project wrong."""
+        section = self._section
         try:
             self._ask(self._make_plugin(scoped=False))
         except (AwayError, SignInError):
-            return False
-        return True
+            return (
+                f"Keystone at {self.url} refused user {section.user!r} of domain "
+                f"{section.user_domain_name!r}: wrong user or password (401)"
+            )
+        return (
+            f"Keystone at {self.url} knows user {section.user!r}, but project {section.project_name!r} of "
+            f"domain {section.project_domain_name!r} does not exist, or the user has no role in it (401)"
+        )
 
     def _keep(self, found: access.AccessInfo, issued_ns: int) -> SignedIn:
         try:
@@ -189,20 +198,6 @@ class Identity:
             password=section.password,
             reauthenticate=False,
             **options,
-        )
-
-    def _refusal(self) -> str:
-        section = self._section
-        return (
-            f"Keystone at {self.url} refused user {section.user!r} of domain {section.user_domain_name!r} "
-            f"for project {section.project_name!r}: wrong user, password or project (401)"
-        )
-
-    def _no_project(self) -> str:
-        section = self._section
-        return (
-            f"Keystone at {self.url} knows user {section.user!r}, but project {section.project_name!r} of "
-            f"domain {section.project_domain_name!r} does not exist, or the user has no role in it"
         )
 
     def _no_keystone(self) -> str:

@@ -34,6 +34,8 @@ provider = fernet
 expiration = {token_lifetime_s}
 [fernet_tokens]
 key_repository = {directory}/fernet-keys
+[fernet_receipts]
+key_repository = {directory}/receipt-keys
 [credential]
 key_repository = {directory}/credential-keys
 """
@@ -126,7 +128,7 @@ def _make_environment(installation: KeystoneInstallation) -> None:
 
 def _make_template(installation: KeystoneInstallation) -> None:
     directory = installation.template
-    for keys in ("fernet-keys", "credential-keys"):
+    for keys in ("fernet-keys", "receipt-keys", "credential-keys"):
         (directory / keys).mkdir(mode=0o700, parents=True)
     write_configuration(directory)
     manage = [

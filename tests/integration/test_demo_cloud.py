@@ -22,6 +22,7 @@ from downtimer.demo import netns
 from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
 from downtimer.demo.netns import Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner
+from downtimer.demo.responder import Behaviour
 from downtimer.demo.services import PROFILES
 from downtimer.demo.truth import now_ns
 from downtimer.model import SECOND_NS
@@ -354,6 +355,42 @@ def test_rejected_address_is_unreachable_from_the_router(networked: SimulatedClo
     assert f"From {netns.GATEWAY_IP}" in ping(networked, address, "-c1", "-W1")
     networked.restore(address)
     assert " 0% packet loss" in ping(networked, address, "-c1", "-w2")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"),
+    [
+        (Behaviour(delay_s=0.3), r" 0% packet loss.*rtt min/avg/max/mdev = 3\d\d\."),
+        (Behaviour(loss=1.0), r" 100% packet loss"),
+        (Behaviour(copies=2), r"10 received, \+9 duplicates, 0% packet loss"),  # it ends with the tenth
+        (Behaviour(source="172.16.166.152"), r"64 bytes from 172\.16\.166\.152.*DIFFERENT ADDRESS"),
+    ],
+    ids=["late", "never", "twice", "from elsewhere"],
+)
+def test_impaired_address_answers_as_told(networked: SimulatedCloud, behaviour: Behaviour, said: str) -> None:
+    address = networked.addresses[0]
+    before = len(networked.echoes(address))
+    networked.impair(address, behaviour=behaviour, is_outage=False)
+    assert re.search(said, ping(networked, address, "-c10", "-i0.02", "-W1"), re.DOTALL)
+    networked.restore(address)
+    echoes = networked.echoes(address)[before:]
+    copies = 0 if behaviour.loss else behaviour.copies
+    assert [echo.copies for echo in echoes] == [copies] * 10
+    assert networked.truth.of(address)[-1].down(1.0) is None
+    assert " 0% packet loss" in ping(networked, address, "-c1", "-w2")
+
+
+def test_lost_share_is_in_the_injectors_log(networked: SimulatedCloud) -> None:
+    address = networked.addresses[0]
+    before = len(networked.echoes(address))
+    networked.impair(address, behaviour=Behaviour(loss=0.3), is_outage=False)
+    heard = re.search(
+        r"100 packets transmitted, (\d+) received", ping(networked, address, "-c100", "-i0.01", "-W1")
+    )
+    networked.restore(address)
+    assert heard is not None
+    assert sum(echo.copies for echo in networked.echoes(address)[before:]) == int(heard[1])
+    assert 50 <= int(heard[1]) <= 90
 
 
 def test_cut_link_silences_everything_and_is_no_fault_of_a_target(networked: SimulatedCloud) -> None:

@@ -1,0 +1,471 @@
+"""Discovery as a real process, against a real Keystone and against the simulated cloud, with its faults."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from downtimer import config
+from downtimer.config import Config
+from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
+from downtimer.demo.services import PROFILES
+from downtimer.demo.world import Endpoint, World
+from downtimer.messages import Beat, CannotStart, Flush, Listing, Look, Targets, Token
+from downtimer.model import SECOND_NS, Kind, Target, TargetId
+from tests.fake_supervisor import FakeSupervisor, as_known
+from tests.integration.keystone_env import Keystone
+from tests.integration.keystone_install import KeystoneInstallation
+from tests.ports import free_port
+
+MODULE = "downtimer.workers.discovery"
+CANNOT_START = 78
+SERVICES = ("keystone", "glance", "nova", "neutron", "cinder", "heat", "heat-cfn")
+NAMES = {"keystone", "glance", "nova", "neutron", "cinder", "cinderv2", "heat", "heat-cfn"}
+FIRST = TargetId(f"address/{ADDRESSES[0]}")
+PASSWORD = "pass%word%(here)s %%"  # noqa: S105 - a password that interpolation would break
+
+
+@pytest.fixture
+def cloud() -> Iterator[SimulatedCloud]:
+    """A cloud on 127.0.0.1 with floating IPs in its lists, which nobody probes here, in pages of 7."""
+    given = CloudConfig(network="none", services=SERVICES, page_cap=7, password=PASSWORD)
+    with SimulatedCloud(given) as running:
+        fill(running)
+        yield running
+
+
+def fill(cloud: SimulatedCloud) -> None:
+    """Put the score of floating IPs and their servers into the lists."""
+    full = make_world(cloud.config, ADDRESSES)
+    cloud.change(lambda world: replace(world, floatingips=full.floatingips, servers=full.servers))
+
+
+def configure(url: str | None, extra: str = "", *, sections: str = "", password: str = PASSWORD) -> Config:
+    """Return a configuration that sends nothing beyond this host."""
+    cloud = "" if url is None else f"keystone_endpoint={url}\nuser=admin\npassword={password}\n"
+    text = f"[global]\n{cloud}{extra}\n[vantage]\nreference=none\n{sections}\n"
+    return config.parse(text, "/etc/downtimer/conf.ini")
+
+
+def discovery(given: Config, *, known: list[Target] | None = None) -> FakeSupervisor:
+    """Return a discovery that is to be started, in a run that may have targets already."""
+    return FakeSupervisor(MODULE, given, known=as_known(known or []))
+
+
+def listed_once(supervisor: FakeSupervisor) -> dict[TargetId, Target]:
+    """Wait for a complete list and return the targets."""
+    supervisor.wait(lambda: bool(supervisor.complete()), "complete list")
+    return supervisor.targets()
+
+
+def drop_address(address: str) -> Callable[[World], World]:
+    """Return what takes an address out of Neutron's list."""
+
+    def alter(world: World) -> World:
+        return replace(world, floatingips=tuple(ip for ip in world.floatingips if ip.address != address))
+
+    return alter
+
+
+def reason_of(given: Config) -> str:
+    """Start discovery, which cannot; return why, having seen the exit code and that no secret is logged."""
+    with discovery(given) as supervisor:
+        (said,) = supervisor.wait_for(CannotStart)
+        assert supervisor.process.wait(10) == CANNOT_START
+        assert not supervisor.of_kind(Listing)
+    assert "\n" not in said.reason
+    assert "Traceback" not in supervisor.log
+    assert given.global_.password is None or given.global_.password not in said.reason + supervisor.log
+    return said.reason
+
+
+# --- what is found ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v3", "/v3/"])
+def test_services_and_floating_ips_are_found(cloud: SimulatedCloud, path: str) -> None:
+    with discovery(configure(cloud.keystone_url + path)) as supervisor:
+        found = listed_once(supervisor)
+        assert supervisor.events() == []
+        assert supervisor.finish() == 0
+    services = {target.name: target for target in found.values() if target.kind is Kind.SERVICE}
+    assert services.keys() == NAMES
+    nova = services["nova"]
+    assert nova.url == cloud.service("nova").url + "/"
+    assert nova.endpoint == cloud.service("nova").url + "/v2.1"
+    assert (nova.region, nova.interface, nova.service_type) == ("RegionOne", "public", "compute")
+    addresses = {target.name: target for target in found.values() if target.kind is Kind.ADDRESS}
+    assert addresses.keys() == set(ADDRESSES)  # and not the one that is not associated
+    assert {target.project for target in addresses.values()} == {"admin", "demo", "shop"}
+    assert addresses[ADDRESSES[3]].server == "vm-4"
+
+
+def test_real_keystone_with_simulated_services(keystone: Keystone) -> None:
+    given = CloudConfig(
+        network="none", services=("neutron", "nova", "cinder"), keystone=keystone.url, page_cap=3
+    )
+    with SimulatedCloud(replace(given, user=keystone.user, password=keystone.password)) as cloud:
+        fill(cloud)
+        for name in given.services:
+            for entry in PROFILES[name].entries:
+                path = entry.path.replace("PROJECT", "$(project_id)s")
+                keystone.api.register(entry.name, entry.type, cloud.service(name).url + path)
+        with discovery(configure(keystone.url, password=keystone.password)) as supervisor:
+            found = listed_once(supervisor)
+            assert supervisor.events() == []
+            (token,) = supervisor.of_kind(Token)
+            assert supervisor.finish() == 0
+    names = {target.name for target in found.values() if target.kind is Kind.SERVICE}
+    assert names == {"keystone", "neutron", "nova", "cinder", "cinderv2"}
+    assert {target.name for target in found.values() if target.kind is Kind.ADDRESS} == set(ADDRESSES)
+    assert token.expires_ns is not None
+    assert abs(token.expires_ns - token.issued_ns - 3600 * SECOND_NS) < 5 * SECOND_NS
+    assert token.token not in supervisor.log
+
+
+def test_real_keystone_refuses(keystone: Keystone) -> None:
+    wrong = reason_of(configure(keystone.url, password="wrong%s%"))  # noqa: S106
+    assert "wrong user or password" in wrong
+    lost = reason_of(configure(keystone.url, "project_name=lost", password=keystone.password))
+    assert "project 'lost'" in lost
+    assert "does not exist" in lost
+
+
+def test_real_keystone_takes_a_password_with_percent_signs(keystone: Keystone) -> None:
+    keystone.api.create_user("percy", PASSWORD, project="admin", role="reader")
+    given = f"[global]\nkeystone_endpoint={keystone.url}/v3\nuser=percy\npassword={PASSWORD}\n[vantage]\nreference=none"
+    with discovery(config.parse(given, "/etc/downtimer/conf.ini")) as supervisor:
+        assert {target.name for target in listed_once(supervisor).values()} == {"keystone"}
+
+
+@pytest.mark.parametrize("domain", ["default", "Default"])
+def test_real_keystones_default_domain_is_known_by_name_and_id(keystone: Keystone, domain: str) -> None:
+    extra = f"user_domain_name={domain}\nproject_domain_name={domain}"
+    with discovery(configure(keystone.url, extra, password=keystone.password)) as supervisor:
+        listed_once(supervisor)
+
+
+def test_a_user_who_is_no_admin_sees_the_own_project(cloud: SimulatedCloud) -> None:
+    given = configure(cloud.keystone_url, "project_name=demo")
+    with discovery(replace(given, global_=replace(given.global_, user="demo"))) as supervisor:
+        found = listed_once(supervisor)
+    addresses = [target for target in found.values() if target.kind is Kind.ADDRESS]
+    assert {target.project for target in addresses} == {"demo"}
+    assert len(addresses) == 7
+    assert all(target.server is not None for target in addresses)
+
+
+def test_region_and_interface_choose_from_the_catalog(cloud: SimulatedCloud) -> None:
+    two = tuple(
+        replace(item, region=region, url=item.url.replace("127.0.0.1", host))
+        for region, host in (("RegionOne", "127.0.0.1"), ("RegionTwo", "localhost"))
+        for item in cloud.world.endpoints
+    )
+    cloud.change(lambda world: replace(world, endpoints=two))
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        both = [target for target in listed_once(supervisor).values() if target.kind is Kind.SERVICE]
+    assert len(both) == 2 * len(NAMES)
+    with discovery(configure(cloud.keystone_url, "region=RegionTwo\ninterface=internal")) as supervisor:
+        found = listed_once(supervisor).values()
+    assert {(target.region, target.interface) for target in found if target.kind is Kind.SERVICE} == {
+        ("RegionTwo", "internal")
+    }
+    assert len([target for target in found if target.kind is Kind.ADDRESS]) == len(ADDRESSES)
+
+
+def test_selection_applies_to_the_cloud_and_not_to_static_targets(cloud: SimulatedCloud) -> None:
+    sections = (
+        "[targets]\ninclude=n*, region:Nowhere, project:shop\nexclude=neutron, 172.16.166.153\n"
+        "[static]\nips=127.0.0.0/30\nurls=neutral=http://127.0.0.1:1/x\n"
+    )
+    with discovery(configure(cloud.keystone_url, sections=sections)) as supervisor:
+        names = {target.name for target in listed_once(supervisor).values()}
+    shop = set(ADDRESSES[2::3]) - {"172.16.166.153"}
+    assert names == {"nova", "neutral", *shop, "127.0.0.0", "127.0.0.1", "127.0.0.2", "127.0.0.3"}
+
+
+def test_static_targets_need_no_keystone() -> None:
+    sections = (
+        "[static]\nips=127.0.1.0/24, ::1\nurls=web=http://127.0.0.1:8080/health api=https://127.0.0.1/\n"
+    )
+    with discovery(configure(None, sections=sections)) as supervisor:
+        found = listed_once(supervisor)
+        assert supervisor.finish() == 0
+    assert len(found) == 256 + 1 + 2
+    assert found[TargetId("static/web/http://127.0.0.1:8080/health")].url == "http://127.0.0.1:8080/health"
+
+
+def test_as_many_static_addresses_as_are_allowed() -> None:
+    with discovery(configure(None, sections="[static]\nips=127.2.0.0/15\n")) as supervisor:
+        assert len(listed_once(supervisor)) == 131_072
+        assert max(len(part.found) for part in supervisor.of_kind(Listing)) <= 5_000
+        assert supervisor.finish() == 0
+
+
+# --- what cannot start --------------------------------------------------------------------------
+
+
+def test_a_wrong_password_is_one_line(cloud: SimulatedCloud) -> None:
+    assert "wrong user or password" in reason_of(configure(cloud.keystone_url, password="no%t it"))  # noqa: S106
+
+
+@pytest.mark.parametrize("path", ["", "/v3"])
+def test_an_unreachable_keystone_is_one_line(path: str) -> None:
+    url = f"http://127.0.0.1:{free_port()}{path}"
+    assert reason_of(configure(url)) == f"Keystone at {url} does not answer (connection refused)"
+
+
+def test_a_name_that_does_not_resolve_is_one_line() -> None:
+    assert "does not resolve" in reason_of(configure("http://keystone.invalid:5000"))
+
+
+def test_tls_that_is_none_is_one_line(cloud: SimulatedCloud) -> None:
+    assert "TLS" in reason_of(configure(cloud.keystone_url.replace("http:", "https:")))
+
+
+def test_a_missing_file_of_certificates_is_one_line(cloud: SimulatedCloud) -> None:
+    assert "[global] cacert" in reason_of(configure(cloud.keystone_url, "cacert=/nonexistent/ca.pem"))
+
+
+@pytest.mark.parametrize("path", ["", "/v3"])
+def test_another_service_is_no_keystone(cloud: SimulatedCloud, path: str) -> None:
+    assert "no Keystone" in reason_of(configure(cloud.service("nova").url + path))
+
+
+class Answers(BaseHTTPRequestHandler):
+    """Says the same to everybody."""
+
+    status = 200
+    body = b"<html>Welcome to nginx</html>"
+    location = ""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(self.status)
+        if self.location:
+            self.send_header("Location", self.location)
+        self.send_header("X-Subject-Token", "abc")
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_POST = do_GET  # noqa: N815 - the names are http.server's
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[..., str]]:
+    """Return what starts a server that gives one answer, and returns its URL."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(**said: object) -> str:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Answers,), said))
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+NEXT_TO_NOTHING = [
+    b"",
+    b"null",
+    b"[]",
+    b"5",
+    b'"token"',
+    b"{}",
+    b'{"token": null}',
+    b'{"token": []}',
+    b'{"token": {"catalog": 5}}',
+    b'{"token": {"expires_at": 5, "issued_at": []}}',
+    b'{"versions": {"values": 5}}',
+    b'{"versions": [{"id": "v3", "links": 5}]}',
+    b'{"version": {"id": "v3", "status": "stable", "links": [{"rel": "self", "href": "http://["}]}}',
+    b"[" * 200_000,
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("path", ["", "/v3"])
+@pytest.mark.parametrize("said", NEXT_TO_NOTHING, ids=lambda said: ascii(said[:30]))
+def test_nonsense_is_no_keystone(answering: Callable[..., str], said: bytes, path: str) -> None:
+    assert "eystone at http" in reason_of(configure(answering(body=said) + path))
+
+
+def test_errors_and_redirects_are_named(answering: Callable[..., str]) -> None:
+    assert "answered 503" in reason_of(configure(answering(status=503)))
+    assert "answered 500" in reason_of(configure(answering(status=500) + "/v3"))
+    elsewhere = answering(status=301, location="https://elsewhere.invalid/\r\n")
+    assert "redirects to 'https://elsewhere.invalid/" in reason_of(configure(elsewhere))
+
+
+def test_a_static_name_that_the_catalog_has_cannot_start(cloud: SimulatedCloud) -> None:
+    given = configure(cloud.keystone_url, sections="[static]\nurls=nova=http://127.0.0.1:1/\n")
+    assert "[static] urls" in reason_of(given)
+
+
+# --- later --------------------------------------------------------------------------------------
+
+
+def relist(supervisor: FakeSupervisor) -> list[Listing]:
+    """Tell it to look, and return the listings of that look."""
+    before = len(supervisor.of_kind(Listing))
+    supervisor.send(Look())
+    supervisor.wait_for(Listing, before + 1)
+    return supervisor.of_kind(Listing)[before:]
+
+
+def tell_known(supervisor: FakeSupervisor, targets: dict[TargetId, Target]) -> None:
+    """Answer as the supervisor does: these are my targets now."""
+    supervisor.send(Targets(serial=2, whole=False, changed=tuple(as_known(list(targets.values())))))
+
+
+def test_looks_are_rate_limited_and_tell_differences(cloud: SimulatedCloud) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        cloud.change(drop_address(ADDRESSES[0]))
+        for _ in range(20):
+            supervisor.send(Look())
+        (second,) = relist(supervisor)
+        (first,) = supervisor.complete()[:1]
+        assert second == Listing(at_ns=second.at_ns, missing=(FIRST,))
+        assert 5 * SECOND_NS <= second.at_ns - first.at_ns < 8 * SECOND_NS
+        fill(cloud)
+        (third,) = relist(supervisor)
+        assert third.missing == ()
+        assert 5 * SECOND_NS <= third.at_ns - second.at_ns < 8 * SECOND_NS
+        assert len(supervisor.of_kind(Token)) == 1
+
+
+def test_keystone_away_later_leaves_the_list_standing(cloud: SimulatedCloud) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        cloud.service("keystone").kill()
+        for _ in range(2):
+            for part in relist(supervisor):
+                assert part == Listing(at_ns=part.at_ns, complete=False)
+        (event,) = supervisor.events()
+        assert "does not answer (connection refused); the last list stands" in event
+        cloud.service("keystone").start()
+        supervisor.wait(lambda: len(supervisor.events()) == 2, "second event", timeout_s=45)
+        assert supervisor.events()[1] == "Keystone lists again"
+        assert supervisor.complete()[-1] == Listing(at_ns=supervisor.complete()[-1].at_ns)
+
+
+@pytest.mark.parametrize("mode", ["500", "401", "404", "reset", "200"])
+def test_neutron_away_later_leaves_the_list_standing(cloud: SimulatedCloud, mode: str) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        cloud.service("neutron").set_mode(mode)
+        (second,) = relist(supervisor)
+        assert second == Listing(at_ns=second.at_ns, complete=False)
+        (event,) = supervisor.events()
+        assert "Neutron RegionOne" in event
+        assert supervisor.process.poll() is None
+
+
+def test_a_resumed_run_goes_on_trying(cloud: SimulatedCloud) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        known = listed_once(supervisor)
+    cloud.service("keystone").kill()
+    with discovery(configure(cloud.keystone_url), known=list(known.values())) as supervisor:
+        (first,) = supervisor.wait_for(Listing)
+        assert first == Listing(at_ns=first.at_ns, complete=False)
+        cloud.service("keystone").start()
+        (second,) = relist(supervisor)
+        assert second == Listing(at_ns=second.at_ns)
+        assert supervisor.finish() == 0
+
+
+def test_a_revoked_token_is_replaced_once(cloud: SimulatedCloud) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        (old,) = supervisor.of_kind(Token)
+        (kept,) = relist(supervisor)  # makes the token old enough to be doubted
+        cloud.change(lambda world: replace(world, revoked=(old.token,)))
+        supervisor.wait(lambda: supervisor.now_ns() - old.issued_ns > 11 * SECOND_NS, "age")
+        parts = relist(supervisor)
+        assert parts[-1] == Listing(at_ns=parts[-1].at_ns)
+        assert supervisor.events() == []
+        _, new = supervisor.of_kind(Token)
+        assert new.token != old.token
+        assert kept.complete
+
+
+def test_a_short_token_is_renewed_ahead_of_its_end(cloud: SimulatedCloud) -> None:
+    cloud.change(lambda world: replace(world, token_ttl_s=9.0))
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        first, second, third = supervisor.wait_for(Token, 3)
+        for old, new in ((first, second), (second, third)):
+            assert old.expires_ns is not None
+            assert old.issued_ns < new.issued_ns < old.expires_ns
+        assert supervisor.events() == []
+
+
+def test_odd_entries_are_passed_over_and_reported_once(cloud: SimulatedCloud) -> None:
+    def spoil(world: World) -> World:
+        odd = [
+            Endpoint(service="x\n\x1b[2J", type="x", region="RegionOne", interface="public", url=url)
+            for url in ("/v1", "ws://127.0.0.1:9000", "http://127.0.0.1:0/", "http://127.0.0.1/\n")
+        ]
+        named = Endpoint(
+            service="", type="sharev2", region="RegionOne", interface="public", url="http://127.0.0.1:1/v2"
+        )
+        bad = replace(world.floatingips[0], id="bad", address="not an address\x1b")
+        again = replace(world.floatingips[0], id="again")
+        return replace(
+            world,
+            endpoints=(*world.endpoints, *odd, named, named),
+            floatingips=(*world.floatingips, bad, again),
+        )
+
+    cloud.change(spoil)
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        found = listed_once(supervisor)
+        relist(supervisor)
+        assert len(supervisor.events()) == 5
+        assert all(text.isprintable() for text in supervisor.events())
+    assert {target.name for target in found.values()} == {*NAMES, "sharev2", *ADDRESSES}
+
+
+def test_beats_go_on_while_keystone_hangs_and_finish_is_obeyed(cloud: SimulatedCloud) -> None:
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        cloud.service("keystone").stop_signal()
+        supervisor.send(Look())
+        before = len(supervisor.of_kind(Beat))
+        supervisor.wait_for(Beat, before + 8)
+        supervisor.send(Flush(serial=7))
+        assert supervisor.finish() == 0
+
+
+def test_no_process_outlives_its_parent(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    """The kernel kills discovery with its parent; a wrong parent is noticed."""
+    argv = [sys.executable, "-m", MODULE, "--bus", f"ipc://{tmp_path}/bus", "--run", "r"]
+    argv += ["--incarnation", "discovery.1", "--parent", "1"]
+    assert cloud.service("keystone").pid is not None
+    assert subprocess.run(argv, timeout=20, check=False).returncode == 1
+
+
+def test_token_of_a_real_keystone_with_a_short_life(
+    keystone_venv: KeystoneInstallation, tmp_path: Path
+) -> None:
+    with Keystone(keystone_venv, tmp_path / "keystone", token_lifetime_s=9) as keystone:
+        started = time.monotonic()
+        with discovery(configure(keystone.url, password=keystone.password)) as supervisor:
+            tokens = supervisor.wait_for(Token, 3)
+            assert time.monotonic() - started > 9
+            assert supervisor.events() == []
+    assert len({token.token for token in tokens}) == 3
