@@ -122,7 +122,8 @@ class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
         influxdb: ``off``, ``ok`` or ``failing``.
         backlog: Points not yet shipped.
         error: The last error of InfluxDB or the journal, one line.
-        dropped: Points given up because the outbox was full.
+        dropped: Points given up because the outbox, or the disk, was full.
+        rejected: Points that InfluxDB will never take; they are set apart.
     """
 
     rows: int
@@ -131,6 +132,7 @@ class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
     backlog: int
     error: str | None = None
     dropped: int = 0
+    rejected: int = 0
 
 
 class Done(Message, frozen=True, kw_only=True, tag="done"):

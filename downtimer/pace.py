@@ -12,6 +12,7 @@ workers. It shows in two ways:
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 """
 
+import math
 from typing import Final, NamedTuple
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS
@@ -63,10 +64,10 @@ class Rates(NamedTuple):
             fast: How many of them are in an episode; they get at most half of the budget.
         """
         wanted_ns = round(interval_s * SECOND_NS)
-        fast_ns = max(min(FAST_NS, wanted_ns), 2 * fast * SECOND_NS // budget)
+        fast_ns = max(min(FAST_NS, wanted_ns), -(-2 * fast * SECOND_NS // budget))
         left = budget - fast * SECOND_NS / fast_ns  # at least half of it
         return cls(
-            steady_ns=max(wanted_ns, round((checks - fast) * SECOND_NS / left)),
+            steady_ns=max(wanted_ns, math.ceil((checks - fast) * SECOND_NS / left)),
             timeout_ns=round(timeout_s * SECOND_NS),
             fast_ns=fast_ns,
             long_ns=max(LONG_NS, fast_ns),

@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,7 +20,9 @@ from downtimer.demo.processes import DemoError, kill
 PR_SET_CHILD_SUBREAPER = 36
 _COMMAND_S = 40.0
 _GRACE_S = 3.0
+_ROUNDS = 10
 _LOG_LINES = 15
+_PROGRAM = (sys.executable, "-m", "downtimer.cli")
 
 
 class Daemon:
@@ -33,10 +37,14 @@ class Daemon:
     Args:
         cloud: What it is to measure.
         keep_files: Whether to leave the directory in place.
+        program: The command downtimer.
     """
 
-    def __init__(self, cloud: SimulatedCloud, *, keep_files: bool = False) -> None:
+    def __init__(
+        self, cloud: SimulatedCloud, *, keep_files: bool = False, program: Sequence[str] = _PROGRAM
+    ) -> None:
         self._cloud = cloud
+        self._program = program
         self._keep_files = keep_files
         self.directory = Path(tempfile.mkdtemp(prefix="downtimer-demo-"))
         self._config = self.directory / "conf.ini"
@@ -66,9 +74,7 @@ class Daemon:
         except DemoError as error:
             sys.stderr.write(f"{error}\n")
         finally:
-            for pid in _with_descendants(self._pids):
-                _end(pid, _GRACE_S)
-            self._pids.clear()
+            self._end_all()
             _adopt_orphans(wanted=False)
             if not self._keep_files:
                 shutil.rmtree(self.directory, ignore_errors=True)
@@ -76,6 +82,7 @@ class Daemon:
     def stop(self) -> str:
         """Stop it; return the report that it prints."""
         self._running = False
+        self._pids = _with_descendants(self._pids)  # those that outlive their parent become ours
         return self.command("stop")
 
     def report(self) -> dict[str, Any]:
@@ -89,7 +96,7 @@ class Daemon:
         Raises:
             DemoError: It failed, or did not end in time.
         """
-        argv = [sys.executable, "-m", "downtimer.cli", *arguments, "--config", str(self._config)]
+        argv = [*self._program, *arguments, "--config", str(self._config)]
         said = self.directory / "said"
         # Into a file: a daemon that kept a pipe open would keep us waiting for its end.
         with said.open("wb") as output:
@@ -104,6 +111,16 @@ class Daemon:
         if status != 0:
             raise DemoError(f"downtimer {arguments[0]} failed ({status}): {text.strip()}{self._log()}")
         return text
+
+    def _end_all(self) -> None:
+        """End what is left. In rounds, for whoever ends leaves its children to us."""
+        deadline = time.monotonic() + _GRACE_S
+        for _ in range(_ROUNDS):
+            left = _with_descendants(self._pids & _children())
+            if not left:
+                return
+            for pid in left:
+                _end(pid, max(0.0, deadline - time.monotonic()))
 
     def _configuration(self) -> str:
         """Return the configuration of the howto, with places of our own and without a database."""

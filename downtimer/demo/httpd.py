@@ -27,6 +27,7 @@ DRIP: Final = "drip"
 MODES: Final = "normal, reset, hang, drip or a status such as 503"
 
 _DRIP_S = 1.0
+_RETRY_S = 0.01
 _IDLE_S = 900.0
 _BACKLOG = 512
 _LONGEST_BODY = 1 << 20
@@ -123,7 +124,11 @@ class Server:
         while True:
             if self._free is not None:
                 self._free.acquire()
-            connection, _ = self._listener.accept()
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:  # the client has gone already, or there are too many of them
+                time.sleep(_RETRY_S)
+                continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:

@@ -13,10 +13,12 @@ class Delivered:
 
     Attributes:
         through_id: Rows of the outbox up to this one are no longer needed.
+        points: How many those were, the rejected ones included.
         rejected: Points that InfluxDB will never take, each with its reason.
     """
 
     through_id: int = 0
+    points: int = 0
     rejected: list[tuple[str, str]] = field(default_factory=list)  # (error, line)
 
 
@@ -65,11 +67,3 @@ class Facts:
             + len(self.marks)
             + len(self.events)
         )
-
-    def drop_details(self) -> int:
-        """Give up the details, which make room for spans; return how many they were."""
-        dropped = len(self.samples) + len(self.addresses) + len(self.latencies)
-        self.samples.clear()
-        self.addresses.clear()
-        self.latencies.clear()
-        return dropped

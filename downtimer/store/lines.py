@@ -28,6 +28,7 @@ written in a tag, nor a backslash at its end. In the tag ``target``, which is re
 characters are percent-encoded; in all others they are shown as ``\xNN``.
 """
 
+import re
 import zlib
 from collections.abc import Iterable
 from typing import Final
@@ -46,7 +47,8 @@ _CONTROLS: Final = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
 _MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "} | {c: f"\\x{c:02x}" for c in _CONTROLS})
 _TAG: Final = _MEASUREMENT | str.maketrans({"=": r"\="})
 _FIELD: Final = str.maketrans({'"': r"\"", "\\": r"\\"})
-_TARGET: Final = str.maketrans({c: f"%{c:02X}" for c in [*_CONTROLS, ord("%"), ord("\\")]})
+_TARGET: Final = str.maketrans({c: f"%{c:02X}" for c in [*range(0x20), 0x7F, ord("%"), ord("\\")]})
+_ENCODED: Final = re.compile(r"%([0-9A-F]{2})")
 
 
 def escape_measurement(text: str) -> str:
@@ -92,6 +94,11 @@ def format_head(measurement: str, tags: Tags) -> str:
 def encode_target(target: TargetId) -> str:
     """Return the value of the tag ``target``; it is the id itself unless that has odd characters."""
     return target.translate(_TARGET)
+
+
+def decode_target(tag: str) -> TargetId:
+    """Return the id that `encode_target` made a tag of."""
+    return TargetId(_ENCODED.sub(lambda found: chr(int(found[1], 16)), tag))
 
 
 def _no_backslash_at_end(text: str) -> str:

@@ -46,7 +46,8 @@ class Outbox:
     def reload(self) -> None:
         """Read the figures anew; needed after a transaction that failed."""
         sums = "SELECT coalesce(sum(points), 0), coalesce(sum(bytes), 0) FROM outbox"
-        self.points, self._bytes = self._connection.execute(sums).fetchone()
+        points, size = self._connection.execute(sums).fetchone()
+        self.points, self._bytes = int(points), int(size)
         counters = dict(self._connection.execute("SELECT name, value FROM counter").fetchall())
         self.dropped: int = counters.get(DROPPED, 0)
         self.rejected: int = counters.get(REJECTED, 0)

@@ -15,7 +15,8 @@ from downtimer.store.schema import VERDICTS, connect_to_read, translated
 _SPANS: Final = """
 SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.causes,
     span.max_gap_ns, span.dated_ns, span.incarnation,
-    span.is_open, CASE WHEN span.is_open THEN incarnation.through_ns - incarnation.interval_ns - span.first_ns END
+    span.is_open,
+    CASE WHEN span.is_open THEN incarnation.through_ns - incarnation.interval_ns - span.first_ns END
 FROM target CROSS JOIN span ON span.target = target.key
     LEFT JOIN incarnation ON incarnation.key = span.incarnation
 WHERE target.state IS NOT NULL

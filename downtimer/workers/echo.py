@@ -136,7 +136,9 @@ class EchoSocket:
                 sock.setsockopt(socket.SOL_SOCKET, ask, _BUFFER)  # as far as the host's limit goes
         is_v4 = self.family is V4
         if not self.is_raw:
-            level, option = (socket.IPPROTO_IP, _IP_RECVERR) if is_v4 else (socket.IPPROTO_IPV6, _IPV6_RECVERR)
+            level, option = (
+                (socket.IPPROTO_IP, _IP_RECVERR) if is_v4 else (socket.IPPROTO_IPV6, _IPV6_RECVERR)
+            )
             sock.setsockopt(level, option, 1)
         elif is_v4:
             sock.setsockopt(_SOL_RAW, _ICMP_FILTER, _blocked(self.family, 1))

@@ -194,8 +194,6 @@ class Probe:
 
     def _try(self, endpoint: Endpoint) -> _Talk[str | None]:
         """Connect to one endpoint; return the cause if that fails."""
-        if not self._source.fits(endpoint.family):
-            return "send"
         try:
             sock = socket.socket(endpoint.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         except OSError as exc:

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from downtimer.messages import AddressWindow
-from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState
+from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import cause_of_errno
-from downtimer.workers import packets, probing
+from downtimer.verdicts import cause_of_errno, verdict_of
+from downtimer.workers import probing
 from downtimer.workers.echo import EchoSocket, Reply
-from downtimer.workers.packets import V4, V6, Family, Quote
+from downtimer.workers.packets import COOKIE_SIZE, V4, V6, Family, Quote
 from downtimer.workers.probing import Counts, Findings
 from downtimer.workers.source import Source
 from downtimer.workers.worker import Child, main
@@ -36,10 +36,9 @@ WINDOW_NS: Final = 10 * SECOND_NS
 LATE_NS: Final = 5 * SECOND_NS
 """How long after its deadline a reply is still recognised, as a late one."""
 
-_IDLE_NS: Final = 20 * MILLISECOND_NS
 _READ_MAX: Final = 4_096
 _COOKIES: Final = 512
-_RATES_NS: Final = SECOND_NS
+_SEQUENCE_MASK: Final = 0xFFFF
 _TRIES: Final = 3
 
 
@@ -80,13 +79,13 @@ class _Window:
 class _Address:
     """An address that is probed."""
 
-    __slots__ = ("family", "id", "series", "sequence", "text", "wake_ns", "window")
+    __slots__ = ("family", "id", "is_gone", "series", "text", "wake_ns", "window")
 
     def __init__(self, target: TargetId, text: str, series: Series) -> None:
         self.family, self.text = _canonical(text)
         self.id = target
         self.series = series
-        self.sequence = int.from_bytes(os.urandom(2), "big")
+        self.is_gone = False
         self.wake_ns: int | None = None  # its entry in the schedule that counts; None: it has none
         self.window = _Window()
 
@@ -96,12 +95,12 @@ class _Flight:
 
     __slots__ = ("address", "cookie", "is_over", "sent_ns", "sequence")
 
-    def __init__(self, address: _Address, sent_ns: int, cookie: bytes) -> None:
+    def __init__(self, address: _Address, sequence: int, cookie: bytes) -> None:
         self.address = address
-        self.sent_ns = sent_ns
+        self.sequence = sequence
         self.cookie = cookie
-        self.sequence = address.sequence
-        self.is_over = False  # answered, failed or forgotten
+        self.sent_ns = 0
+        self.is_over = False  # answered or failed
 
 
 class IcmpEngine:
@@ -123,10 +122,12 @@ class IcmpEngine:
         self._by_cookie: dict[bytes, _Flight] = {}
         self._flying: deque[_Flight] = deque()  # by sent_ns
         self._late: deque[_Flight] = deque()  # failed by their deadline; by sent_ns
+        self._by_sequence: list[_Flight | None] = [None] * (_SEQUENCE_MASK + 1)
+        self._sequence = int.from_bytes(os.urandom(2), "big")
         self._cookies: list[bytes] = []
         self._bucket = Bucket(self._section.budget)
-        self._rates = self._make_rates()
-        self._rates_ns = self._window_ns = self._clock.now_ns()
+        self._seconds_ns = self._window_ns = self._clock.now_ns()
+        self._rates = self._make_rates(self._window_ns)
         self._wake = asyncio.Event()
         self._bugs: set[str] = set()
 
@@ -161,11 +162,8 @@ class IcmpEngine:
         address = self._addresses.pop(target, None)
         if address is None:
             return
-        address.wake_ns = None
+        address.is_gone, address.wake_ns = True, None
         address.series.remove(target)
-        for flight in (*self._flying, *self._late):
-            if flight.address is address:
-                self._drop(flight)
 
     # --- how it stands ---
 
@@ -201,10 +199,8 @@ class IcmpEngine:
             now_ns = self._clock.now_ns()
             self._expire(now_ns)
             self._send_due(now_ns)
-            if now_ns - self._rates_ns >= _RATES_NS:
-                self._rates_ns = now_ns
-                self._rates = self._make_rates()
-                self._end_window_if_due(now_ns)
+            if now_ns - self._seconds_ns >= SECOND_NS:
+                self._look_round(now_ns)
             await self._sleep(self._next_ns(now_ns) - now_ns)
 
     async def finish(self) -> None:
@@ -232,9 +228,6 @@ class IcmpEngine:
 
     async def _sleep(self, wait_ns: int) -> None:
         self._wake.clear()
-        if wait_ns <= _IDLE_NS:
-            await asyncio.sleep(wait_ns / SECOND_NS)
-            return
         try:
             async with asyncio.timeout(wait_ns / SECOND_NS):
                 await self._wake.wait()
@@ -245,7 +238,7 @@ class IcmpEngine:
 
     def _put(self, address: _Address) -> None:
         """Schedule an address for when it is due, unless it is already."""
-        due_ns = address.series.due_ns()
+        due_ns = None if address.is_gone else address.series.due_ns()
         if due_ns == address.wake_ns:
             return
         address.wake_ns = due_ns
@@ -270,38 +263,35 @@ class IcmpEngine:
 
     def _send(self, address: _Address) -> None:
         """Send one probe."""
-        cookie = self._cookie()
         opened = self._socket(address.family)
-        address.sequence = (address.sequence + 1) & 0xFFFF
-        sent_ns = address.series.issue(self._clock.now_ns(), self._rates)
-        flight = _Flight(address, sent_ns, cookie)
+        flight = _Flight(address, self._sequence, self._cookie())
+        self._sequence = (flight.sequence + 1) & _SEQUENCE_MASK
+        flight.sent_ns = address.series.issue(self._clock.now_ns(), self._rates)
         self._flying.append(flight)
-        self._by_cookie[cookie] = flight
-        cause = self._cause_of_sending(opened, flight)
-        if cause is not None:
-            self._fail(flight, cause)
+        self._by_cookie[flight.cookie] = self._by_sequence[flight.sequence] = flight
+        error = opened if isinstance(opened, OSError) else self._error_of_sending(opened, flight)
+        if error is not None:
+            self._fail(flight, self._cause_of(error), flight.sent_ns)
 
-    def _cause_of_sending(self, opened: EchoSocket | OSError, flight: _Flight) -> str | None:
-        """Send the request; return the cause if that fails.
+    def _error_of_sending(self, opened: EchoSocket, flight: _Flight) -> OSError | None:
+        """Send the request; return the error if that fails.
 
-        On a ping socket the first error may be an earlier request's: an ICMP error that was pending.
+        On a ping socket the error may be an earlier request's: an ICMP error that was pending. Then
+        this one is tried again.
         """
-        if not self._source.fits(flight.address.family.number):
-            return "send"
-        for attempt in range(_TRIES):
-            error: OSError
-            if isinstance(opened, OSError):
-                return self._cause_of(opened)
+        error: OSError | None = None
+        for _ in range(_TRIES):
             try:
                 opened.send(flight.address.text, flight.sequence, flight.cookie)
             except OSError as exc:
                 error = exc
             else:
                 return None
-            met = [self._take(quote) for quote in opened.read_errors()]
-            if not met:
+            quotes = list(opened.read_errors())
+            self._take(quotes)
+            if not quotes:
                 break
-        return self._cause_of(error)
+        return error
 
     def _cause_of(self, error: OSError) -> str:
         cause = cause_of_errno(error.errno)
@@ -309,3 +299,147 @@ class IcmpEngine:
             self._bugs.add(str(error))
             log.error("an echo request could not be sent: %s", error)
         return cause
+
+    def _cookie(self) -> bytes:
+        """Return a random cookie; they are drawn from the kernel by the hundred."""
+        if not self._cookies:
+            drawn = os.urandom(_COOKIES * COOKIE_SIZE)
+            self._cookies = [drawn[at : at + COOKIE_SIZE] for at in range(0, len(drawn), COOKIE_SIZE)]
+        return self._cookies.pop()
+
+    def _socket(self, family: Family) -> EchoSocket | OSError:
+        """Return the socket of a family, or why there is none at the moment."""
+        opened = self._sockets.get(family)
+        if opened is None:
+            try:
+                opened = EchoSocket(family, self._source)
+            except OSError as exc:
+                log.warning("no socket for ICMP: %s", exc)
+                opened = exc
+            else:
+                self._loop.add_reader(opened, self._read, opened)
+            self._sockets[family] = opened
+        return opened
+
+    def _try_sockets_again(self) -> None:
+        """Let sockets that could not be opened be tried again with the next probe."""
+        self._sockets = {
+            family: opened for family, opened in self._sockets.items() if isinstance(opened, EchoSocket)
+        }
+
+    # --- what comes back ---
+
+    def _read(self, opened: EchoSocket) -> None:
+        """Take what has come in."""
+        self._take(opened.read(_READ_MAX))
+
+    def _take(self, came: Iterable[Reply | Quote]) -> None:
+        now_ns = self._clock.now_ns()
+        origin_ns = self._clock.from_realtime_ns(0, now_ns)
+        for each in came:
+            if isinstance(each, Reply):
+                self._take_reply(each, origin_ns, now_ns)
+            else:
+                self._take_error(each, now_ns)
+
+    def _take_reply(self, reply: Reply, origin_ns: int, now_ns: int) -> None:
+        """Resolve the probe that a reply answers; `origin_ns`: the instant of CLOCK_REALTIME's zero."""
+        flight = self._by_cookie.get(reply.cookie)
+        if flight is None or flight.address.text != reply.source:
+            return  # a duplicate, another program's, or from somebody else
+        del self._by_cookie[reply.cookie]
+        address = flight.address
+        came_ns = now_ns if reply.stamp_ns is None else origin_ns + reply.stamp_ns
+        if came_ns > now_ns:
+            came_ns = min(came_ns, self._clock.now_ns())
+        latency_ns = max(came_ns - flight.sent_ns, 0)
+        if flight.is_over or latency_ns > self._rates.timeout_ns:
+            self._fail(flight, "no-reply", now_ns)
+            address.series.hurry(now_ns)
+        else:
+            flight.is_over = True
+            address.series.good(flight.sent_ns, Answer(latency_ns), now_ns, self._rates)
+            if self._wants_windows:
+                address.window.answered(latency_ns)
+        self._put(address)
+
+    def _take_error(self, quote: Quote, now_ns: int) -> None:
+        """Resolve the probe that met an ICMP error."""
+        if quote.cookie is not None:
+            flight = self._by_cookie.get(quote.cookie)
+        else:
+            flight = self._by_sequence[quote.sequence]
+        if flight is not None and quote.destination in (None, flight.address.text):
+            self._fail(flight, "unreachable", now_ns)
+
+    def _fail(self, flight: _Flight, cause: str, now_ns: int) -> None:
+        """Resolve a probe that failed, unless it is resolved already."""
+        if flight.is_over:
+            return
+        flight.is_over = True
+        address = flight.address
+        address.series.bad(flight.sent_ns, cause, now_ns, self._rates)
+        if self._wants_windows and verdict_of(cause) is Verdict.DOWN:
+            address.window.sent += 1
+            address.window.lost += 1
+        self._put(address)
+
+    def _expire(self, now_ns: int) -> None:
+        """Fail what has passed its deadline, once all that came in is read; forget what is long past."""
+        flying, timeout_ns = self._flying, self._rates.timeout_ns
+        if flying and flying[0].sent_ns + timeout_ns <= now_ns:
+            for opened in self._sockets.values():
+                if isinstance(opened, EchoSocket):
+                    self._read(opened)
+        while flying and (flying[0].is_over or flying[0].sent_ns + timeout_ns <= now_ns):
+            flight = flying.popleft()
+            self._fail(flight, "no-reply", now_ns)
+            if flight.cookie in self._by_cookie:
+                self._late.append(flight)
+        while self._late and self._late[0].sent_ns + timeout_ns + LATE_NS <= now_ns:
+            self._by_cookie.pop(self._late.popleft().cookie, None)
+
+    # --- once a second ---
+
+    def _look_round(self, now_ns: int) -> None:
+        self._seconds_ns = now_ns
+        self._rates = self._make_rates(now_ns)
+        self._try_sockets_again()
+        if now_ns - self._window_ns >= WINDOW_NS:
+            self._end_window(now_ns)
+
+    def _make_rates(self, now_ns: int) -> Rates:
+        paces = [address.series.pace for address in self._addresses.values()]
+        return Rates.within(
+            interval_s=self._section.interval,
+            timeout_s=self._section.timeout,
+            budget=self._section.budget,
+            checks=len(paces),
+            fast=sum(pace.is_in_episode(now_ns, self._rates) for pace in paces) if paces else 0,
+        )
+
+    def _end_window(self, now_ns: int) -> None:
+        """Put what came of the addresses' probes on record, and begin anew."""
+        start_ns, self._window_ns = self._window_ns, now_ns
+        if not self._wants_windows:
+            return
+        for address in self._addresses.values():
+            if address.window.sent:
+                self._findings.outbox.address(address.window.message(address.id, start_ns))
+                address.window = _Window()
+
+
+def _canonical(text: str) -> tuple[Family, str]:
+    """Return an address's family, and its text as the kernel gives it."""
+    parsed = ipaddress.ip_address(text)
+    family = V4 if parsed.version == 4 else V6
+    return family, socket.inet_ntop(family.number, parsed.packed)
+
+
+async def body(child: Child) -> None:
+    """Be the icmp worker."""
+    await probing.run(child, IcmpEngine)
+
+
+if __name__ == "__main__":
+    main("icmp", body)

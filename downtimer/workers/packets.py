@@ -63,10 +63,10 @@ def build_request(
     packet = _HEADER.pack(family.request, 0, 0, identifier, sequence) + cookie
     if not checksum:
         return packet
-    total = sum(_WORDS.unpack(packet))
+    total: int = sum(_WORDS.unpack(packet))
     total = (total & 0xFFFF) + (total >> 16)
     total = ~(total + (total >> 16)) & 0xFFFF
-    return packet[:2] + total.to_bytes(2, "big") + packet[4:]
+    return _HEADER.pack(family.request, 0, total, identifier, sequence) + cookie
 
 
 def strip_ip(packet: bytes) -> bytes:

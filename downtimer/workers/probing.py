@@ -127,25 +127,22 @@ class Probing:
 
     async def run(self) -> None:
         """Work until told to finish."""
-        tasks = [
-            asyncio.create_task(task)
-            for task in (
-                self._engine.run(),
-                self._beat(),
-                self._pump(),
-                self._checkpoint(),
-                self._listen_to_writer(),
-            )
-        ]
-        orders = asyncio.create_task(self._obey(tasks[0]))
+        engine = asyncio.create_task(self._engine.run())
+        orders = asyncio.create_task(self._obey(engine))
+        running = {engine, orders}
+        for task in (self._beat(), self._pump(), self._checkpoint(), self._listen_to_writer()):
+            running.add(asyncio.create_task(task))
+        everything = tuple(running)
         try:
-            done, _ = await asyncio.wait([orders, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            while not orders.done():
+                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for ended in done:
+                    if not (ended is engine and ended.cancelled()):  # `_obey` does that to finish
+                        ended.result()
         finally:
-            for task in (orders, *tasks):
-                task.cancel()
-            await asyncio.gather(orders, *tasks, return_exceptions=True)
+            for one in everything:
+                one.cancel()
+            await asyncio.gather(*everything, return_exceptions=True)
             self._socket.close()
 
     async def _obey(self, probing: "asyncio.Task[None]") -> None:

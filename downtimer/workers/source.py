@@ -1,5 +1,6 @@
 """Where probes leave from: ``[targets] source``."""
 
+import errno
 import ipaddress
 import socket
 
@@ -16,19 +17,16 @@ class Source:
             except ValueError:
                 self._device = text
 
-    def fits(self, family: socket.AddressFamily) -> bool:
-        """Tell whether a socket of this family can leave from here."""
-        if self._address is None:
-            return True
-        return family == (socket.AF_INET if self._address.version == 4 else socket.AF_INET6)
-
     def bind(self, sock: socket.socket) -> None:
         """Let a socket leave from here.
 
         Raises:
-            OSError: The host has no such address or interface now, or we may not use it.
+            OSError: The host has no such address or interface now, or we may not use it, or the
+                socket is of the other family.
         """
         if self._device is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._device.encode() + b"\0")
         elif self._address is not None:
+            if sock.family != (socket.AF_INET if self._address.version == 4 else socket.AF_INET6):
+                raise OSError(errno.EADDRNOTAVAIL, "the source is of the other family")
             sock.bind((str(self._address), 0))

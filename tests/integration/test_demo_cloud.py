@@ -20,6 +20,7 @@ from keystoneauth1.identity import generic
 
 from downtimer.demo import netns
 from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
+from downtimer.demo.daemon import Daemon
 from downtimer.demo.netns import Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner
 from downtimer.demo.responder import Behaviour
@@ -502,6 +503,47 @@ def test_failure_on_the_way_up_leaves_nothing(tmp_path: Path, monkeypatch: pytes
         pass
     assert _children() == before
     assert list(tmp_path.iterdir()) == []
+
+
+def make_program(tmp_path: Path, stop: str) -> list[str]:
+    """Write a command whose ``start`` leaves a daemon behind, a session leader with a child of its own."""
+    script = tmp_path / "program"
+    script.write_text(
+        "case $1 in\n"
+        f"start) setsid --fork sh -c 'sleep 300 & echo $$ $! > {tmp_path}/pids; wait' > /dev/null 2>&1;\n"
+        f"  while test ! -s {tmp_path}/pids; do :; done;;\n"
+        f"stop) {stop};;\n"
+        "esac\n"
+    )
+    return ["/bin/sh", str(script)]
+
+
+@pytest.mark.parametrize(
+    "stop", ["kill $(cut -d ' ' -f 1 {place}/pids)", "echo I will not; exit 1"], ids=["obedient", "stubborn"]
+)
+@pytest.mark.parametrize("config", [SMALL, LOOPBACK], ids=["network", "loopback"])
+def test_daemon_is_gone_when_its_demo_is(tmp_path: Path, config: CloudConfig, stop: str) -> None:
+    program = make_program(tmp_path, stop.format(place=tmp_path))
+    with SimulatedCloud(config) as cloud:
+        with Daemon(cloud, program=program) as daemon:
+            pids = [int(pid) for pid in (tmp_path / "pids").read_text().split()]
+            text = (daemon.directory / "conf.ini").read_text()
+            assert all(map(exists, pids))
+        assert not any(map(exists, pids))
+    assert f"keystone_endpoint={cloud.keystone_url}\n" in text
+    assert ("reference=none" in text) == (config is LOOPBACK)
+    assert not daemon.directory.exists()
+
+
+def test_daemon_that_does_not_start_says_why(tmp_path: Path) -> None:
+    (tmp_path / "program").write_text("echo port taken; exit 1\n")
+    program = ["/bin/sh", str(tmp_path / "program")]
+    with (
+        SimulatedCloud(LOOPBACK) as cloud,
+        pytest.raises(DemoError, match=r"start failed \(1\): port taken"),
+        Daemon(cloud, program=program),
+    ):
+        pass
 
 
 def test_holder_says_why_there_is_no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:

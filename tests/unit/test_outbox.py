@@ -1,0 +1,132 @@
+"""Facts on their way to the writer: kept until committed, sent again when in doubt."""
+
+from downtimer import messages
+from downtimer.messages import Ack, Batch, Progress, Ready, Sample
+from downtimer.model import SECOND_NS, Incarnation, Span, TargetId, Verdict
+from downtimer.workers.outbox import BATCH_MAX, DETAILS_MAX, IN_FLIGHT_MAX, RESEND_NS, Outbox
+
+T = TargetId("t")
+
+
+def make() -> tuple[Outbox, list[Batch]]:
+    """Return an outbox and the batches that it sends."""
+    sent: list[Batch] = []
+
+    def send(frame: bytes) -> bool:
+        batch = messages.POINTS_UP.decode(frame)
+        assert isinstance(batch, Batch)
+        sent.append(batch)
+        return True
+
+    return Outbox(send), sent
+
+
+def span(first_ns: int, probes: int = 1) -> Span:
+    """Return a span."""
+    return Span(
+        target=T, check="icmp", verdict=Verdict.UP, first_sent_ns=first_ns, last_sent_ns=first_ns, probes=probes,
+        max_gap_ns=2,
+    )  # fmt: skip
+
+
+def sample(sent_ns: int) -> Sample:
+    """Return a detail."""
+    return Sample(target=T, check="answers", sent_ns=sent_ns, up=True)
+
+
+def test_nothing_is_sent_before_the_writer_is_ready() -> None:
+    """The caller is told to knock."""
+    outbox, sent = make()
+    outbox.span(span(1), is_open=True)
+    assert not outbox.pump(0)
+    outbox.ready(Ready(epoch="a"), 0)
+    assert outbox.pump(0)
+    assert [fact.span.first_sent_ns for fact in sent[0].spans] == [1]
+    assert sent[0].epoch == "a"
+
+
+def test_later_word_on_a_span_replaces_an_earlier_one() -> None:
+    """What changes often costs one fact per batch."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    for probes in range(1, 10):
+        outbox.span(span(1, probes), is_open=probes < 9)
+    outbox.pump(0)
+    assert [(fact.span.probes, fact.is_open) for fact in sent[0].spans] == [(9, False)]
+
+
+def test_kept_until_acknowledged() -> None:
+    """An acknowledgement of another epoch means nothing."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    outbox.span(span(1), is_open=True)
+    outbox.pump(0)
+    assert not outbox.is_empty()
+    outbox.ack(Ack(epoch="b", serial=sent[0].serial), 1)
+    assert not outbox.is_empty()
+    outbox.ack(Ack(epoch="a", serial=sent[0].serial), 1)
+    assert outbox.is_empty()
+
+
+def test_new_writer_gets_everything_again() -> None:
+    """In its own epoch, in the same order."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    for first_ns in (1, 2, 3):
+        outbox.span(span(first_ns), is_open=True)
+        outbox.pump(0)
+    outbox.ready(Ready(epoch="b"), 1)
+    again = sent[3:]
+    assert [batch.serial for batch in again] == [batch.serial for batch in sent[:3]]
+    assert {batch.epoch for batch in again} == {"b"}
+
+
+def test_silence_of_two_seconds_sends_again_and_knocks() -> None:
+    """Whoever took the batches may be gone."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    outbox.span(span(1), is_open=True)
+    assert outbox.pump(SECOND_NS)
+    assert outbox.pump(SECOND_NS + RESEND_NS)
+    assert not outbox.pump(SECOND_NS + RESEND_NS + 1)
+    assert [batch.serial for batch in sent] == [sent[0].serial] * 2
+
+
+def test_at_most_eight_batches_are_in_flight() -> None:
+    """The rest waits, and is not lost."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    total = BATCH_MAX * (IN_FLIGHT_MAX + 2)
+    for first_ns in range(total):
+        outbox.span(span(first_ns), is_open=False)
+    outbox.pump(0)
+    assert len(sent) == IN_FLIGHT_MAX
+    seen = 0
+    while not outbox.is_empty():
+        batch = sent[seen]
+        seen += 1
+        outbox.ack(Ack(epoch="a", serial=batch.serial), 1)
+        outbox.pump(1)
+    assert sum(len(batch.spans) for batch in sent) == total
+
+
+def test_progress_goes_with_the_last_of_the_spans() -> None:
+    """It says that all is recorded, so it may not overtake any."""
+    outbox, sent = make()
+    outbox.ready(Ready(epoch="a"), 0)
+    for first_ns in range(BATCH_MAX + 1):
+        outbox.span(span(first_ns), is_open=True)
+    outbox.progress(Progress(Incarnation("icmp.1"), 9, 1))
+    outbox.pump(0)
+    assert [batch.progress is not None for batch in sent] == [False, True]
+
+
+def test_details_are_given_up_oldest_first_and_counted() -> None:
+    """Spans never are."""
+    outbox, sent = make()
+    for number in range(DETAILS_MAX + 5):
+        outbox.sample(sample(number))
+    assert outbox.dropped == 5
+    outbox.ready(Ready(epoch="a"), 0)
+    outbox.pump(0)
+    assert sent[0].samples[0].sent_ns == 5

@@ -1,0 +1,264 @@
+"""One series: when it is due, what its answers mean, whom they are told."""
+
+from dataclasses import dataclass, field
+
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
+from downtimer.pace import FAST_NS, Rates
+from downtimer.series import Answer, Series
+
+RATES = Rates.within(interval_s=0.5, timeout_s=2, budget=500, checks=10, fast=0)
+NOVA = TargetId("service:nova")
+ALIAS = TargetId("service:nova-alias")
+QUICK = Answer(10 * MILLISECOND_NS, 200)
+
+
+@dataclass
+class Told:
+    """A sink that keeps everything."""
+
+    spans: dict[tuple[str, int], Span] = field(default_factory=dict)
+    baselines: list[tuple[str, Baseline]] = field(default_factory=list)
+    turns: list[tuple[str, int, str | None]] = field(default_factory=list)
+
+    def span(self, span: Span, *, is_open: bool) -> None:
+        """Keep it."""
+        assert span.probes == 1 or not is_open
+        self.spans[(span.target, span.first_sent_ns)] = span
+
+    def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
+        """Keep it."""
+        assert check == "answers"
+        self.baselines.append((target, baseline))
+
+    def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
+        """Keep it."""
+        assert check == "answers"
+        self.turns.append((target, since_ns, cause))
+
+
+def make(*targets: TargetId, baseline: Baseline | None = None) -> tuple[Series, Told]:
+    """Return a series with these targets at instant 0."""
+    told = Told()
+    series = Series("answers", Incarnation("api.1"), told)
+    for target in targets:
+        series.add(target, baseline, 0, RATES)
+    return series, told
+
+
+def answer(series: Series, at_ns: int, given: Answer = QUICK) -> None:
+    """Send a probe that is answered."""
+    sent_ns = series.issue(at_ns, RATES)
+    series.good(sent_ns, given, sent_ns + given.latency_ns, RATES)
+
+
+def fail(series: Series, at_ns: int, cause: str = "refused", after_ns: int = MILLISECOND_NS) -> None:
+    """Send a probe that fails."""
+    sent_ns = series.issue(at_ns, RATES)
+    series.bad(sent_ns, cause, sent_ns + after_ns, RATES)
+
+
+def due(series: Series) -> int:
+    """Return when it is due, which it must be."""
+    due_ns = series.due_ns()
+    assert due_ns is not None
+    return due_ns
+
+
+def test_each_target_has_a_phase_of_its_own_and_keeps_it() -> None:
+    """Sent a little late, the next is due at its own time nevertheless."""
+    series, _ = make(NOVA)
+    other, _ = make(ALIAS)
+    first_ns = due(series)
+    assert 0 <= first_ns < RATES.steady_ns
+    assert first_ns != due(other)
+    answer(series, first_ns + 3 * MILLISECOND_NS)
+    assert due(series) == first_ns + RATES.steady_ns
+
+
+def test_missed_slots_are_not_made_up_for() -> None:
+    """After a stall of ours there is one probe, not a burst."""
+    series, _ = make(NOVA)
+    late_ns = due(series) + 10 * RATES.steady_ns
+    answer(series, late_ns)
+    assert late_ns + RATES.steady_ns // 2 <= due(series) <= late_ns + RATES.steady_ns
+
+
+def test_open_loop_goes_on_while_probes_are_under_way() -> None:
+    """A probe is due every interval whether or not the last has returned."""
+    series, _ = make(NOVA)
+    first_ns = due(series)
+    series.issue(first_ns, RATES)
+    assert due(series) == first_ns + RATES.steady_ns
+
+
+def test_failure_quickens_the_pace_at_once() -> None:
+    """The next probe is due 50 ms after the failed one was sent."""
+    series, _ = make(NOVA)
+    sent_ns = series.issue(due(series), RATES)
+    series.bad(sent_ns, "refused", sent_ns + MILLISECOND_NS, RATES)
+    assert due(series) == sent_ns + FAST_NS
+
+
+def test_at_most_four_probes_hang() -> None:
+    """However long the timeout; the fifth waits until one is resolved."""
+    patient = RATES._replace(timeout_ns=20 * SECOND_NS)
+    series, _ = make(NOVA)
+    answer(series, 0)
+    sent = []
+    now_ns = due(series)
+    while (due_ns := series.due_ns()) is not None and due_ns <= now_ns + 20 * SECOND_NS:
+        sent.append(series.issue(due_ns, patient))
+    outstanding = [ns for ns in sent if ns > sent[-1] - patient.timeout_ns]
+    assert len(outstanding) <= 6  # two or three before suspicion, four evenly over the timeout
+    assert series.due_ns() is None
+    series.bad(sent[0], "timeout-answer", sent[0] + patient.timeout_ns, patient)
+    for sent_ns in sent[1:-3]:
+        series.bad(sent_ns, "timeout-answer", sent_ns + patient.timeout_ns, patient)
+    assert series.due_ns() is not None
+
+
+def test_suspicion_keeps_neighbours_within_max_gap() -> None:
+    """Whatever the timeout, the time between two hanging probes is observed."""
+    for timeout_s in (1, 2, 5, 10, 30, 60):
+        rates = Rates.within(interval_s=0.5, timeout_s=timeout_s, budget=500, checks=1, fast=0)
+        series, told = make(NOVA, baseline=Baseline(status_class=2, latency_ns=5 * MILLISECOND_NS))
+        now_ns, flying = due(series), list[int]()
+        end_ns = 200 * SECOND_NS
+        while now_ns < end_ns:
+            due_ns = series.due_ns() or end_ns
+            expiry_ns = flying[0] + rates.timeout_ns if flying else end_ns
+            now_ns = max(now_ns, min(due_ns, expiry_ns))
+            if expiry_ns <= due_ns:
+                series.bad(flying.pop(0), "timeout-answer", now_ns, rates)
+            else:
+                flying.append(series.issue(now_ns, rates))
+            assert len(flying) <= 6
+        assert len(told.spans) == 1, timeout_s
+
+
+def test_slow_is_the_larger_of_five_baselines_and_200_ms() -> None:
+    """Twenty answers make a baseline; until then nothing is slow but what is late."""
+    series, told = make(NOVA)
+    for number in range(20):
+        assert series.slow_after_ns(RATES) == RATES.timeout_ns
+        answer(series, number * SECOND_NS, Answer(60 * MILLISECOND_NS, 200))
+    assert series.slow_after_ns(RATES) == 300 * MILLISECOND_NS
+    answer(series, 30 * SECOND_NS, Answer(300 * MILLISECOND_NS, 200))
+    assert series.latest is Verdict.UP
+    answer(series, 31 * SECOND_NS, Answer(301 * MILLISECOND_NS, 200))
+    assert series.latest is Verdict.SLOW
+    assert told.baselines == [
+        (NOVA, Baseline(status_class=2)),
+        (NOVA, Baseline(status_class=2, latency_ns=60 * MILLISECOND_NS)),
+    ]
+    assert not told.turns
+
+
+def test_our_own_lateness_is_never_slow_and_teaches_nothing() -> None:
+    """The latency was our loop's."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
+    answer(series, 0, Answer(SECOND_NS, 200, was_late=True))
+    assert series.latest is Verdict.UP
+    fresh, _ = make(NOVA)
+    for number in range(40):
+        answer(fresh, number * SECOND_NS, Answer(SECOND_NS, 200, was_late=True))
+    assert fresh.baseline.latency_ns is None
+
+
+def test_baseline_is_set_once_per_run() -> None:
+    """A restarted worker goes on with what the run knows; later answers don't move it."""
+    known = Baseline(status_class=4, latency_ns=MILLISECOND_NS)
+    series, told = make(NOVA, baseline=known)
+    for number in range(30):
+        answer(series, number * SECOND_NS, Answer(90 * MILLISECOND_NS, 200))
+    assert series.baseline == known
+    assert not told.baselines
+
+
+def test_partial_baseline_is_completed() -> None:
+    """The class may be known before the latency."""
+    series, told = make(NOVA, baseline=Baseline(status_class=3))
+    for number in range(20):
+        answer(series, number * SECOND_NS)
+    assert told.baselines == [(NOVA, Baseline(status_class=3, latency_ns=QUICK.latency_ns))]
+
+
+def test_targets_that_share_a_request_are_counted_alike() -> None:
+    """One probe, a span for each; one that comes later is told what is known, and that it is down."""
+    series, told = make(NOVA)
+    answer(series, 0)
+    fail(series, SECOND_NS)
+    series.add(ALIAS, None, 2 * SECOND_NS, RATES)
+    assert (ALIAS, Baseline(status_class=2)) in told.baselines
+    assert told.turns == [(NOVA, SECOND_NS, "refused"), (ALIAS, SECOND_NS, "refused")]
+    fail(series, 3 * SECOND_NS)
+    series.remove(NOVA)
+    series.remove(ALIAS)
+    assert told.spans[(NOVA, SECOND_NS)].probes == 2
+    assert told.spans[(ALIAS, 3 * SECOND_NS)].probes == 1
+    assert series.open_spans() == []
+
+
+def test_turns_are_told_once_and_unknown_is_no_turn() -> None:
+    """Good at first is no news; down at first is."""
+    series, told = make(NOVA)
+    for number, cause in enumerate(["refused", "reset", None, None, "send", "refused", "send", "refused"]):
+        if cause is None:
+            answer(series, number * SECOND_NS)
+        else:
+            fail(series, number * SECOND_NS, cause)
+    assert told.turns == [
+        (NOVA, 0, "refused"),
+        (NOVA, 2 * SECOND_NS, None),
+        (NOVA, 5 * SECOND_NS, "refused"),
+    ]
+
+
+def test_old_probe_that_resolves_late_is_no_turn() -> None:
+    """Suspicion goes by the newest resolved probe; the spans have it in order all the same."""
+    series, told = make(NOVA)
+    old_ns = series.issue(0, RATES)
+    answer(series, SECOND_NS)
+    series.bad(old_ns, "timeout-answer", 2 * SECOND_NS, RATES)
+    assert series.latest is Verdict.UP
+    assert told.turns == []
+    assert [span.verdict for span in told.spans.values()] == [Verdict.DOWN, Verdict.UP]
+
+
+def test_unknown_does_not_begin_an_episode() -> None:
+    """Our own trouble is no reason to hurry."""
+    series, _ = make(NOVA)
+    fail(series, due(series), "send")
+    assert not series.pace.is_in_episode(SECOND_NS, RATES)
+
+
+def test_late_answers_trigger_one_extra_probe_a_second() -> None:
+    """Something changes, so look at once; a service that stays slow is not asked more often."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
+    sent_ns = series.issue(due(series), RATES)
+    late_ns = sent_ns + 300 * MILLISECOND_NS
+    series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns, RATES)
+    assert due(series) == late_ns
+    sent_ns = series.issue(late_ns, RATES)
+    assert due(series) == late_ns + RATES.steady_ns
+    series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns + 300 * MILLISECOND_NS, RATES)
+    assert due(series) == late_ns + RATES.steady_ns
+
+
+def test_judged_through_is_just_before_the_oldest_under_way() -> None:
+    """Progress never claims a probe that may still fail."""
+    series, _ = make(NOVA)
+    assert series.judged_through_ns(5) == 5
+    first_ns = series.issue(10, RATES)
+    second_ns = series.issue(20, RATES)
+    series.good(second_ns, QUICK, 30, RATES)
+    assert series.judged_through_ns(40) == first_ns - 1
+    series.good(first_ns, QUICK, 40, RATES)
+    assert series.judged_through_ns(40) == 40
+    assert not series.has_unanswered()
+
+
+def test_probes_sent_at_one_instant_are_told_apart() -> None:
+    """The instant is the key of a probe."""
+    series, _ = make(NOVA)
+    assert series.issue(7, RATES) < series.issue(7, RATES)
