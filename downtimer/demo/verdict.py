@@ -60,7 +60,7 @@ def format_table(rows: Sequence[Row]) -> str:
         for row in loud
     ]
     if quiet:
-        lines.append((f"{quiet} others", _seconds(0), _seconds(0), "yes"))
+        lines.append(("1 other" if quiet == 1 else f"{quiet} others", _seconds(0), _seconds(0), "yes"))
     widths = [max(len(line[column]) for line in lines) for column in range(4)]
     return "".join(
         f"  {name:<{widths[0]}}  {was:>{widths[1]}}  {said:<{widths[2]}}  {holds}\n"

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 import msgspec
@@ -23,7 +22,7 @@ WHERE target.state IS NOT NULL
 """
 _ORDER: Final = """ORDER BY target.id, span."check", span.first_ns"""
 
-_NO_CAUSES: Final[Mapping[str, int]] = MappingProxyType({})
+_NO_CAUSES: Final[Mapping[str, int]] = {}
 _CAUSES: Final = msgspec.json.Decoder(dict[str, int])
 _STATE: Final = msgspec.json.Decoder(TargetState)
 

@@ -546,6 +546,42 @@ def test_daemon_that_does_not_start_says_why(tmp_path: Path) -> None:
         pass
 
 
+def start_demo(tmp_path: Path) -> subprocess.Popen[bytes]:
+    """Start the real command, with a place of its own for temporary files."""
+    root = str(Path(__file__).resolve().parents[2])
+    return subprocess.Popen(
+        [sys.executable, "-m", "downtimer.cli", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd=root,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+
+
+def test_demo_finds_every_injected_outage_within_its_bounds(tmp_path: Path) -> None:
+    with start_demo(tmp_path) as demo:
+        output = demo.communicate(timeout=90)[0].decode()
+    assert demo.returncode == 0, output
+    table = output.partition("Held against what was really injected:")[2]
+    assert table.count("  yes\n") == 9
+    assert re.search(r"172\.16\.166\.151 +\d+\.\d\d s", table)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_demo_and_cleans_up(tmp_path: Path, number: signal.Signals) -> None:
+    before = _namespaces()
+    with start_demo(tmp_path) as demo:
+        assert demo.stdout is not None
+        while b"goes down" not in (line := demo.stdout.readline()):
+            assert line, "the demo ended before its first step"
+        demo.send_signal(number)
+        demo.communicate(timeout=30)
+    assert demo.returncode == 128 + number
+    assert list(tmp_path.iterdir()) == []
+    wait_until(lambda: _namespaces() <= before, timeout_s=10, what="the namespaces to vanish")
+
+
 def test_holder_says_why_there_is_no_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise DemoError("veth is not known here")
