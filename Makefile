@@ -42,10 +42,10 @@ clean: ## remove all that make made here (not the Debian packages, nor ~/.cache/
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 debian-demo:
-	@tools/debian-packages python3-venv util-linux -o iproute2
+	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tools/debian-packages python3-venv util-linux iproute2 iputils-ping influxdb
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping influxdb
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).
 $(VENV)/.downtimer: $(VENV)/.python pyproject.toml

@@ -19,7 +19,6 @@ class Known:
     def __init__(self) -> None:
         self._targets: dict[TargetId, Target] = {}
         self._absent: set[TargetId] = set()  # missing or retired: news when listed again
-        self._retired: set[TargetId] = set()  # not missing any more: there is no more to say
 
     def __len__(self) -> int:
         return len(self._targets)
@@ -31,13 +30,14 @@ class Known:
     def apply(self, told: Targets) -> None:
         """Take what the supervisor tells."""
         if told.whole:
-            self._targets, self._absent, self._retired = {}, set(), set()
+            self._targets, self._absent = {}, set()
         for state in told.changed:
             id_ = state.target.id
             self._targets[id_] = state.target
-            is_retired = state.retired_ns is not None
-            _put(self._retired, id_, is_retired)
-            _put(self._absent, id_, is_retired or state.missing_ns is not None)
+            if state.missing_ns is None and state.retired_ns is None:
+                self._absent.discard(id_)
+            else:
+                self._absent.add(id_)
 
     def compare(self, listed: Mapping[TargetId, Target], *, at_ns: int, complete: bool) -> Iterator[Listing]:
         """Return the messages that say what is news; only the last may be complete.
@@ -63,12 +63,5 @@ class Known:
 
     def _missing(self, listed: Mapping[TargetId, Target]) -> Iterator[TargetId]:
         for id_, target in self._targets.items():
-            if id_ not in listed and id_ not in self._retired and not target.reference:
+            if id_ not in listed and not target.reference:
                 yield id_
-
-
-def _put(ids: set[TargetId], id_: TargetId, is_in: bool) -> None:  # noqa: FBT001 - what it is about
-    if is_in:
-        ids.add(id_)
-    else:
-        ids.discard(id_)

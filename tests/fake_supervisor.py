@@ -110,11 +110,8 @@ class FakeSupervisor:
         with self._changed:
             while not is_so():
                 left_s = deadline - time.monotonic()
-                if (
-                    left_s <= 0
-                    or not self._changed.wait(min(left_s, 1.0))
-                    and self.process.poll() is not None
-                ):
+                is_quiet = left_s <= 0 or not self._changed.wait(min(left_s, 1.0))
+                if left_s <= 0 or (is_quiet and self.process.poll() is not None):
                     raise TimeoutError(f"no {what}; heard {self.heard[-5:]}; log:\n{self._log.read_text()}")
 
     def targets(self) -> dict[TargetId, Target]:

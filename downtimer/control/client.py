@@ -21,7 +21,7 @@ def request(
         timeout_s: How long to wait for the answer.
 
     Raises:
-        NotRunningError: Nobody listens.
+        NotRunningError: Nobody listens, or the daemon was left without a run.
         ControlError: The daemon refused, failed, or did not answer in time.
     """
     asked = protocol.Request(command=command, arguments=arguments or {})
@@ -39,6 +39,8 @@ def request(
         raise ControlError("failed", "the daemon ended before it answered; its log says why")
     reply = protocol.decode_reply(line)
     if reply.error is not None:
+        if reply.error.code == "not-running":
+            raise NotRunningError(reply.error.message)
         raise ControlError(reply.error.code, reply.error.message)
     return reply.result or {}
 

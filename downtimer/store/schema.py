@@ -163,7 +163,7 @@ def disconnect(connection: sqlite3.Connection, *, for_good: bool) -> None:
     """
     try:
         if for_good:
-            connection.execute("PRAGMA incremental_vacuum")
+            connection.execute("PRAGMA incremental_vacuum").fetchall()  # a page a row
             connection.execute("PRAGMA busy_timeout = 100")
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError:

@@ -6,6 +6,7 @@ Runs in the supervisor's event loop and does no I/O that can block.
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -47,6 +48,7 @@ FLUSH_S: Final = 10.0
 DRAIN_S: Final = 30.0
 COMMIT_S: Final = 30.0
 SHIP_S: Final = 30.0
+RECORDS_MAX: Final = 10_000
 
 
 class StartError(DowntimerError):
@@ -90,6 +92,7 @@ class Measurement:
         self._failure: str | None = None
         self._token: Token | None = None
         self._learnt: dict[TargetId, TargetState] = {}
+        self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._ticking: asyncio.Task[None] | None = None
 
     # --- its life ---
@@ -134,17 +137,24 @@ class Measurement:
 
     def mark(self, text: str) -> int:
         """Label this instant; return it."""
-        at_ns = self.clock.now_ns()
-        self.roster.send("writer", Record(marks=(Mark(at_ns=at_ns, text=text),)))
-        return at_ns
+        mark = Mark(at_ns=self.clock.now_ns(), text=text)
+        self._record(Record(marks=(mark,)))
+        return mark.at_ns
+
+    def is_reference(self, target: TargetId) -> bool:
+        """Tell whether this is no target of the user's but one that proves our own link."""
+        state = self.targets.get(target)
+        return state is not None and state.target.reference
 
     def note(self, kind: str, text: str) -> None:
         """Put an event of the supervisor's own on record, and in the log."""
         log.warning("%s: %s", kind, text)
-        self._record(Event(at_ns=self.clock.now_ns(), kind=kind, text=text))
+        self._record(Record(events=(Event(at_ns=self.clock.now_ns(), kind=kind, text=text),)))
 
-    def _record(self, event: Event) -> None:
-        self.roster.send("writer", Record(events=(event,)))
+    def _record(self, record: Record) -> None:
+        """Have the writer record something. Its successor is told all again; a repeat is harmless."""
+        self._records.append(record)
+        self.roster.send("writer", record)
 
     async def _end(self) -> None:
         if self._ticking is not None:
@@ -164,6 +174,9 @@ class Measurement:
         self.roster.send(child.name, whole)
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)
+        if child.name == "writer":
+            for record in self._records:
+                self.roster.send("writer", record)
 
     def told(self, child: Child, message: BusUp) -> None:
         """A child said something: take it, or pass it on."""
@@ -182,7 +195,7 @@ class Measurement:
             case TokenRejected():
                 self.roster.send("discovery", message)
             case Report():
-                self._record(message.event)
+                self._record(Record(events=(message.event,)))
             case WriterState():
                 self.picture.writer = message
             case _:

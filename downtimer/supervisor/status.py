@@ -18,7 +18,8 @@ def status(measurement: Measurement) -> dict[str, Any]:
     now_ns = measurement.clock.now_ns()
     picture = measurement.picture
     writer = picture.writer
-    down = sorted(picture.down.values(), key=lambda turned: (turned.since_ns, turned.target))
+    down = [turned for turned in picture.down.values() if not measurement.is_reference(turned.target)]
+    down.sort(key=lambda turned: (turned.since_ns, turned.target))
     return {
         "run": {
             "id": run.id,

@@ -208,7 +208,8 @@ class Runner:
 class ApiEngine:
     """Probes services."""
 
-    def __init__(self, child: Child, findings: Findings) -> None:
+    def __init__(self, child: Child, findings: Findings, names: Names | None = None) -> None:
+        """`names`: another resolver's, for tests; None for the system's."""
         config = child.settings.config
         self._section = config.api
         try:
@@ -218,8 +219,9 @@ class ApiEngine:
             raise CannotStartError(
                 f"{config.path}: [global] cacert: {config.global_.cacert}: {reason}"
             ) from exc
+        names = names or Names(child.clock)
         self._around = Surroundings(
-            child, findings, Names(child.clock), Source(config.targets.source), Bucket(self._section.budget)
+            child, findings, names, Source(config.targets.source), Bucket(self._section.budget)
         )
         self._runners: dict[tuple[str, Request], Runner] = {}
         self._of_target: dict[TargetId, list[Runner]] = {}

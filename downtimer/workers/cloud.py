@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 LISTING_S: Final = 50.0
 """For all requests of one listing; less than the deadline after which the process counts as hung."""
 
+NAMES_S: Final = 20.0
+"""For the names among them: a list of addresses does not wait for long for what only adorns it."""
+
 _NAMES_AGAIN_NS: Final = 300 * SECOND_NS
 """Between two looks for names where some stay unknown."""
-
-_TOKEN_AGE_NS: Final = 10 * SECOND_NS
-"""A refused token that is younger is not replaced: the fault is the service's."""
 
 _TOKEN_REFUSED: Final = (401, 404)  # Keystone says 404 of a token that it does not know
 _T = TypeVar("_T")
@@ -70,14 +70,22 @@ class Cloud:
         self._rest = Rest(section)
         self._identity = Identity(section, self._rest, clock)
         self._catalog = Catalog(())
+        self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = Names()
         self._servers = Names()
 
     @property
     def renew_ns(self) -> int | None:
         """When the token is to be renewed; None if there is none, or it never expires."""
-        held = self._identity.signed_in
-        return None if held is None else held.renew_ns
+        return self._identity.due_ns
+
+    def doubt(self, issued_ns: int) -> bool:
+        """Somebody saw the token of that instant refused; return whether to read again for a new one."""
+        return self._identity.doubt(issued_ns)
+
+    def cut(self) -> None:
+        """End what is under way. Called by the loop."""
+        self._rest.cut()
 
     def remember(self, known: Iterable[Target]) -> None:
         """Take names from the targets of an earlier life of this process."""
@@ -150,8 +158,8 @@ class Cloud:
         try:
             return call(held)
         except RefusedError as exc:
-            is_fresh = self._clock.now_ns() - held.issued_ns < _TOKEN_AGE_NS
-            if exc.status not in _TOKEN_REFUSED or is_fresh or found.sign_in_error is not None:
+            is_doubtful = exc.status in _TOKEN_REFUSED and self._identity.doubt(held.issued_ns)
+            if not is_doubtful or found.sign_in_error is not None:
                 raise
         found.signed_in = held = self._identity.sign_in()
         return call(held)
@@ -161,8 +169,12 @@ class Cloud:
     def _read_addresses(self, found: CloudList) -> None:
         """List every region's floating IPs; an address in several regions is the first one's."""
         made: dict[targets.Address, FloatingIp] = {}
-        for region, url in self._catalog.of_type("network").items():
-            name = f"Neutron {region}".rstrip()
+        networks = self._catalog.of_type("network")
+        for region in self._networks - networks.keys():
+            found.away[_neutron(region)] = f"the catalog has no {_neutron(region)} any more"
+        self._networks |= networks.keys()
+        for region, url in networks.items():
+            name = _neutron(region)
             try:
                 listed = self._read_floating(found, f"{endpoints.probe_root(url)}v2.0/floatingips")
             except (AwayError, SignInError, paging.PagingError) as exc:
@@ -209,6 +221,7 @@ class Cloud:
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
+        self._rest.limit(NAMES_S)
         items = list(listed)
         if self._projects.needs_look({item.project_id for item in items}, now_ns):
             for path in ("projects", "auth/projects"):
@@ -221,11 +234,13 @@ class Cloud:
                     self._learn(found, self._servers, detail, "servers", {})
 
     def _learn(self, found: CloudList, names: "Names", url: str, key: str, query: Mapping[str, str]) -> bool:
+        """Read names; return False if that is not permitted, and something else might be."""
         try:
-            names.learn_all(catalog.read_names(self._pages(found, url, key, query)))
+            for item in self._pages(found, url, key, query):
+                names.learn_all(catalog.read_names([item]))
         except (AwayError, SignInError, paging.PagingError) as exc:
-            log.info("no names of %s from %s: %s", key, url, exc)
-            return False
+            log.info("names of %s: %s: %s", key, url, exc)
+            return not isinstance(exc, RefusedError)
         return True
 
 
@@ -262,6 +277,10 @@ class Names:
             return False
         self._looked_for, self._looked_ns = unknown, now_ns
         return True
+
+
+def _neutron(region: str) -> str:
+    return f"Neutron {region}".rstrip()
 
 
 def _clause(error: Exception) -> str:

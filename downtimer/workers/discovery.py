@@ -15,7 +15,7 @@ from typing import Final
 
 from downtimer import targets
 from downtimer.listing import Known
-from downtimer.messages import Beat, Done, Finish, Flush, Look, Targets, Token
+from downtimer.messages import Beat, Done, Finish, Flush, Look, Targets, Token, TokenRejected
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from downtimer.selection import Selection
 from downtimer.workers import gateway
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 EVERY_NS: Final = 30 * SECOND_NS
 LOOK_NS: Final = 5 * SECOND_NS
 """Least time between two listings."""
+
+CUT_S: Final = 55.0
+"""When a listing is cut off that should have ended by itself: somebody drips."""
 
 DEADLINE_S: Final = 60.0
 ODDITIES_MAX: Final = 20
@@ -69,6 +72,7 @@ class Discovery:
             for task in done:
                 task.result()
         finally:
+            self._finder.cut()
             for task in tasks:
                 task.cancel()
 
@@ -87,6 +91,10 @@ class Discovery:
                     self._told.set()
                 case Look():
                     self._look.set()
+                case TokenRejected() if self._finder.doubt(order.issued_ns):
+                    self._look.set()
+                case TokenRejected():
+                    log.info("a token that is new, or old, was refused; it stays")
                 case Flush() | Finish():
                     self._child.bus.send(Done(serial=order.serial, through_ns=self._child.clock.now_ns()))
                     if isinstance(order, Finish):
@@ -127,7 +135,11 @@ class Discovery:
         Raises:
             CannotStartError: It must work and does not, for a reason that the user can mend.
         """
-        found = await self._blocking.call(self._finder.find, DEADLINE_S)
+        cutting = asyncio.get_running_loop().call_later(CUT_S, self._finder.cut)
+        try:
+            found = await self._blocking.call(self._finder.find, DEADLINE_S)
+        finally:
+            cutting.cancel()
         problem = found.cloud.sign_in_error or found.clash
         if must_work and problem is not None:
             raise CannotStartError(problem)
@@ -173,6 +185,15 @@ class Finder:
     def renew_ns(self) -> int | None:
         """When the token is to be renewed; None if never."""
         return None if self._cloud is None else self._cloud.renew_ns
+
+    def cut(self) -> None:
+        """End what is under way; `find` then returns what it has."""
+        if self._cloud is not None:
+            self._cloud.cut()
+
+    def doubt(self, issued_ns: int) -> bool:
+        """The token of that instant was refused; return whether to list again for a new one."""
+        return self._cloud is not None and self._cloud.doubt(issued_ns)
 
     def remember(self, known: Known) -> None:
         """Take names from the targets of an earlier life."""

@@ -32,6 +32,9 @@ _ID = re.compile(r"default|[0-9a-f]{32}")
 _AHEAD_S: Final = 600.0
 """A token is renewed so long before it expires, or in the last third of its life if that is later."""
 
+_DOUBT_NS: Final = 10 * SECOND_NS
+"""A refused token that is younger is not replaced: the fault is the service's that refused it."""
+
 _REFUSED_FIRST_S: Final = 30.0
 _REFUSED_MOST_S: Final = 300.0
 """Between attempts with a password that was refused: Keystone may lock a user out who tries often."""
@@ -88,14 +91,33 @@ class Identity:
         self._rest = rest
         self._clock = clock
         self._plugin = self._make_plugin(scoped=True)
+        self._doubted_ns: int | None = None
         self._refused_why = ""
         self._refused_s = 0.0
         self._not_before_ns: int | None = None
 
     def is_due(self) -> bool:
         """Tell whether to sign in: there is no token, or it is time for the next."""
+        return self.signed_in is None or (self.due_ns is not None and self._clock.now_ns() >= self.due_ns)
+
+    @property
+    def due_ns(self) -> int | None:
+        """When the token is to be replaced; None if there is none, or if it may stay for ever."""
         held = self.signed_in
-        return held is None or (held.renew_ns is not None and self._clock.now_ns() >= held.renew_ns)
+        if held is None:
+            return None
+        return held.renew_ns if held.issued_ns != self._doubted_ns else held.issued_ns
+
+    def doubt(self, issued_ns: int) -> bool:
+        """Somebody saw the token of that instant refused; return whether it is to be replaced.
+
+        Called by the loop, while the thread may be at work: it sets one word.
+        """
+        held = self.signed_in
+        if held is None or held.issued_ns != issued_ns or self._clock.now_ns() - issued_ns < _DOUBT_NS:
+            return False
+        self._doubted_ns = issued_ns
+        return True
 
     def sign_in(self) -> SignedIn:
         """Get a new token.

@@ -27,6 +27,7 @@ FIRST_WAIT_NS: Final = SECOND_NS
 NOES: Final = 2
 """An authoritative no must be heard so often in a row before a known address is given up."""
 
+_TICK_S: Final = 0.1
 _LOOKUPS_MAX: Final = 8
 _ADDRESSES_MAX: Final = 4
 _NO = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
@@ -76,9 +77,11 @@ def look_up(host: str, port: int) -> list[Endpoint]:
 class Names:
     """All names that are probed. A client tries a name's addresses in the resolver's order; so do we."""
 
-    def __init__(self, clock: RunClock, lookup: Lookup = look_up) -> None:
+    def __init__(self, clock: RunClock, lookup: Lookup = look_up, *, refresh_ns: int = REFRESH_NS) -> None:
         self._clock = clock
         self._lookup = lookup
+        self._refresh_ns = refresh_ns
+        self._retry_ns = min(refresh_ns, RETRY_NS)
         self._names: dict[tuple[str, int], _Name] = {}
         self._under_way = 0
 
@@ -115,7 +118,7 @@ class Names:
         """Look names up whenever they are due."""
         while True:
             self.refresh()
-            await asyncio.sleep(0.25)
+            await asyncio.sleep(_TICK_S)
 
     def refresh(self) -> None:
         """Begin the lookups that are due, a few at a time."""
@@ -156,7 +159,7 @@ class Names:
         elif not name.endpoints and name.cause is None:
             self._note(name, (), "resolver")
         is_sure = bool(name.endpoints) and not name.noes
-        name.due_ns = self._clock.now_ns() + (REFRESH_NS if is_sure else RETRY_NS)
+        name.due_ns = self._clock.now_ns() + (self._refresh_ns if is_sure else self._retry_ns)
 
     def _note(self, name: _Name, endpoints: tuple[Endpoint, ...], cause: str | None) -> None:
         """Put down a change, and log it once."""

@@ -15,12 +15,13 @@ from downtimer.errors import MessageError
 from downtimer.messages import Ack, Beat, Done, Finish, Flush, Knock, Learnt, Progress, Ready, Targets, Turned
 from downtimer.model import SECOND_NS, Baseline, Span, TargetId, TargetState, Verdict
 from downtimer.workers.outbox import Outbox
-from downtimer.workers.worker import Child
+from downtimer.workers.worker import BEAT_S, Child
 
 log = logging.getLogger(__name__)
 
 PUMP_S: Final = 0.2
 CHECKPOINT_S: Final = 600.0
+BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
 ACKNOWLEDGED_S: Final = 20.0
 """How long the end waits for the writer; what it lacks then is lost, and said."""
@@ -182,13 +183,17 @@ class Probing:
         self._child.bus.send(Done(serial=serial, through_ns=self._engine.through_ns()))
 
     async def _beat(self) -> None:
-        """Beat once a second, and at once when something has turned (at most ten times a second)."""
+        """Beat once a second; sooner, yet at most ten times a second, when something has turned.
+
+        So, too, until every check has its first verdict: whoever has started us waits for it.
+        """
         while True:
             self._findings.hurry.clear()
-            self._child.bus.send(self._findings.beat(self._engine.counts()))
-            await asyncio.sleep(0.1)
+            counts = self._engine.counts()
+            self._child.bus.send(self._findings.beat(counts))
+            await asyncio.sleep(BEAT_LEAST_S)
             try:
-                async with asyncio.timeout(0.9):
+                async with asyncio.timeout(BEAT_LEAST_S if counts.unseen else BEAT_S - BEAT_LEAST_S):
                     await self._findings.hurry.wait()
             except TimeoutError:
                 continue

@@ -2,15 +2,18 @@
 
 Runs in discovery's thread. No proxies, no ``.netrc``, no redirects (a token or password would follow
 them), no retries, no hidden signing in. Every request has 10 s for each step, and all requests of a
-listing have one deadline together; a body has a largest size.
+listing have one deadline together; a body has a largest size. What drips byte by byte keeps each step
+short, so the loop can `cut` what is under way.
 """
 
+import contextlib
 import io
 import logging
 import socket
 import ssl
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +23,7 @@ import requests
 import urllib3
 from keystoneauth1.session import Session
 from requests.adapters import HTTPAdapter
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 import downtimer
 from downtimer.config import GlobalSection
@@ -56,16 +60,55 @@ class BoundsError(requests.RequestException):
     """A body was too large, or the listing's time was up."""
 
 
+class _Watched(urllib3.connection.HTTPConnection):
+    """A connection whose socket another thread can shut.
+
+    Attributes:
+        live: Every socket in use; those of a subclass made by `_watched`.
+    """
+
+    live: "weakref.WeakSet[socket.socket]"
+
+    def connect(self) -> None:
+        """Connect, and be known."""
+        super().connect()
+        if self.sock is not None:
+            self.live.add(self.sock)
+
+
+class _WatchedTls(_Watched, urllib3.connection.HTTPSConnection):
+    """The same with TLS."""
+
+
 class _Bounded(HTTPAdapter):
     """Reads the whole body at once, within bounds."""
 
-    deadline: float = float("inf")  # on time.monotonic()
+    def __init__(self) -> None:
+        self.deadline = float("inf")  # on time.monotonic()
+        self.live: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
+        """Have connections made by our classes."""
+        super().init_poolmanager(*arguments, **options)
+        schemes = {"http": (HTTPConnectionPool, _Watched), "https": (HTTPSConnectionPool, _WatchedTls)}
+        self.poolmanager.pool_classes_by_scheme = {
+            scheme: type(
+                pool.__name__, (pool,), {"ConnectionCls": type(made.__name__, (made,), {"live": self.live})}
+            )
+            for scheme, (pool, made) in schemes.items()
+        }
 
     def send(  # type: ignore[override]  # arguments are passed through as they come
         self,
         request: requests.PreparedRequest,
         **options: Any,  # noqa: ANN401 - requests' own
     ) -> requests.Response:
+        """Send a request and read the answer.
+
+        Raises:
+            requests.RequestException: There is no good one.
+        """
         left_s = self.deadline - time.monotonic()
         if left_s <= 0:
             raise BoundsError("took too long")
@@ -128,6 +171,21 @@ class Rest:
         """Begin a listing, which has so long; connections of the last one are stale by now."""
         self._adapter.close()
         self._adapter.deadline = time.monotonic() + seconds
+
+    def limit(self, seconds: float) -> None:
+        """Give the rest of the listing so long, if that is less than it has."""
+        self._adapter.deadline = min(self._adapter.deadline, time.monotonic() + seconds)
+
+    def cut(self) -> None:
+        """End what is under way, and the listing. Called by the loop while the thread is at work."""
+        self._adapter.deadline = float("-inf")
+        for live in list(self._adapter.live):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                socket.socket.shutdown(live, socket.SHUT_RDWR)  # TLS has one of its own, not for two threads
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._http.close()
 
     def get(
         self,

@@ -92,6 +92,7 @@ class Writer:
         """Work until told to finish."""
         settings = self._child.settings
         self._journal = await self._open()
+        self._figures = self._journal_figures()
         self._socket = wire.router(self._child.context, settings.points)
         if settings.config.db is not None:
             # Its imports cost a fifth of a second and 20 MB, for nothing without InfluxDB.
@@ -283,6 +284,9 @@ class Writer:
         except (OverflowError, UnicodeEncodeError) as exc:
             log.warning("a fact that no journal can hold: %s", exc)
             self._write_parts(work)
+        return self._journal_figures()
+
+    def _journal_figures(self) -> Figures:
         outbox = self._journal.outbox
         return Figures(
             rows=self._journal.rows,

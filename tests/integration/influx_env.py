@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.ports import free_port
@@ -134,6 +134,19 @@ class InfluxServer:
     def resume(self) -> None:
         """Let it go on."""
         self._process.resume()
+
+    def query(self, statement: str, *, database: str = "downtimer") -> list[dict[str, Any]]:
+        """Return the series that one InfluxQL statement gives, instants in ns; empty if there are none.
+
+        Raises:
+            RuntimeError: The server refused.
+        """
+        parameters = urlencode({"db": database, "epoch": "ns", "q": statement})
+        answer = request(self._socket, "GET", f"/query?{parameters}")
+        if answer.status != http.client.OK or "error" in answer.body["results"][0]:
+            raise RuntimeError(f"InfluxDB: {statement}: {answer.status} {answer.body}")
+        series: list[dict[str, Any]] = answer.body["results"][0].get("series", [])
+        return series
 
     def __enter__(self) -> Self:
         """Start it."""

@@ -26,6 +26,7 @@ class Pages:
         self._pages = pages
 
     def __call__(self, query: Mapping[str, str]) -> bytes:
+        """Answer one request."""
         self.asked.append(query)
         if not self._pages:
             return body(self._ids)

@@ -1,0 +1,142 @@
+"""The icmp engine in a process of its own, which a test starts in a namespace, and drives by lines.
+
+``python -m tests.integration.icmp_process CONFIGURATION`` obeys ``add ADDRESS``, ``retire ADDRESS`` and
+``report`` on its standard input, and answers each with a line of JSON; at its end the engine finishes.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from downtimer.demo.processes import Lines, Spawner, kill
+from downtimer.model import Kind, TargetId
+from downtimer.workers.icmp import IcmpEngine
+from downtimer.workers.worker import CannotStartError
+from tests import engines
+from tests.engines import Bench
+from tests.waiting import wait_until
+
+_ANSWER_S = 10.0
+
+
+class Found:
+    """What an engine had found of one address when it was asked: its spans, in order of time."""
+
+    def __init__(self, spans: list[dict[str, Any]]) -> None:
+        self.spans = spans
+        self.verdicts: list[str] = [span["verdict"] for span in spans]
+        self.probes: int = sum(span["probes"] for span in spans)
+        self.causes: dict[str, int] = {}
+        for span in spans:
+            for cause, probes in span["causes"].items():
+                self.causes[cause] = self.causes.get(cause, 0) + probes
+
+
+class IcmpProcess:
+    """The test's side.
+
+    Args:
+        spawner: Starts it.
+        enter: Makes of a command one that runs where the engine is to be.
+        text: Configuration.
+    """
+
+    def __init__(self, spawner: Spawner, enter: Callable[[Sequence[str]], list[str]], text: str = "") -> None:
+        argv = enter([sys.executable, "-m", "tests.integration.icmp_process", text])
+        self._process = spawner.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._lines = Lines(self._process)
+
+    def order(self, line: str) -> Any:  # noqa: ANN401 - JSON
+        """Have an order obeyed; return the answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n".encode())
+        self._process.stdin.flush()
+        return json.loads(self._lines.read(_ANSWER_S))
+
+    def report(self) -> dict[str, Any]:
+        """Return all that has been found."""
+        report = self.order("report")
+        assert isinstance(report, dict)
+        return report
+
+    def found(self, address: str) -> Found:
+        """Return what has been found of an address."""
+        return Found(self.report()["spans"].get(address, []))
+
+    def until(self, address: str, predicate: Callable[[Found], bool], what: str) -> Found:
+        """Wait until what has been found of an address is like that; return it."""
+
+        latest: list[Found] = []
+
+        def look() -> bool:
+            latest[:] = [self.found(address)]
+            return predicate(latest[0])
+
+        try:
+            wait_until(look, timeout_s=15, what=what)
+        except TimeoutError as exc:
+            raise TimeoutError(f"{exc}; found {latest[0].spans}") from exc
+        return latest[0]
+
+    def close(self) -> dict[str, Any]:
+        """Let the engine finish; return all that it found."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        final = json.loads(self._lines.read(_ANSWER_S))
+        self._process.wait(_ANSWER_S)
+        assert isinstance(final, dict)
+        return final
+
+    def kill(self) -> None:
+        """End it, if it has not ended."""
+        kill(self._process)
+
+
+def _report(bench: Bench) -> str:
+    spans: dict[str, list[dict[str, Any]]] = {}
+    for span in bench.spans():
+        spans.setdefault(span.target, []).append(
+            {
+                "verdict": span.verdict,
+                "probes": span.probes,
+                "causes": dict(span.causes),
+                "first_ns": span.first_sent_ns,
+                "last_ns": span.last_sent_ns,
+            }
+        )
+    windows = [
+        {"target": window.target, "sent": window.sent, "lost": window.lost, "min_ns": window.rtt_min_ns}
+        for window in bench.outbox.addresses
+    ]
+    lag_ns = bench.child.clock.now_ns() - bench.engine.through_ns()
+    return json.dumps({"spans": spans, "windows": windows, "lag_ns": lag_ns})
+
+
+async def _obey(bench: Bench) -> None:
+    """Obey orders until there are no more."""
+    loop = asyncio.get_running_loop()
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        order, _, address = line.strip().partition(" ")
+        answer = "true"
+        if order == "add":
+            try:
+                bench.address(address)
+            except CannotStartError as exc:
+                answer = json.dumps(str(exc))
+        elif order == "retire":
+            bench.retire(TargetId(address), Kind.ADDRESS)
+        else:
+            answer = _report(bench)
+        _say(answer)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _say(_report(engines.work(lambda: Bench(IcmpEngine, sys.argv[1]), _obey)))

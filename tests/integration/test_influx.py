@@ -1,0 +1,383 @@
+"""The real InfluxDB: what it gives back is what the journal holds, whatever happened to it meanwhile."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from influxdb import InfluxDBClient
+
+from downtimer.config import DbSection
+from downtimer.errors import ExitCode, StoreError
+from downtimer.messages import AddressWindow, Progress, Record, Sample, SpanFact
+from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span
+from downtimer.store.influx import InfluxReader, list_runs
+from downtimer.store.influxclient import AccessError, InfluxError
+from downtimer.store.journal import Facts, JournalReader, JournalWriter
+from downtimer.store.reader import Reader
+from downtimer.store.ship import ship
+from tests.integration.influx_env import Credentials, InfluxServer
+from tests.unit.runs import address, down, ns, service, slow, unknown, up
+from tests.waiting import wait_until
+from tests.writer_env import Bench, WorkerLink, WriterProcess
+
+NOVA = service("nova")
+FLOATING = address("172.16.166.151")
+ODD = [
+    service(name, region="Region, One", id=f"service:{name}")
+    for name in (
+        "a b,c=d",
+        'quoted "x"',
+        "back\\slash",
+        "ends in\\",
+        "two\nlines",
+        "\x1b[31mred",
+        "percent%41",
+        "Ž-Прага-中",
+        "'; DROP DATABASE downtimer",
+        "a|b",
+        "a",
+        "b\\,c",
+    )
+]
+STATES = [NOVA, FLOATING, *ODD]
+INCARNATION = Incarnation("api.1")
+
+
+def section(server: InfluxServer, **more: object) -> DbSection:
+    """Return the configuration that leads to a server."""
+    credentials = server.credentials
+    fields: dict[str, object] = {
+        "host": server.host,
+        "port": server.port,
+        "name": "downtimer",
+        "user": credentials.user if credentials else None,
+        "password": credentials.password if credentials else None,
+        "ssl": False,
+        "verify_ssl": True,
+    }
+    return DbSection(**(fields | more))  # type: ignore[arg-type]
+
+
+def options(db: DbSection) -> str:
+    """Return it as a section of the configuration."""
+    text = f"[db]\nhost = {db.host}\nport = {db.port}\nname = {db.name}\n"
+    return text if db.user is None else text + f"user = {db.user}\npassword = {db.password}\n"
+
+
+def client(server: InfluxServer) -> InfluxDBClient:
+    """Return a client that is not ours."""
+    return InfluxDBClient(server.host, server.port, database="downtimer")
+
+
+def count(server: InfluxServer, measurement: str, field: str) -> int:
+    """Return how many points there are."""
+    found = client(server).query(f'SELECT count("{field}") FROM "{measurement}"')  # noqa: S608 - ours
+    return sum(point["count"] for point in found.get_points())
+
+
+def everything(reader: Reader) -> tuple[Run, Sequence[object], int]:
+    """Return all that a reader has."""
+    try:
+        facts = [*reader.targets(), *reader.spans(), *reader.marks(), *reader.events()]
+        return reader.run(), facts, reader.through_ns()
+    finally:
+        reader.close()
+
+
+def notes(db: DbSection, run: RunId | None = None) -> list[str]:
+    """Return what InfluxDB lacks."""
+    reader = InfluxReader(db, run)
+    try:
+        return reader.notes()
+    finally:
+        reader.close()
+
+
+def all_spans() -> list[Span]:
+    """Return spans of every verdict, on every target."""
+    spans = []
+    for state in STATES:
+        target, check = state.target.id, "icmp" if state is FLOATING else "answers"
+        spans += [
+            up(0, 10, target=target, check=check),
+            down(10.5, 12, target=target, check=check, dated=10.2, causes={"refused": 3, "http-503": 1}),
+            slow(12.5, 13, target=target, check=check),
+            unknown(13.5, 13.5, target=target, check=check, life=2),
+        ]
+    return [*spans, up(0, 3, target=NOVA.target.id, check="works")]
+
+
+def fill(writer: JournalWriter) -> None:
+    """Write one of everything."""
+    facts = Facts(spans=[SpanFact(span, is_open=False) for span in all_spans()])
+    facts.spans += [SpanFact(up(20, 20, target=state.target.id), is_open=True) for state in ODD]
+    facts.progress[INCARNATION] = Progress(INCARNATION, ns(31), ns(0.5))
+    facts.add_states(STATES)
+    facts.marks = [
+        Mark(at_ns=5, text='step "1"\nand \\2'),
+        Mark(at_ns=5, text="смена"),
+        Mark(at_ns=1, text=""),
+    ]
+    facts.events = [Event(at_ns=9, kind="restart", text=text) for text in ("api\t", "icmp")]
+    facts.samples = [
+        Sample(target=NOVA.target.id, check="answers", sent_ns=ns(i / 10), up=True, latency_ns=i, status=200)
+        for i in range(100)
+    ]
+    facts.addresses = [
+        AddressWindow(target=FLOATING.target.id, start_ns=ns(i), sent=5, lost=1, rtt_mean_ns=7)
+        for i in range(10)
+    ]
+    writer.apply(facts)
+    learnt = replace(NOVA, retired_ns=ns(40), missing_ns=ns(39))
+    writer.apply(Facts(states={NOVA.target.id: learnt}))
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[JournalWriter]:
+    """A journal with one of everything, for InfluxDB too."""
+    bench = Bench(tmp_path)
+    writer = JournalWriter(bench.journal, bench.run, ships=True)
+    fill(writer)
+    yield writer
+    writer.close()
+
+
+# --- what is read back ---
+
+
+def test_ended_run_reads_the_same_from_either_store(journal: JournalWriter, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    journal.end_run(ns(50))
+    assert ship(journal.path, db, 30) == 0
+    assert everything(InfluxReader(db, journal.run.id)) == everything(JournalReader(journal.path))
+    assert notes(db) == []
+    assert count(influxdb, "service_response", "value") == 100
+    assert count(influxdb, "floating_ip_pings", "lost") == 10
+    assert count(influxdb, "outages", "duration_s") == len(STATES)
+    assert list_runs(db) == [journal.run]
+
+
+def test_run_under_way_reads_the_same_and_says_that_it_is(
+    journal: JournalWriter, influxdb: InfluxServer
+) -> None:
+    db = section(influxdb)
+    assert ship(journal.path, db, 30) == 0
+    assert everything(InfluxReader(db, None)) == everything(JournalReader(journal.path))
+    assert len(notes(db)) == 1
+
+
+def test_latest_run_is_taken_where_none_is_named(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    for number in (1, 2):
+        bench = Bench(tmp_path, number=number)
+        writer = JournalWriter(bench.journal, bench.run, ships=True)
+        writer.end_run(ns(1))
+        writer.close()
+        assert ship(bench.journal, db, 30) == 0
+    assert InfluxReader(db, None).run().id == bench.run.id
+    with pytest.raises(StoreError, match="no run nosuch"):
+        InfluxReader(db, RunId("nosuch"))
+
+
+def test_many_spans_are_read_in_pieces_and_in_order(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    bench = Bench(tmp_path)
+    writer = JournalWriter(bench.journal, bench.run, ships=True)
+    states = [address(f"10.0.{i // 250}.{i % 250}") for i in range(1_000)]
+    facts = Facts()
+    facts.add_states(states)
+    facts.spans = [
+        SpanFact(up(i, i + 0.5, target=state.target.id, check="icmp"), is_open=False)
+        for state in states
+        for i in range(30)
+    ]
+    writer.apply(facts)
+    writer.end_run(ns(50))
+    writer.close()
+    assert ship(bench.journal, db, 60) == 0
+    assert everything(InfluxReader(db, None)) == everything(JournalReader(bench.journal))
+    assert notes(db) == []
+
+
+def test_what_is_missing_is_said(journal: JournalWriter, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    journal.end_run(ns(50))
+    assert ship(journal.path, db, 30) == 0
+    client(influxdb).query("DROP SERIES FROM spans WHERE target = 'service:nova'", method="POST")
+    (note,) = notes(db)
+    assert note.startswith("InfluxDB lacks 5 of the run's")
+
+
+# --- what InfluxDB refuses ---
+
+
+def test_point_of_another_type_is_set_apart_and_the_others_arrive(
+    journal: JournalWriter, influxdb: InfluxServer
+) -> None:
+    db = section(influxdb)
+    other = client(influxdb)
+    other.create_database("downtimer")
+    at_ns = journal.run.start_utc_ns  # InfluxDB keeps types by shard, a week each
+    other.write(
+        [f"marks text=5i {at_ns}", f"service_response value=1i {at_ns}"], {"db": "downtimer"}, 204, "line"
+    )
+    journal.end_run(ns(50))
+    assert ship(journal.path, db, 30) == 0
+    journal.outbox.reload()
+    assert journal.outbox.rejected == 3 + 100
+    assert count(influxdb, "spans", "last_sent") == len(all_spans()) + len(ODD)
+    assert notes(db) == ["InfluxDB lacks 3 of the run's 3 marks"]
+
+
+def test_wrong_password_is_told_at_once(tmp_path: Path, journal: JournalWriter) -> None:
+    credentials = Credentials("admin", "right%horse")
+    with InfluxServer(tmp_path / "influxdb", credentials=credentials) as server:
+        with pytest.raises(AccessError) as caught:
+            ship(journal.path, section(server, password="wrong%horse"), 30)
+        assert "wrong%horse" not in str(caught.value)
+        with pytest.raises(AccessError):
+            ship(journal.path, section(server, user=None, password=None), 30)
+        assert ship(journal.path, section(server), 30) == 0
+        reader = InfluxReader(section(server), None)
+        assert len(list(reader.spans())) == len(all_spans()) + len(ODD)
+        reader.close()
+
+
+def test_server_that_is_not_there_is_an_error_of_one_line(journal: JournalWriter, tmp_path: Path) -> None:
+    db = section(InfluxServer(tmp_path / "never-started"))
+    with pytest.raises(InfluxError, match="Connection refused"):
+        ship(journal.path, db, 30)
+    with pytest.raises(InfluxError, match="Connection refused"):
+        InfluxReader(db, None)
+
+
+# --- the writer, at work ---
+
+
+def send_samples(worker: WorkerLink, epoch: str, serial: int, number: int = 50) -> None:
+    """Send a batch of details, and a span, and wait for the acknowledgement."""
+    samples = tuple(
+        Sample(target=NOVA.target.id, check="answers", sent_ns=ns(serial) + i, up=True, latency_ns=i + 1)
+        for i in range(number)
+    )
+    span = SpanFact(up(serial, serial + 0.5), is_open=False)
+    worker.send(epoch, serial, span, samples=samples)
+    worker.acknowledged(serial)
+
+
+def wait_for_state(writer: WriterProcess, state: str, *, timeout_s: float = 30.0) -> None:
+    """Wait until the writer says so of InfluxDB."""
+    writer.wait(lambda: writer.state().influxdb == state, f"InfluxDB {state}", timeout_s=timeout_s)
+
+
+def test_stopped_in_the_middle_everything_arrives_in_the_end(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    bench = Bench(tmp_path, db=options(db))
+    with bench.writer(STATES) as writer, bench.worker() as worker:
+        epoch = worker.greet()
+        send_samples(worker, epoch, 0)
+        wait_until(lambda: count(influxdb, "service_response", "value") == 50, timeout_s=20, what="points")
+        influxdb.stop()
+        for serial in range(1, 4):
+            send_samples(worker, epoch, serial)
+        wait_for_state(writer, "failing")
+        writer.wait(lambda: writer.state().backlog >= 150, "a backlog")
+        assert "Connection refused" in (writer.state().error or "")
+        influxdb.start()
+        send_samples(worker, epoch, 4)
+        wait_for_state(writer, "ok", timeout_s=60)
+        assert writer.finish_run(ns(9), ship_s=30) == ExitCode.DONE
+        assert writer.state().backlog == 0
+    assert count(influxdb, "service_response", "value") == 250
+    assert everything(InfluxReader(db, None)) == everything(JournalReader(bench.journal))
+    assert notes(db) == []
+
+
+def test_frozen_influxdb_delays_neither_commits_nor_beats(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    bench = Bench(tmp_path, db=options(db))
+    with bench.writer(STATES) as writer, bench.worker() as worker:
+        epoch = worker.greet()
+        send_samples(worker, epoch, 0)
+        wait_until(lambda: count(influxdb, "service_response", "value") == 50, timeout_s=20, what="points")
+        influxdb.pause()
+        for serial in range(1, 8):
+            send_samples(worker, epoch, serial)
+        wait_for_state(writer, "failing")
+        assert writer.process.poll() is None
+        influxdb.resume()
+        assert writer.finish_run(ns(20), ship_s=30) == ExitCode.DONE
+        assert writer.state().backlog == 0
+    assert count(influxdb, "service_response", "value") == 400
+    assert everything(InfluxReader(db, None)) == everything(JournalReader(bench.journal))
+
+
+def test_database_that_vanishes_is_created_again(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    bench = Bench(tmp_path, db=options(db))
+    with bench.writer(STATES) as writer, bench.worker() as worker:
+        epoch = worker.greet()
+        send_samples(worker, epoch, 0)
+        wait_until(lambda: count(influxdb, "service_response", "value") == 50, timeout_s=20, what="points")
+        client(influxdb).drop_database("downtimer")
+        send_samples(worker, epoch, 1)
+        wait_until(lambda: count(influxdb, "service_response", "value") == 50, timeout_s=20, what="points")
+        assert writer.finish_run(ns(20), ship_s=30) == ExitCode.DONE
+
+
+def test_writer_killed_while_it_ships_leaves_nothing_out_and_nothing_twice(
+    tmp_path: Path, influxdb: InfluxServer
+) -> None:
+    db = section(influxdb)
+    bench = Bench(tmp_path, db=options(db))
+    with bench.worker() as worker:
+        for life in range(3):
+            with bench.writer(STATES) as writer:
+                send_samples(worker, worker.greet(), life, 20_000)
+                writer.process.kill()
+        with bench.writer(STATES) as writer:
+            assert writer.finish_run(ns(20), ship_s=60) == ExitCode.DONE
+            assert writer.state().backlog == 0
+    assert count(influxdb, "service_response", "value") == 60_000
+    assert everything(InfluxReader(db, None)) == everything(JournalReader(bench.journal))
+
+
+def test_what_one_run_left_the_next_delivers(tmp_path: Path, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    influxdb.stop()
+    earlier = Bench(tmp_path, db=options(db), number=1)
+    with earlier.writer(STATES) as writer, earlier.worker() as worker:
+        send_samples(worker, worker.greet(), 0)
+        writer.send(Record(marks=(Mark(at_ns=5, text="step"),)))
+        assert writer.finish_run(ns(9), ship_s=0.5) == ExitCode.DONE
+        assert writer.state().backlog > 50
+    influxdb.start()
+    later = Bench(tmp_path, db=options(db), number=2)
+    with later.writer(STATES) as writer:
+        wait_until(lambda: _is_complete(db, earlier.run.id), timeout_s=30, what="the earlier run")
+        assert writer.finish_run(ns(9), ship_s=30) == ExitCode.DONE
+    for bench in (earlier, later):
+        assert everything(InfluxReader(db, bench.run.id)) == everything(JournalReader(bench.journal))
+
+
+def _is_complete(db: DbSection, run: RunId) -> bool:
+    try:
+        return notes(db, run) == []
+    except StoreError:
+        return False  # not even begun
+
+
+def test_wrong_credentials_never_stop_the_measurement(tmp_path: Path) -> None:
+    credentials = Credentials("admin", "right%horse")
+    with InfluxServer(tmp_path / "influxdb", credentials=credentials) as server:
+        bench = Bench(tmp_path, db=options(section(server, password="wrong%horse")))
+        with bench.writer([NOVA]) as writer, bench.worker() as worker:
+            send_samples(worker, worker.greet(), 0)
+            wait_for_state(writer, "failing")
+            assert "credentials" in (writer.state().error or "")
+            assert writer.finish_run(ns(9), ship_s=1) == ExitCode.DONE
+            assert writer.state().backlog > 50
+        assert "wrong%horse" not in writer.log
+        assert b"wrong%horse" not in Path(bench.journal).read_bytes()
+        assert ship(bench.journal, section(server), 30) == 0

@@ -1,0 +1,371 @@
+"""The daemon's life: start, stop, death and return, each with real processes and real signals."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from downtimer.demo.cloud import SimulatedCloud
+from tests.integration.command import Command, lonely_cloud
+from tests.waiting import wait_until
+
+ADDRESS = "172.16.166.151"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[SimulatedCloud]:
+    """Two namespaces, one service, two addresses; no Keystone."""
+    with lonely_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+def command(cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Command]:
+    """downtimer, pointed at the static targets of that cloud."""
+    made = Command(tmp_path, prefix=cloud.network.in_vantage([]), sections=static_targets(cloud))
+    yield made
+    made.end()
+
+
+def static_targets(cloud: SimulatedCloud) -> dict[str, dict[str, str]]:
+    """Return the sections that name them."""
+    targets = {"urls": f"glance={cloud.service('glance').url}/", "ips": " ".join(cloud.addresses)}
+    return {"static": targets, "vantage": {"name": "here", "reference": "none"}}
+
+
+def target(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a target of a report."""
+    (found,) = [one for one in report["targets"] if one["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def until_measured(command: Command) -> None:
+    """Wait until every target has been seen up."""
+    counts = wait_until(
+        lambda: (
+            (found := command.status()["targets"])
+            and found["service"]["up"] == 1
+            and found["address"]["up"] == 2
+        ),
+        timeout_s=10,
+        what="all to be up",
+    )
+    assert counts
+
+
+def test_start_measures_and_stop_prints_the_report_that_it_wrote(command: Command) -> None:
+    started = command.ok("start", "--label", "night one")
+    assert "measuring 1 service and 2 addresses as run " in started
+    until_measured(command)
+    said = command.run("stop")
+    assert (said.code, said.err) == (0, "")
+    assert said.out == command.report_file.read_text()
+    lines = said.out.splitlines()
+    assert lines[0] == "Service glance was down approximately 0 seconds which is 0.0% of total uptime"
+    assert (
+        lines[1]
+        == f"Address {ADDRESS} was unreachable approximately 0.0 second which is 0.0% of total uptime"
+    )
+    assert "night one" in said.out
+    assert not command.runtime_dir.joinpath("control.sock").exists()
+
+
+def test_a_second_start_fails_and_changes_nothing(command: Command) -> None:
+    command.ok("start")
+    before = command.pids()
+    said = command.run("start")
+    assert said.code == 1
+    assert said.err.startswith(f"downtimer: downtimer runs already (pid {command.supervisor()})")
+    assert said.err.count("\n") == 1
+    assert command.pids() == before
+
+
+@pytest.mark.parametrize("word", ["stop", "status"])
+def test_nothing_runs_is_exit_code_three_and_one_line(command: Command, word: str) -> None:
+    said = command.run(word)
+    assert (said.code, said.out) == (3, "")
+    assert said.err.startswith("downtimer: downtimer is not running (nobody listens on ")
+    assert said.err.count("\n") == 1
+
+
+def test_report_without_any_run_is_one_line(command: Command) -> None:
+    said = command.run("report")
+    assert said.code == 1
+    assert "`downtimer start` begins one" in said.err
+
+
+def test_status_shows_run_processes_targets_journal_and_influxdb(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    status = command.status()
+    assert {process["name"] for process in status["processes"]} == {"writer", "discovery", "api", "icmp"}
+    assert all(process["state"] == "running" for process in status["processes"])
+    assert all(process["beat_age_s"] < 3 for process in status["processes"])
+    assert status["targets"]["address"]["probed"] == 2
+    assert status["influxdb"]["state"] == "off"
+    assert status["uptime_s"] > 0
+    text = command.ok("status")
+    assert "Nothing is down." in text
+    assert "influxdb     off" in text
+
+
+def test_what_is_down_is_in_the_status_with_its_beginning(cloud: SimulatedCloud, command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    cloud.drop(ADDRESS)
+    try:
+        (down,) = wait_until(lambda: command.status()["down"], timeout_s=5, what="the address to be down")
+    finally:
+        cloud.restore(ADDRESS)
+    assert (down["name"], down["check"], down["cause"]) == (ADDRESS, "icmp", "no-reply")
+    wait_until(lambda: not command.status()["down"], timeout_s=5, what="the address to be back")
+
+
+@pytest.mark.parametrize("name", ["api", "icmp", "writer", "discovery"])
+def test_a_killed_child_is_back_within_a_second_and_its_gap_is_unobserved(
+    command: Command, name: str
+) -> None:
+    command.ok("start")
+    until_measured(command)
+    pid = command.pids()[name]
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: is_running(command, name, other_than=pid), timeout_s=5, what=f"another {name}")
+    until_measured(command)
+    command.ok("stop")
+    report = command.report()
+    for one in report["targets"]:
+        assert one["down_s"] == 0
+        probed_by = "api" if one["kind"] == "service" else "icmp"
+        if name == probed_by:
+            assert set(one["unobserved"]) == {"restart"}
+            assert 0 < one["unobserved"]["restart"] < 3
+        else:
+            assert one["unobserved"] == {}
+    (event,) = [one for one in report["events"] if one["kind"] == "restart"]
+    assert event["text"] == f"the {name} process was killed by signal 9; another is started"
+
+
+def is_running(command: Command, name: str, *, other_than: int) -> bool:
+    """Tell whether a child of that class runs, and is another."""
+    (process,) = [one for one in command.status()["processes"] if one["name"] == name]
+    return bool(process["state"] == "running" and process["pid"] != other_than)
+
+
+def test_a_silent_child_is_killed_and_replaced(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    pid = command.pids()["icmp"]
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_running(command, "icmp", other_than=pid), timeout_s=12, what="another icmp worker")
+    until_measured(command)
+    command.ok("stop")
+    report = command.report()
+    assert target(report, ADDRESS)["down_s"] == 0
+    assert 4 < target(report, ADDRESS)["unobserved_s"] < 10
+    assert target(report, "glance")["unobserved_s"] == 0
+
+
+def test_children_die_with_the_supervisor_and_the_next_start_goes_on_with_the_run(command: Command) -> None:
+    command.ok("start", "--label", "night")
+    until_measured(command)
+    run = command.status()["run"]["id"]
+    pids = list(command.pids().values())
+    os.kill(command.supervisor(), signal.SIGKILL)
+    wait_until(lambda: not any(map(is_alive, pids)), timeout_s=2, what="the children to end")
+    assert command.run("status").code == 3
+    assert json.loads(command.ok("runs", "--json"))[0]["state"] == "interrupted"
+
+    assert f"run {run} was cut off" in command.ok("start", "--label", "night")
+    until_measured(command)
+    assert command.status()["run"]["id"] == run
+    command.ok("stop")
+    report = command.report()
+    assert report["run"]["id"] == run
+    for one in report["targets"]:
+        assert one["down_s"] == 0
+        assert set(one["unobserved"]) == {"restart"}
+    assert [event["kind"] for event in report["events"]] == ["resume"]
+
+
+def test_another_label_begins_a_new_run_and_closes_the_one_that_was_cut_off(command: Command) -> None:
+    command.ok("start", "--label", "night")
+    until_measured(command)
+    run = command.status()["run"]["id"]
+    os.kill(command.supervisor(), signal.SIGKILL)
+    wait_until(lambda: command.run("status").code == 3, timeout_s=5, what="the end")
+    started = command.ok("start", "--label", "other")
+    assert f"run {run} was cut off and is not resumed: its label is 'night'; run " in started
+    command.ok("stop")
+    states = {one["id"]: one["state"] for one in json.loads(command.ok("runs", "--json"))}
+    assert states.pop(run) == "interrupted"
+    assert list(states.values()) == ["ended"]
+
+
+def test_resume_asked_for_in_vain_is_one_line(command: Command) -> None:
+    said = command.run("start", "--resume")
+    assert said.code == 1
+    assert said.err == "downtimer: there is no run that was cut off; start without --resume\n"
+    assert not list(command.state_dir.glob("runs/*"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_is_a_stop_with_report(command: Command, number: signal.Signals) -> None:
+    command.ok("start")
+    until_measured(command)
+    supervisor, pids = command.supervisor(), list(command.pids().values())
+    os.kill(supervisor, number)
+    wait_until(lambda: not is_alive(supervisor), timeout_s=20, what="the daemon to end")
+    assert not any(map(is_alive, pids))
+    assert command.report_file.read_text().startswith("Service glance was down approximately 0 seconds")
+    assert json.loads(command.ok("runs", "--json"))[0]["state"] == "ended"
+
+
+def test_in_the_foreground_an_interrupt_prints_the_report(command: Command) -> None:
+    process = subprocess.Popen(
+        command.argv("start", "--foreground"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_until(lambda: command.run("status").code == 0, timeout_s=20, what="the daemon to measure")
+        until_measured(command)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 0, err
+    assert "measuring 1 service and 2 addresses" in out
+    assert "Service glance was down approximately 0 seconds which is 0.0% of total uptime" in out
+    assert "supervisor[" in err
+
+
+def test_a_daemon_left_idle_begins_another_run(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    first, pids = command.status()["run"]["id"], list(command.pids().values())
+    command.ok("stop", "--keep")
+    assert not any(map(is_alive, pids))
+    idle = command.run("status")
+    assert (idle.code, "no run is under way" in idle.err) == (3, True)
+    supervisor = command.supervisor()
+    command.ok("start")
+    assert command.supervisor() == supervisor
+    until_measured(command)
+    assert command.status()["run"]["id"] != first
+    command.ok("stop")
+    assert not is_alive(supervisor)
+
+
+def test_a_mark_is_on_record(command: Command) -> None:
+    command.ok("start")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(command.runtime_dir / "control.sock"))
+        connection.sendall(b'{"version": 1, "command": "mark", "arguments": {"text": "migrate"}}\n')
+        reply = json.loads(connection.makefile().readline())
+    assert reply["ok"] is True
+    command.ok("stop")
+    (mark,) = command.report()["marks"]
+    assert mark["text"] == "migrate"
+
+
+def test_runs_are_listed_reported_and_deleted_but_never_the_one_under_way(command: Command) -> None:
+    for _ in range(2):
+        command.ok("start", "--new")
+        command.ok("stop")
+    command.ok("start", "--new")
+    first, second, third = json.loads(command.ok("runs", "--json"))
+    assert [one["state"] for one in (first, second, third)] == ["ended", "ended", "running"]
+    assert command.report("--run", first["id"])["run"]["id"] == first["id"]
+    command.ok("runs", "--delete", first["id"])
+    refused = command.run("runs", "--delete", third["id"])
+    assert refused.code == 1
+    assert "is under way" in refused.err
+    assert [one["id"] for one in json.loads(command.ok("runs", "--json"))] == [second["id"], third["id"]]
+    unknown = command.run("report", "--run", "x\n\x1b[31m")
+    assert unknown.code == 1
+    assert "`downtimer runs` lists them" in unknown.err
+
+
+def test_old_runs_go_at_a_start(cloud: SimulatedCloud, command: Command) -> None:
+    command.write(static_targets(cloud) | {"global": {"keep_runs": "2"}})
+    for _ in range(3):
+        command.ok("start", "--new")
+        command.ok("stop")
+    assert len(json.loads(command.ok("runs", "--json"))) == 2
+
+
+def test_the_daemon_is_the_users_own(command: Command) -> None:
+    command.ok("start")
+    assert command.runtime_dir.stat().st_mode & 0o777 == 0o700
+    assert (command.runtime_dir / "control.sock").stat().st_mode & 0o077 == 0
+    command.ok("stop")
+    assert command.report_file.stat().st_mode & 0o777 == 0o640
+    assert command.log_file.stat().st_mode & 0o027 == 0
+
+
+def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    command.runtime_dir.symlink_to(tmp_path / "elsewhere")
+    said = command.run("start")
+    assert said.code == 2
+    assert "runtime_dir" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
+    cloud: SimulatedCloud, tmp_path: Path
+) -> None:
+    # A new network namespace allows nobody a ping socket, and the bounding set denies raw ones.
+    unshare = (
+        ["unshare", "--net"]
+        if cloud.network.mode == "root"
+        else ["unshare", "--user", "--map-root-user", "--net"]
+    )
+    powerless = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--"]
+    command = Command(tmp_path, prefix=[*unshare, *powerless], sections=static_targets(cloud))
+    said = command.run("start")
+    assert said.code == 1
+    assert said.err.count("\n") == 1
+    assert "net.ipv4.ping_group_range" in said.err
+    assert "CAP_NET_RAW" in said.err
+    assert json.loads(command.ok("runs", "--json")) == []
+    assert command.run("status").code == 3
+
+
+@pytest.mark.parametrize("words", [[], ["begin"], ["start", "--nonsense"], ["start", "--new", "--resume"]])
+def test_wrong_usage_is_one_line_and_exit_code_two(command: Command, words: list[str]) -> None:
+    said = command.run(*words)
+    assert said.code == 2
+    assert said.err.startswith("downtimer: wrong usage (")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["report", "--format", "pdf"], "--format pdf: there are text, json"),
+        (["report", "--from", "disk"], "--from disk: there are journal, influxdb"),
+        (["report", "--from", "influxdb"], "[db]: missing"),
+        (["ship"], "[db]: missing"),
+    ],
+)
+def test_a_wrong_choice_is_one_line_and_exit_code_two(
+    command: Command, words: list[str], problem: str
+) -> None:
+    said = command.run(*words)
+    assert said.code == 2
+    assert problem in said.err
+    assert said.err.count("\n") == 1

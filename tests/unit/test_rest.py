@@ -1,0 +1,211 @@
+"""Discovery's HTTP: bounded in time and size, no redirects, no proxies; and how its failures are put."""
+
+import gzip
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from downtimer.config import GlobalSection, parse
+from downtimer.workers import rest
+from downtimer.workers.rest import AwayError, RefusedError, Rest
+from downtimer.workers.worker import CannotStartError
+from tests.ports import free_port
+
+Answer = Callable[[BaseHTTPRequestHandler], object]
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Answer], str]]:
+    """Return what starts a server that answers so, and returns its URL."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(answer: Answer) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            """Answers every GET."""
+
+            def do_GET(self) -> None:
+                """Answer."""
+                answer(self)
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def section(extra: str = "") -> GlobalSection:
+    """Return a configuration's section."""
+    text = f"[global]\nkeystone_endpoint=http://127.0.0.1:5000\npassword=x\n{extra}"
+    return parse(text, "/etc/downtimer/conf.ini").global_
+
+
+@pytest.fixture
+def client() -> Iterator[Rest]:
+    """A client in the middle of a listing."""
+    made = Rest(section())
+    made.begin(10)
+    yield made
+    made.close()
+
+
+def say(
+    request: BaseHTTPRequestHandler,
+    body: bytes = b"{}",
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> None:
+    """Send one answer."""
+    request.send_response(status)
+    for name, value in (headers or {}).items():
+        request.send_header(name, value)
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def test_a_good_answer_is_its_body(client: Rest, serve: Callable[[Answer], str]) -> None:
+    asked: list[tuple[str, dict[str, str]]] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append((request.path, {name.lower(): value for name, value in request.headers.items()}))
+        say(request, b'{"a": 1}')
+
+    assert client.get(f"{serve(answer)}x", "token", {"limit": "1"}, {"X-More": "2"}) == b'{"a": 1}'
+    ((path, headers),) = asked
+    assert path == "/x?limit=1"
+    assert headers["x-auth-token"] == "token"
+    assert headers["x-more"] == "2"
+    assert headers["user-agent"].startswith("downtimer/")
+
+
+def test_an_error_is_refused_with_its_status(client: Rest, serve: Callable[[Answer], str]) -> None:
+    with pytest.raises(RefusedError, match="answered 503") as caught:
+        client.get(serve(lambda request: say(request, status=503)), "token")
+    assert caught.value.status == 503
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_no_redirect_is_followed(client: Rest, serve: Callable[[Answer], str], status: int) -> None:
+    asked: list[str] = []
+    elsewhere = serve(lambda request: asked.append(request.path))
+    url = serve(lambda request: say(request, status=status, headers={"Location": elsewhere}))
+    with pytest.raises(AwayError, match="redirects to") as caught:
+        client.get(url, "token")
+    assert elsewhere in str(caught.value)
+    assert asked == []
+
+
+def test_no_proxy_is_used(
+    client: Rest, serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{free_port()}")
+    assert client.get(serve(say), "token") == b"{}"
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_a_body_has_a_largest_size(
+    client: Rest,
+    serve: Callable[[Answer], str],
+    monkeypatch: pytest.MonkeyPatch,
+    pack: Callable[[bytes], bytes],
+) -> None:
+    monkeypatch.setattr(rest, "BODY_MAX", 3 * 1024 * 1024)
+    body = pack(b"x" * (3 * 1024 * 1024 + 1))
+    headers = {} if pack is bytes else {"Content-Encoding": "gzip"}
+    with pytest.raises(AwayError, match="more than 3 MiB"):
+        client.get(serve(lambda request: say(request, body, headers=headers)), "token")
+
+
+def test_a_dripping_body_can_be_cut(client: Rest, serve: Callable[[Answer], str]) -> None:
+    ended = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(200)
+        request.send_header("Content-Length", "1000")
+        request.end_headers()
+        while not ended.wait(0.05):
+            request.wfile.write(b"x")
+
+    url = serve(drip)
+    threading.Timer(0.3, client.cut).start()
+    started = time.monotonic()
+    with pytest.raises(AwayError, match="does not answer"):
+        client.get(url, "token")
+    assert time.monotonic() - started < 5
+    with pytest.raises(AwayError, match="took too long"):
+        client.get(url, "token")
+    ended.set()
+
+
+def test_a_limit_never_lengthens_a_listing(client: Rest, serve: Callable[[Answer], str]) -> None:
+    client.begin(-1)
+    client.limit(100)
+    with pytest.raises(AwayError, match="took too long"):
+        client.get(serve(say), "token")
+
+
+def test_silence_is_a_timeout(
+    client: Rest, serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "STEP_S", 0.2)
+    ended = threading.Event()
+    with pytest.raises(AwayError, match="timed out"):
+        client.get(serve(lambda _: ended.wait(10)), "token")
+    ended.set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (lambda request: request.wfile.write(b"nonsense\r\n\r\n"), "does not answer"),
+        (lambda _: None, "does not answer"),
+        (
+            lambda request: request.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"),
+            "does not answer",
+        ),
+        (
+            lambda request: request.wfile.write(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\nnonsense"
+            ),
+            "does not answer",
+        ),
+    ],
+    ids=["no-http", "closed", "cut", "not-gzip"],
+)
+def test_what_is_no_answer(client: Rest, serve: Callable[[Answer], str], answer: Answer, why: str) -> None:
+    with pytest.raises(AwayError, match=why) as caught:
+        client.get(serve(answer), "token")
+    assert not isinstance(caught.value, RefusedError)
+
+
+def test_nobody_listens(client: Rest) -> None:
+    with pytest.raises(AwayError, match=r"does not answer \(connection refused\)"):
+        client.get(f"http://127.0.0.1:{free_port()}/", "token")
+
+
+def test_certificates_that_are_none_cannot_start() -> None:
+    with pytest.raises(CannotStartError, match=r"\[global\] cacert: .*No such file"):
+        Rest(section("cacert=/nonexistent/ca.pem"))
+    with pytest.raises(CannotStartError, match=r"\[global\] cacert: .*certificates"):
+        Rest(section(f"cacert={__file__}"))
+
+
+def test_libraries_log_nothing(caplog: pytest.LogCaptureFixture, client: Rest) -> None:
+    assert client.session.user_agent
+    for name in ("keystoneauth.session", "keystoneauth.identity", "urllib3.connectionpool"):
+        assert not logging.getLogger(name).isEnabledFor(logging.CRITICAL)
+    assert caplog.records == []
