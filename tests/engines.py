@@ -2,9 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import cast
-
-import zmq.asyncio
+from typing import TYPE_CHECKING, cast
 
 from downtimer import clock, config
 from downtimer.messages import AddressWindow, BusUp, LatencyWindow, Progress, Sample, Settings
@@ -12,6 +10,9 @@ from downtimer.model import SECOND_NS, Incarnation, Kind, Run, RunId, Span, Targ
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.probing import Engine, Findings
 from downtimer.workers.worker import Bus, Child
+
+if TYPE_CHECKING:
+    import zmq.asyncio
 
 POLL_S = 0.01
 

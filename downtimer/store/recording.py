@@ -79,11 +79,10 @@ class JournalWriter:
         self._keys: dict[TargetId, int] = {}
         self._incarnations: dict[Incarnation, int] = {}
         self._told_ns: dict[Incarnation, int] = {}
-        _make_folder(path)
+        _make_file(path)
         self._connection = connect(path, create=True)
         try:
             with translated(path):
-                Path(path).chmod(0o640)
                 self.outbox = Outbox(self._connection, bytes_max=outbox_bytes_max)
                 self._begin(run, ships=ships)
                 self._reload()
@@ -350,9 +349,13 @@ def _number(connection: sqlite3.Connection, queries: tuple[str, str], name: str)
     return int(row[0])
 
 
-def _make_folder(path: str) -> None:
-    folder = Path(path).parent
+def _make_file(path: str) -> None:
+    """Make an empty file, if there is none, so that SQLite gives its helper files the same mode."""
+    file = Path(path)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.chmod(0o640)
     except OSError as exc:
-        raise StoreError(f"{folder}: cannot make the folder of journals: {exc.strerror}") from exc
+        raise StoreError(f"{path}: cannot make the journal: {exc.strerror}") from exc

@@ -11,7 +11,7 @@ A span has its end as a length and its verdict as a digit.
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
@@ -34,8 +34,6 @@ _TRANSIENT: Final = frozenset(
         sqlite3.SQLITE_IOERR,
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_NOMEM,
     ]
 )
@@ -207,7 +205,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     if is_new:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # what the outbox needed is given back
     version = 0 if is_new else _version(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
+    with suppress(sqlite3.OperationalError):  # somebody reads an ended run: it will do without
+        connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     if is_new:
         _take_step(connection, _TABLES, VERSION)

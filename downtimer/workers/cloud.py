@@ -76,7 +76,7 @@ class Cloud:
 
     @property
     def renew_ns(self) -> int | None:
-        """When the token is to be renewed; None if there is none, or it never expires."""
+        """When the token is to be renewed; None if there is none."""
         return self._identity.due_ns
 
     def doubt(self, issued_ns: int) -> bool:

@@ -3,11 +3,12 @@
 Used by the icmp worker only; says what came back, and judges nothing.
 """
 
+import asyncio
 import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from downtimer.workers import packets
@@ -144,6 +145,53 @@ class EchoSocket:
             sock.setsockopt(_SOL_RAW, _ICMP_FILTER, _blocked(self.family, 1))
         else:
             sock.setsockopt(socket.IPPROTO_ICMPV6, _ICMPV6_FILTER, _blocked(self.family, 8))
+
+
+class EchoSockets:
+    """The sockets of both families, opened when the first address of theirs is to be probed.
+
+    Args:
+        source: Where echo requests leave from.
+        on_readable: Called by the event loop when something has come in.
+    """
+
+    def __init__(self, source: Source, on_readable: Callable[[EchoSocket], None]) -> None:
+        self._source = source
+        self._on_readable = on_readable
+        self._loop = asyncio.get_running_loop()
+        self._sockets: dict[Family, EchoSocket | OSError] = {}
+
+    def of(self, family: Family) -> EchoSocket | OSError:
+        """Return the socket of a family, or why there is none at the moment.
+
+        Raises:
+            CannotStartError: Neither kind of socket is permitted.
+        """
+        found = self._sockets.get(family)
+        if found is None:
+            try:
+                found = EchoSocket(family, self._source)
+            except OSError as exc:
+                found = exc
+            else:
+                self._loop.add_reader(found, self._on_readable, found)
+            self._sockets[family] = found
+        return found
+
+    def opened(self) -> list[EchoSocket]:
+        """Return those that are open."""
+        return [found for found in self._sockets.values() if isinstance(found, EchoSocket)]
+
+    def try_again(self) -> None:
+        """Have those that could not be opened opened with the next probe."""
+        self._sockets = {each.family: each for each in self.opened()}
+
+    def close(self) -> None:
+        """Close all."""
+        for each in self.opened():
+            self._loop.remove_reader(each)
+            each.close()
+        self._sockets.clear()
 
 
 def _open(family: Family) -> tuple[socket.socket, bool]:

@@ -8,25 +8,22 @@ that has come in is read.
 
 import asyncio
 import heapq
-import ipaddress
 import logging
 import os
-import socket
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
-from downtimer.messages import AddressWindow
 from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers import probing
-from downtimer.workers.echo import EchoSocket, Reply
-from downtimer.workers.packets import COOKIE_SIZE, V4, V6, Family, Quote
+from downtimer.workers.echo import EchoSocket, EchoSockets, Reply
+from downtimer.workers.packets import COOKIE_SIZE, Quote, canonical
 from downtimer.workers.probing import Counts, Findings
 from downtimer.workers.source import Source
+from downtimer.workers.windows import RoundTrips
 from downtimer.workers.worker import Child, main
 
 log = logging.getLogger(__name__)
@@ -42,52 +39,18 @@ _SEQUENCE_MASK: Final = 0xFFFF
 _TRIES: Final = 3
 
 
-@dataclass(slots=True)
-class _Window:
-    """What came of an address's probes since the window began."""
-
-    sent: int = 0
-    lost: int = 0
-    rtt_min_ns: int = 0
-    rtt_sum_ns: int = 0
-    rtt_max_ns: int = 0
-
-    def answered(self, rtt_ns: int) -> None:
-        """Count an answer."""
-        if self.sent == self.lost or rtt_ns < self.rtt_min_ns:
-            self.rtt_min_ns = rtt_ns
-        self.rtt_max_ns = max(self.rtt_max_ns, rtt_ns)
-        self.rtt_sum_ns += rtt_ns
-        self.sent += 1
-
-    def message(self, target: TargetId, start_ns: int) -> AddressWindow:
-        """Return it for the writer."""
-        came = self.sent - self.lost
-        if not came:
-            return AddressWindow(target=target, start_ns=start_ns, sent=self.sent, lost=self.lost)
-        return AddressWindow(
-            target=target,
-            start_ns=start_ns,
-            sent=self.sent,
-            lost=self.lost,
-            rtt_min_ns=self.rtt_min_ns,
-            rtt_mean_ns=self.rtt_sum_ns // came,
-            rtt_max_ns=self.rtt_max_ns,
-        )
-
-
 class _Address:
     """An address that is probed."""
 
     __slots__ = ("family", "id", "is_gone", "series", "text", "wake_ns", "window")
 
     def __init__(self, target: TargetId, text: str, series: Series) -> None:
-        self.family, self.text = _canonical(text)
+        self.family, self.text = canonical(text)
         self.id = target
         self.series = series
         self.is_gone = False
         self.wake_ns: int | None = None  # its entry in the schedule that counts; None: it has none
-        self.window = _Window()
+        self.window = RoundTrips()
 
 
 class _Flight:
@@ -112,10 +75,8 @@ class IcmpEngine:
         self._clock = child.clock
         self._findings = findings
         self._section = config.icmp
-        self._source = Source(config.targets.source)
         self._wants_windows = config.db is not None
-        self._loop = asyncio.get_running_loop()
-        self._sockets: dict[Family, EchoSocket | OSError] = {}
+        self._sockets = EchoSockets(Source(config.targets.source), self._read)
         self._addresses: dict[TargetId, _Address] = {}
         self._schedule: list[tuple[int, int, _Address]] = []
         self._scheduled = 0
@@ -147,7 +108,7 @@ class IcmpEngine:
         elif target.id not in self._addresses:
             series = Series(ICMP, self._child.incarnation, self._findings)
             address = _Address(target.id, target.name, series)
-            self._socket(address.family)
+            self._sockets.of(address.family)
             series.add(target.id, state.baselines.get(ICMP), self._clock.now_ns(), self._rates)
             self._addresses[target.id] = address
             self._put(address)
@@ -211,11 +172,7 @@ class IcmpEngine:
         self._end_window(self._clock.now_ns())
         for address in self._addresses.values():
             address.series.remove(address.id)
-        for opened in self._sockets.values():
-            if isinstance(opened, EchoSocket):
-                self._loop.remove_reader(opened)
-                opened.close()
-        self._sockets.clear()
+        self._sockets.close()
 
     def _next_ns(self, now_ns: int) -> int:
         """Return when there is something to do: a batch to send or a deadline."""
@@ -263,7 +220,7 @@ class IcmpEngine:
 
     def _send(self, address: _Address) -> None:
         """Send one probe."""
-        opened = self._socket(address.family)
+        opened = self._sockets.of(address.family)
         flight = _Flight(address, self._sequence, self._cookie())
         self._sequence = (flight.sequence + 1) & _SEQUENCE_MASK
         flight.sent_ns = address.series.issue(self._clock.now_ns(), self._rates)
@@ -306,26 +263,6 @@ class IcmpEngine:
             drawn = os.urandom(_COOKIES * COOKIE_SIZE)
             self._cookies = [drawn[at : at + COOKIE_SIZE] for at in range(0, len(drawn), COOKIE_SIZE)]
         return self._cookies.pop()
-
-    def _socket(self, family: Family) -> EchoSocket | OSError:
-        """Return the socket of a family, or why there is none at the moment."""
-        opened = self._sockets.get(family)
-        if opened is None:
-            try:
-                opened = EchoSocket(family, self._source)
-            except OSError as exc:
-                log.warning("no socket for ICMP: %s", exc)
-                opened = exc
-            else:
-                self._loop.add_reader(opened, self._read, opened)
-            self._sockets[family] = opened
-        return opened
-
-    def _try_sockets_again(self) -> None:
-        """Let sockets that could not be opened be tried again with the next probe."""
-        self._sockets = {
-            family: opened for family, opened in self._sockets.items() if isinstance(opened, EchoSocket)
-        }
 
     # --- what comes back ---
 
@@ -380,17 +317,15 @@ class IcmpEngine:
         address = flight.address
         address.series.bad(flight.sent_ns, cause, now_ns, self._rates)
         if self._wants_windows and verdict_of(cause) is Verdict.DOWN:
-            address.window.sent += 1
-            address.window.lost += 1
+            address.window.failed()
         self._put(address)
 
     def _expire(self, now_ns: int) -> None:
         """Fail what has passed its deadline, once all that came in is read; forget what is long past."""
         flying, timeout_ns = self._flying, self._rates.timeout_ns
         if flying and flying[0].sent_ns + timeout_ns <= now_ns:
-            for opened in self._sockets.values():
-                if isinstance(opened, EchoSocket):
-                    self._read(opened)
+            for opened in self._sockets.opened():
+                self._read(opened)
         while flying and (flying[0].is_over or flying[0].sent_ns + timeout_ns <= now_ns):
             flight = flying.popleft()
             self._fail(flight, "no-reply", now_ns)
@@ -404,7 +339,7 @@ class IcmpEngine:
     def _look_round(self, now_ns: int) -> None:
         self._seconds_ns = now_ns
         self._rates = self._make_rates(now_ns)
-        self._try_sockets_again()
+        self._sockets.try_again()
         if now_ns - self._window_ns >= WINDOW_NS:
             self._end_window(now_ns)
 
@@ -426,14 +361,7 @@ class IcmpEngine:
         for address in self._addresses.values():
             if address.window.sent:
                 self._findings.outbox.address(address.window.message(address.id, start_ns))
-                address.window = _Window()
-
-
-def _canonical(text: str) -> tuple[Family, str]:
-    """Return an address's family, and its text as the kernel gives it."""
-    parsed = ipaddress.ip_address(text)
-    family = V4 if parsed.version == 4 else V6
-    return family, socket.inet_ntop(family.number, parsed.packed)
+                address.window = RoundTrips()
 
 
 async def body(child: Child) -> None:

@@ -54,7 +54,7 @@ class SignedIn:
     Attributes:
         token: The secret itself.
         issued_ns: When it was asked for.
-        expires_ns: By our clock; None if it never does.
+        expires_ns: By our clock.
         renew_ns: When to ask for the next.
         project_id: Its scope; None if it has none.
         project: The name of that.
@@ -63,8 +63,8 @@ class SignedIn:
 
     token: str
     issued_ns: int
-    expires_ns: int | None
-    renew_ns: int | None
+    expires_ns: int
+    renew_ns: int
     project_id: str | None
     project: str | None
     content: bytes | None
@@ -102,7 +102,7 @@ class Identity:
 
     @property
     def due_ns(self) -> int | None:
-        """When the token is to be replaced; None if there is none, or if it may stay for ever."""
+        """When the token is to be replaced; None if there is none."""
         held = self.signed_in
         if held is None:
             return None
@@ -193,7 +193,7 @@ class Identity:
             project_id, project = found.project_id, found.project_name
         except _UNFIT_ANSWERS as exc:
             raise SignInError(self._no_keystone()) from exc
-        renew_s = None if lifetime_s is None else max(lifetime_s - _AHEAD_S, lifetime_s * 2 / 3)
+        renew_s = max(lifetime_s - _AHEAD_S, lifetime_s * 2 / 3)
         return SignedIn(
             token=token,
             issued_ns=issued_ns,
@@ -240,10 +240,16 @@ def _content(found: access.AccessInfo) -> bytes | None:
         return None
 
 
-def _lifetime_s(issued: datetime | None, expires: datetime | None) -> float | None:
-    """Return how long a token lives, by Keystone's clock alone: it may differ from ours."""
-    return None if issued is None or expires is None else max((expires - issued).total_seconds(), 0.0)
+def _lifetime_s(issued: datetime | None, expires: datetime | None) -> float:
+    """Return how long a token lives, by Keystone's clock alone: it may differ from ours.
+
+    Raises:
+        ValueError: It is not said.
+    """
+    if issued is None or expires is None:
+        raise ValueError("no token of Keystone's")
+    return max((expires - issued).total_seconds(), 0.0)
 
 
-def _after(at_ns: int, seconds: float | None) -> int | None:
-    return None if seconds is None else at_ns + int(seconds * SECOND_NS)
+def _after(at_ns: int, seconds: float) -> int:
+    return at_ns + int(seconds * SECOND_NS)

@@ -5,6 +5,7 @@ all others begin at the ICMP header. The kernel fills in the checksum everywhere
 and the identifier on ping sockets.
 """
 
+import ipaddress
 import socket
 import struct
 from typing import Final, NamedTuple
@@ -38,6 +39,17 @@ class Family(NamedTuple):
 # Destination unreachable, time exceeded, parameter problem.
 V4: Final = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, frozenset({3, 11, 12}))
 V6: Final = Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129, frozenset({1, 3, 4}))
+
+
+def canonical(text: str) -> tuple[Family, str]:
+    """Return an address's family, and its text as the kernel gives it.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    parsed = ipaddress.ip_address(text)
+    family = V4 if parsed.version == 4 else V6
+    return family, socket.inet_ntop(family.number, parsed.packed)
 
 
 class Quote(NamedTuple):

@@ -247,8 +247,8 @@ class Writer:
     async def _hurried(self) -> None:
         """Return soon if somebody waits for a commit, else never."""
         while True:
-            self._arrived.clear()
             await self._arrived.wait()
+            self._arrived.clear()
             if self._child.clock.now_ns() < self._hurry_until_ns:
                 await asyncio.sleep(HURRY_S)
                 return

@@ -68,7 +68,6 @@ class IcmpProcess:
 
     def until(self, address: str, predicate: Callable[[Found], bool], what: str) -> Found:
         """Wait until what has been found of an address is like that; return it."""
-
         latest: list[Found] = []
 
         def look() -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -11,11 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from downtimer.model import MILLISECOND_NS, Kind, TargetId, Verdict
+from downtimer.model import Kind, TargetId, Verdict
 from downtimer.workers.api import ApiEngine
-from downtimer.workers.names import Endpoint, Names
-from downtimer.workers.probing import Findings
-from downtimer.workers.worker import CannotStartError, Child
+from downtimer.workers.worker import CannotStartError
 from tests import engines
 from tests.engines import Bench
 from tests.integration import faults
@@ -143,10 +141,10 @@ class Certificates:
 
     def server(self, name: str = "127.0.0.1", *, is_expired: bool = False) -> ssl.SSLContext:
         """Return the context of a server of this name."""
-        now = datetime.datetime.now(datetime.UTC)
-        end = now - datetime.timedelta(hours=1) if is_expired else now + datetime.timedelta(hours=1)
+        now = dt.datetime.now(dt.UTC)
+        end = now - dt.timedelta(hours=1) if is_expired else now + dt.timedelta(hours=1)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        start = now - datetime.timedelta(days=1)
+        start = now - dt.timedelta(days=1)
         self.authority.issue_cert(name, not_before=start, not_after=end).configure_cert(context)
         return context
 
@@ -315,8 +313,16 @@ def test_budget_is_a_hard_cap_also_while_everything_fails() -> None:
     assert 60 <= bench.probes() <= 50 * 3.2
 
 
-@pytest.mark.parametrize(("source", "causes"), [("127.0.0.9", set()), ("::1", {"send"}), ("192.0.2.1", {"send"}),
-                                                ("lo", set()), ("nonesuch0", {"send"})])  # fmt: skip
+@pytest.mark.parametrize(
+    ("source", "causes"),
+    [
+        ("127.0.0.9", set()),
+        ("::1", {"send"}),
+        ("192.0.2.1", {"send"}),
+        ("lo", set()),
+        ("nonesuch0", {"send"}),
+    ],
+)
 def test_source(source: str, causes: set[str]) -> None:
     """An address of ours or an interface; of the other family or not ours, nothing can be sent."""
     bench = probe(Server(faults.answers()).running, f"{FAST}[targets]\nsource = {source}\n")
@@ -329,89 +335,3 @@ def test_ipv6_literal() -> None:
     bench = probe(lambda: server.running("::1"))
     assert bench.causes() == {}
     assert f"host: [::1]:{server.port}".encode() in server.requests[0].lower()
-
-
-class Resolver:
-    """A resolver under the control of a test."""
-
-    def __init__(self) -> None:
-        self.answer: list[Endpoint] | Exception = []
-        self.asked = 0
-
-    def __call__(self, _: str, port: int) -> list[Endpoint]:
-        """Answer as told."""
-        self.asked += 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return [Endpoint(each.family, (each.address[0], port)) for each in self.answer]
-
-
-NO = socket.gaierror(socket.EAI_NONAME, "no such name")
-FAILURE = socket.gaierror(socket.EAI_AGAIN, "the resolver does not answer")
-
-
-def at(*addresses: str) -> list[Endpoint]:
-    """Return endpoints."""
-    return [Endpoint(socket.AF_INET, (address,)) for address in addresses]
-
-
-@pytest.fixture
-def resolver() -> Resolver:
-    """A resolver for all names."""
-    return Resolver()
-
-
-def named(resolver: Resolver) -> Bench:
-    """Return a bench whose engine asks this resolver, every 100 ms."""
-
-    def engine(child: Child, findings: Findings) -> ApiEngine:
-        return ApiEngine(child, findings, Names(child.clock, resolver, refresh_ns=100 * MILLISECOND_NS))
-
-    return Bench(engine, FAST)
-
-
-def test_known_address_outlives_the_resolver(resolver: Resolver) -> None:
-    """That the resolver fails is our trouble; that it says no is not."""
-    server = Server(faults.answers())
-
-    async def scenario(bench: Bench) -> None:
-        async with server.running():
-            resolver.answer = at("127.0.0.1")
-            bench.service("it", f"http://cloud.test:{server.port}/")
-            await bench.until(lambda: bench.probes() >= ENOUGH)
-            resolver.answer, asked = FAILURE, resolver.asked
-            await bench.until(lambda: resolver.asked >= asked + 3)
-            assert bench.causes() == {}
-            resolver.answer = NO
-            await bench.until(lambda: bench.causes().get("dns"))
-            resolver.answer = at("127.0.0.1")
-            await bench.until(lambda: bench.spans()[-1].verdict is Verdict.UP)
-
-    bench = engines.work(lambda: named(resolver), scenario)
-    assert set(bench.causes()) == {"dns"}
-    assert b"host: cloud.test:" in server.requests[0].lower()
-
-
-@pytest.mark.parametrize(("answer", "cause"), [(NO, "dns"), (FAILURE, "resolver")])
-def test_name_that_was_never_known(resolver: Resolver, answer: Exception, cause: str) -> None:
-    """A no is the cloud's fault, a failure ours."""
-    resolver.answer = answer
-
-    async def scenario(bench: Bench) -> None:
-        bench.service("it", "http://cloud.test:9/")
-        await bench.until(lambda: bench.probes() >= ENOUGH)
-
-    assert set(engines.work(lambda: named(resolver), scenario).causes()) == {cause}
-
-
-def test_second_address_is_tried_as_a_client_does(resolver: Resolver) -> None:
-    """In the resolver's order, within one deadline."""
-    server = Server(faults.answers())
-
-    async def scenario(bench: Bench) -> None:
-        async with server.running("127.0.0.3"):
-            resolver.answer = at("127.0.0.2", "127.0.0.3")
-            bench.service("it", f"http://cloud.test:{server.port}/")
-            await bench.until(lambda: bench.probes() >= ENOUGH)
-
-    assert engines.work(lambda: named(resolver), scenario).causes() == {}

@@ -1,5 +1,6 @@
 """Discovery as a real process, against a real Keystone and against the simulated cloud, with its faults."""
 
+import ssl
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from downtimer.config import Config
 from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
 from downtimer.demo.services import PROFILES
 from downtimer.demo.world import Endpoint, World
-from downtimer.messages import Beat, CannotStart, Done, Finish, Listing, Look, Targets, Token, TokenRejected
+from downtimer.messages import Beat, CannotStart, Listing, Look, Targets, Token, TokenRejected
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from tests.fake_supervisor import FakeSupervisor, as_known
 from tests.integration.keystone_env import Keystone
@@ -275,11 +276,13 @@ def answering() -> Iterator[Callable[..., str]]:
     """Return what starts a server that gives one answer, and returns its URL."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(**said: object) -> str:
+    def start(tls: ssl.SSLContext | None = None, **said: object) -> str:
         server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Answers,), said))
         servers.append(server)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
+        return f"http{'' if tls is None else 's'}://127.0.0.1:{server.server_port}"
 
     yield start
     for server in servers:
@@ -317,6 +320,23 @@ def test_errors_and_redirects_are_named(answering: Callable[..., str]) -> None:
     assert "answered 500" in reason_of(configure(answering(status=500) + "/v3"))
     elsewhere = answering(status=301, location="https://elsewhere.invalid/\r\n")
     assert "redirects to 'https://elsewhere.invalid/" in reason_of(configure(elsewhere))
+
+
+def test_certificates_are_verified(answering: Callable[..., str], tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "ca.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    argv += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*argv, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    url = answering(tls=context)
+    refused = reason_of(configure(url))
+    assert "has a certificate that fails" in refused
+    assert "self" in refused
+    assert "no Keystone" in reason_of(configure(url, f"cacert={certificate}"))
+    assert "no Keystone" in reason_of(configure(url, "insecure=yes"))
+    elsewhere = url.replace("127.0.0.1", "localhost")
+    assert "localhost" in reason_of(configure(elsewhere, f"cacert={certificate}")).partition("fails")[2]
 
 
 def test_a_static_name_that_the_catalog_has_cannot_start(cloud: SimulatedCloud) -> None:
@@ -444,8 +464,9 @@ def test_beats_go_on_while_keystone_hangs_and_finish_is_obeyed(cloud: SimulatedC
         cloud.service("keystone").stop_signal()
         supervisor.send(Look())
         supervisor.wait_for(Beat, len(supervisor.of_kind(Beat)) + 7)
-        supervisor.send(Finish(serial=7))
-        supervisor.wait_for(Done, timeout_s=1)
+        started_ns = supervisor.now_ns()
+        assert supervisor.finish() == 0
+        assert supervisor.now_ns() - started_ns < 3 * SECOND_NS
 
 
 def test_a_token_that_a_worker_saw_refused_is_replaced(cloud: SimulatedCloud) -> None:

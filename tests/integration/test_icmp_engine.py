@@ -185,9 +185,7 @@ def test_retired_address_is_probed_no_more(engine: IcmpProcess, network: Namespa
     assert engine.found(kept).verdicts == ["up"]
 
 
-def test_progress_goes_on_and_nothing_is_lost_at_the_end(
-    engine: IcmpProcess, network: Namespaces, address: str
-) -> None:
+def test_progress_goes_on_and_nothing_is_lost_at_the_end(engine: IcmpProcess, address: str) -> None:
     """While all is well it is never behind by more than a moment."""
     add(engine, address)
     add(engine, GATEWAY_IP)

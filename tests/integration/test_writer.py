@@ -1,5 +1,6 @@
 """The writer as a process: killed, lied to and filled up, it loses nothing that it acknowledged."""
 
+import resource
 import time
 from pathlib import Path
 
@@ -143,6 +144,29 @@ def test_beats_and_tells_how_the_journal_fares(tmp_path: Path) -> None:
         state = writer.state()
         assert state.size_bytes > 0
         assert (state.influxdb, state.backlog, state.error) == ("off", 0, None)
+
+
+def test_full_disk_delays_facts_and_loses_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    with bench.writer([NOVA]) as writer, bench.worker() as worker:
+        epoch = worker.greet()
+        worker.send(epoch, 0, SpanFact(up(0, 0.5), is_open=False))
+        worker.acknowledged(0)
+        full = Path(f"{bench.journal}-wal").stat().st_size  # no file may become larger than this
+        _, hard = resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
+        for serial in range(1, 9):
+            worker.send(epoch, serial, SpanFact(up(serial, serial + 0.5), is_open=False))
+        writer.wait(lambda: writer.state().error is not None, "an error")
+        assert worker.hear(timeout_s=2.0) is None
+        writer.wait_for(Beat, len(writer.of_kind(Beat)) + 2)
+        assert len(read(bench)) == 1
+        resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        worker.acknowledged(8)
+        writer.wait(lambda: writer.state().error is None, "an end of the error")
+        assert writer.finish_run(ns(9)) == ExitCode.DONE
+    assert read(bench) == [up(serial, serial + 0.5) for serial in range(9)]
+    assert writer.log.count("cannot write") == 1
+    assert writer.log.count("can be written again") == 1
 
 
 def test_journal_that_cannot_be_is_a_reason_not_to_start(tmp_path: Path) -> None:

@@ -343,7 +343,7 @@ def test_other_sqlite_file_is_no_journal(tmp_path: Path) -> None:
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="cannot make the folder"):
+    with pytest.raises(StoreError, match="cannot make the journal"):
         JournalWriter(str(tmp_path / "file" / "runs" / "x.sqlite"), RUN, ships=False)
 
 

@@ -24,9 +24,14 @@ def make() -> tuple[Outbox, list[Batch]]:
 def span(first_ns: int, probes: int = 1) -> Span:
     """Return a span."""
     return Span(
-        target=T, check="icmp", verdict=Verdict.UP, first_sent_ns=first_ns, last_sent_ns=first_ns, probes=probes,
+        target=T,
+        check="icmp",
+        verdict=Verdict.UP,
+        first_sent_ns=first_ns,
+        last_sent_ns=first_ns,
+        probes=probes,
         max_gap_ns=2,
-    )  # fmt: skip
+    )
 
 
 def sample(sent_ns: int) -> Sample:

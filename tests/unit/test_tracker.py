@@ -1,5 +1,6 @@
 """Probes become spans in the order in which they were sent, however they resolve."""
 
+from itertools import pairwise
 from random import Random
 
 from hypothesis import given
@@ -172,7 +173,7 @@ def test_spans_are_the_run_length_encoding_of_the_probes(probes: list[tuple[int,
     spans = run(probes, list(range(len(probes))), None)
     told = [span.verdict for span in spans for _ in range(span.probes)]
     assert told == [outcome.verdict for _, outcome in probes]
-    for before, after in zip(spans, spans[1:], strict=False):
+    for before, after in pairwise(spans):
         is_far = after.first_sent_ns - before.last_sent_ns > before.max_gap_ns
         assert is_far or before.verdict is not after.verdict
     causes = sum(sum(span.causes.values()) for span in spans)

@@ -1,0 +1,235 @@
+"""Signing in: domains, lifetimes, doubt, and patience after a refusal. Keystone is a fake one on the wire."""
+
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from downtimer.clock import Anchor, RunClock
+from downtimer.config import GlobalSection, parse
+from downtimer.model import SECOND_NS
+from downtimer.workers.identity import Identity, SignInError
+from downtimer.workers.rest import Rest
+
+
+class Hand:
+    """A clock moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+
+    def boot_ns(self) -> int:
+        """Return the instant."""
+        return self.now_ns
+
+    def utc_ns(self) -> int:
+        """Return the instant."""
+        return self.now_ns
+
+    def boot_id(self) -> str:
+        """Return some boot."""
+        return "boot"
+
+
+class FakeKeystone:
+    """Answers what it is told to.
+
+    Attributes:
+        asked: The bodies of all requests for tokens.
+        status: Of its answers to those with a project.
+        lifetime_s: Of its tokens.
+        skew_s: How far its clock is ahead of ours.
+    """
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.status = 201
+        self.unscoped = 401
+        self.lifetime_s = 3600.0
+        self.skew_s = 0.0
+        keystone = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Its HTTP."""
+
+            def do_GET(self) -> None:
+                """Give the versions."""
+                link = {"rel": "self", "href": f"{keystone.url}/v3/"}
+                version = {"id": "v3.14", "status": "stable", "links": [link], "media-types": []}
+                keystone.say(self, 300, {"versions": {"values": [version]}})
+
+            def do_POST(self) -> None:
+                """Give a token, or not."""
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                keystone.asked.append(body["auth"])
+                status = keystone.status if "scope" in body["auth"] else keystone.unscoped
+                keystone.say(self, status, keystone.token() if status == 201 else {"error": {}})
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def token(self) -> dict[str, Any]:
+        """Return a token's body."""
+        issued = datetime.now(UTC) + timedelta(seconds=self.skew_s)
+        content: dict[str, Any] = {"issued_at": issued.isoformat(), "project": {"id": "p", "name": "admin"}}
+        content["user"] = {"id": "u", "name": "admin", "domain": {"id": "default", "name": "Default"}}
+        content["expires_at"] = (issued + timedelta(seconds=self.lifetime_s)).isoformat()
+        content["catalog"] = [{"type": "compute", "name": "nova", "endpoints": []}]
+        return {"token": content}
+
+    def say(self, request: BaseHTTPRequestHandler, status: int, content: object) -> None:
+        """Answer."""
+        body = json.dumps(content).encode()
+        request.send_response(status)
+        request.send_header("X-Subject-Token", f"token-{len(self.asked)}")
+        request.send_header("Content-Length", str(len(body)))
+        request.end_headers()
+        request.wfile.write(body)
+
+
+@pytest.fixture
+def keystone() -> Iterator[FakeKeystone]:
+    """A fake Keystone."""
+    made = FakeKeystone()
+    yield made
+    made.close()
+
+
+class Setting:
+    """An identity, and the clock that it goes by."""
+
+    def __init__(self, keystone: FakeKeystone, extra: str = "") -> None:
+        text = f"[global]\nkeystone_endpoint={keystone.url}\npassword=se%cret\n{extra}"
+        section: GlobalSection = parse(text, "/etc/downtimer/conf.ini").global_
+        self.hand = Hand()
+        self.rest = Rest(section)
+        self.rest.begin(60)
+        self.identity = Identity(section, self.rest, RunClock(Anchor(0, 0, "boot"), self.hand))
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock."""
+        self.hand.now_ns += int(seconds * SECOND_NS)
+
+    def refused(self) -> str:
+        """Sign in in vain."""
+        with pytest.raises(SignInError) as caught:
+            self.identity.sign_in()
+        return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ("default", {"id": "default"}),
+        ("Default", {"name": "Default"}),
+        ("heat", {"name": "heat"}),
+        ("0123456789abcdef0123456789abcdef", {"id": "0123456789abcdef0123456789abcdef"}),
+        ("0123456789abcdef", {"name": "0123456789abcdef"}),
+    ],
+)
+def test_domains_by_name_and_id(keystone: FakeKeystone, given: str, asked: dict[str, str]) -> None:
+    Setting(keystone, f"user_domain_name={given}\nproject_domain_name={given}").identity.sign_in()
+    (auth,) = keystone.asked
+    assert auth["identity"]["password"]["user"]["domain"] == asked
+    assert auth["identity"]["password"]["user"]["password"] == "se%cret"
+    assert auth["scope"]["project"] == {"name": "admin", "domain": asked}
+
+
+@pytest.mark.parametrize(
+    ("lifetime_s", "renew_s"), [(3600.0, 3000.0), (30.0, 20.0), (1800.0, 1200.0), (86400.0, 85800.0)]
+)
+@pytest.mark.parametrize("skew_s", [0.0, 86400.0, -86400.0])
+def test_life_of_a_token_is_by_our_clock(
+    keystone: FakeKeystone, lifetime_s: float, renew_s: float, skew_s: float
+) -> None:
+    keystone.lifetime_s, keystone.skew_s = lifetime_s, skew_s
+    setting = Setting(keystone)
+    setting.pass_time(5)
+    assert setting.identity.is_due()
+    held = setting.identity.sign_in()
+    assert held.issued_ns == 5 * SECOND_NS
+    assert held.expires_ns == (5 + lifetime_s) * SECOND_NS
+    assert held.renew_ns == setting.identity.due_ns == (5 + renew_s) * SECOND_NS
+    setting.pass_time(renew_s - 1)
+    assert not setting.identity.is_due()
+    setting.pass_time(1)
+    assert setting.identity.is_due()
+
+
+def test_the_secret_is_in_no_text(keystone: FakeKeystone) -> None:
+    held = Setting(keystone).identity.sign_in()
+    assert held.token == "token-1"
+    assert held.token not in f"{held} {held!r}"
+
+
+def test_a_refused_user_is_not_tried_again_at_once(keystone: FakeKeystone) -> None:
+    keystone.status = 401
+    setting = Setting(keystone)
+    why = setting.refused()
+    assert "wrong user or password" in why
+    assert "se%cret" not in why
+    assert len(keystone.asked) == 2  # the second without the project, to tell the two reasons apart
+    tried_s = [0]
+    for now_s in range(5, 1000, 5):
+        setting.pass_time(5)
+        asked = len(keystone.asked)
+        assert setting.refused() == why
+        if len(keystone.asked) > asked:
+            tried_s.append(now_s)
+    assert [later - sooner for sooner, later in pairwise(tried_s)] == [30, 60, 120, 240, 300]
+    assert len(keystone.asked) == 2 + 5
+
+
+def test_a_refused_project_is_named(keystone: FakeKeystone) -> None:
+    keystone.status, keystone.unscoped = 401, 201
+    why = Setting(keystone, "project_name=lost").refused()
+    assert "project 'lost'" in why
+    assert "does not exist" in why
+
+
+def test_patience_ends_with_success(keystone: FakeKeystone) -> None:
+    keystone.status = 401
+    setting = Setting(keystone)
+    setting.refused()
+    keystone.status = 201
+    setting.pass_time(31)
+    setting.identity.sign_in()
+    keystone.status, keystone.unscoped = 401, 201
+    assert "does not exist" in setting.refused()
+
+
+def test_the_last_good_token_is_kept_while_keystone_is_away(keystone: FakeKeystone) -> None:
+    setting = Setting(keystone)
+    held = setting.identity.sign_in()
+    keystone.status = 503
+    assert "answered 503" in setting.refused()
+    assert setting.identity.signed_in is held
+
+
+def test_only_a_token_of_some_age_is_doubted(keystone: FakeKeystone) -> None:
+    setting = Setting(keystone)
+    assert not setting.identity.doubt(0)
+    held = setting.identity.sign_in()
+    setting.pass_time(9)
+    assert not setting.identity.doubt(held.issued_ns)
+    assert not setting.identity.is_due()
+    setting.pass_time(1)
+    assert not setting.identity.doubt(held.issued_ns + 1)
+    assert setting.identity.doubt(held.issued_ns)
+    assert setting.identity.is_due()
+    setting.identity.sign_in()
+    assert not setting.identity.is_due()
