@@ -12,7 +12,10 @@ import time
 class _Formatter(logging.Formatter):
     """One line per event; what is not printable is escaped, so that no event can forge another."""
 
-    converter = time.gmtime
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
+        """Return the time in UTC, with milliseconds."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        return f"{at}.{int(record.msecs):03d}Z"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the traceback below it if there is one."""
@@ -24,12 +27,7 @@ class _Formatter(logging.Formatter):
 def set_up(level: str, process: str) -> None:
     """Log from now on, as `process`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        _Formatter(
-            f"%(asctime)s.%(msecs)03dZ {process}[%(process)d] %(levelname)s %(message)s",
-            datefmt="%Y-%m-%dT%H:%M:%S",
-        )
-    )
+    handler.setFormatter(_Formatter(f"%(asctime)s {process}[%(process)d] %(levelname)s %(message)s"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -4,6 +4,7 @@ One context per process; one reader per socket. The addresses are ``ipc://`` pat
 directory, which only the daemon's user may enter.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -52,7 +53,9 @@ def send_now(socket: zmq.asyncio.Socket, frames: Sequence[bytes]) -> bool:
     Raises:
         zmq.ZMQError: From a ROUTER: the peer is not there (EHOSTUNREACH).
     """
-    error = socket.send_multipart(frames, zmq.DONTWAIT).exception()
+    sending = socket.send_multipart(frames, zmq.DONTWAIT)
+    assert isinstance(sending, asyncio.Future)  # noqa: S101 - and done: without waiting it is sent or not
+    error = sending.exception()
     if error is None:
         return True
     if isinstance(error, zmq.Again):

@@ -71,7 +71,9 @@ def client(server: InfluxServer) -> InfluxDBClient:
 
 
 def count(server: InfluxServer, measurement: str, field: str) -> int:
-    """Return how many points there are."""
+    """Return how many points there are; none where there is no database yet."""
+    if {"name": "downtimer"} not in client(server).get_list_database():
+        return 0
     found = client(server).query(f'SELECT count("{field}") FROM "{measurement}"')  # noqa: S608 - ours
     return sum(point["count"] for point in found.get_points())
 

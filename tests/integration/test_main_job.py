@@ -310,8 +310,10 @@ def test_a_killed_service_and_a_dropped_address_are_reported_within_a_second(
 
 def assert_ongoing(command: Command, cloud: RealCloud) -> None:
     """Check the report while the outage lasts."""
-    targets = targets_of(command.report())
+    report = command.report()
+    targets = targets_of(report)
     for name in (NOVA, ADDRESS):
+        print(time.time(), name, targets[name]["episodes"])
         (episode,) = targets[name]["episodes"]
         assert episode["ongoing"] is True
         assert episode["end"] is None
@@ -350,11 +352,6 @@ def test_a_killed_keystone_is_down_itself_and_nothing_else_is(cloud: RealCloud, 
         finally:
             cloud.start_keystone()
         until_down(command)
-        wait_until(
-            lambda: "lists again" in command.log() or "lists again" in command.ok("report"),
-            timeout_s=40,
-            what="discovery to find Keystone again",
-        )
         stopped = command.ok("stop")
         print(stopped)
         injected = cloud.simulated.truth.of("keystone")[-1].seconds(PATIENCE_S["service"])
