@@ -11,12 +11,10 @@ from downtimer import config as configuration
 from downtimer import report as reports
 from downtimer.config import Config
 from downtimer.control import client, status_text
-from downtimer.demo.run import run_demo
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
 from downtimer.model import RunId
 from downtimer.report.output import write_atomically
-from downtimer.store import influx, journal, runs_text
-from downtimer.store import ship as shipping
+from downtimer.store import journal, runs_text
 from downtimer.store.reader import Reader
 from downtimer.supervisor import launch
 
@@ -118,6 +116,8 @@ def ship(arguments: Arguments) -> int:
     config = _config(arguments)
     if config.db is None:
         raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to ship to")
+    from downtimer.store import ship as shipping  # noqa: PLC0415 - as in `_reader`
+
     wanted = arguments["RUN"]
     entries = [e for e in journal.list_runs(config.global_.state_dir) if wanted in (None, e.id)]
     if wanted is not None and not entries:
@@ -134,6 +134,8 @@ def ship(arguments: Arguments) -> int:
 
 def demo(arguments: Arguments) -> int:
     """Play a scripted upgrade of a simulated cloud, and measure it for real."""
+    from downtimer.demo.run import run_demo  # noqa: PLC0415 - no other command needs it
+
     return run_demo(keep_files=bool(arguments["--keep-files"]))
 
 
@@ -168,6 +170,8 @@ def _reader(config: Config, store: str, run: str | None) -> Reader:
     if store == "influxdb":
         if config.db is None:
             raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to read from")
+        from downtimer.store import influx  # noqa: PLC0415 - its client takes 0.2 s to import
+
         return influx.InfluxReader(config.db, RunId(run) if run is not None else None)
     if store != "journal":
         raise ConfigError(f"--from {store}: there are journal, influxdb")

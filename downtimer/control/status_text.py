@@ -61,7 +61,8 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
         yield "influxdb     off\n"
     else:
         error = f", {_plain(influxdb['error'])}" if influxdb["error"] else ""
-        yield f"influxdb     {influxdb['state']}, {influxdb['backlog']} points to ship{error}\n"
+        rejected = f", {influxdb['rejected']} rejected" if influxdb["rejected"] else ""
+        yield f"influxdb     {influxdb['state']}, {influxdb['backlog']} points to ship{rejected}{error}\n"
     if answer["dropped"]:
         yield f"dropped      {answer['dropped']} details\n"
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,6 +16,7 @@ from downtimer.errors import DowntimerError
 from downtimer.messages import (
     Beat,
     BusUp,
+    Done,
     Finish,
     Flush,
     Learnt,
@@ -117,9 +118,13 @@ class Measurement:
     async def flush(self) -> int:
         """Have everything recorded that is known; return the instant up to which it is."""
         now_ns = self.clock.now_ns()
-        answers = await self.roster.ask(PROBING, lambda serial: Flush(serial=serial), FLUSH_S)
-        await self.roster.ask(["writer"], lambda serial: Flush(serial=serial), FLUSH_S)
+        # The writer is asked first, too, for then it commits at once what the workers send meanwhile.
+        answers, _ = await asyncio.gather(self._flush(PROBING), self._flush(["writer"]))
+        await self._flush(["writer"])
         return min([answer.through_ns for answer in answers], default=now_ns)
+
+    async def _flush(self, names: Iterable[str]) -> list[Done]:
+        return await self.roster.ask(names, lambda serial: Flush(serial=serial), FLUSH_S)
 
     async def stop(self) -> None:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""

@@ -42,6 +42,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
         "influxdb": {
             "state": writer.influxdb if writer is not None else "unknown",
             "backlog": writer.backlog if writer is not None else None,
+            "rejected": writer.rejected if writer is not None else None,
             "error": writer.error if writer is not None else None,
         },
         "dropped": sum(beat.dropped for beat in picture.beats.values())

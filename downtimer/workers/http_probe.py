@@ -111,7 +111,7 @@ class Probe:
 
     def close(self) -> None:
         """Let go of the connection; nothing is called after this."""
-        self._done = None
+        self._done = self._talk = None
         self._unwatch()
         if self._socket is not None:
             self._socket.close()

@@ -14,7 +14,7 @@ import ssl
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,11 +129,16 @@ class _Bounded(HTTPAdapter):
                 if len(body) > BODY_MAX:
                     raise BoundsError(f"answered with more than {BODY_MAX // 1024 // 1024} MiB")
                 if time.monotonic() > self.deadline:
-                    raise BoundsError("took too long")
+                    break
         except urllib3.exceptions.HTTPError as exc:
             raise requests.ConnectionError(exc) from exc
         finally:
             response.raw.close()  # of a body read whole the connection is back in the pool already
+        # A socket that `cut` has shut ends a body like its sender would; urllib3 1.26 takes a short one.
+        if time.monotonic() > self.deadline:
+            raise BoundsError("took too long")
+        if response.raw.length_remaining:
+            raise requests.ConnectionError(ConnectionError("the answer broke off"))
         return bytes(body)
 
 
@@ -219,9 +224,9 @@ class Rest:
 
 def explain(error: BaseException) -> str:
     """Return in a few words why a request failed; they complete "Keystone at URL …"."""
-    chain = list(_causes(error))
-    for cause in chain:
-        for kinds, describe in _EXPLAINED:
+    chain = _causes(error)
+    for kinds, describe in _EXPLAINED:
+        for cause in chain:
             text = describe(cause) if isinstance(cause, kinds) else None
             if text is not None:
                 return text
@@ -233,22 +238,24 @@ def explain(error: BaseException) -> str:
 _EXPLAINED: Final[tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], str | None]], ...]] = (
     ((ssl.SSLCertVerificationError,), lambda exc: f"has a certificate that fails: {exc.verify_message}"),
     ((ssl.SSLError,), lambda exc: f"does not speak TLS as it should ({exc.reason or 'handshake failed'})"),
+    ((urllib3.exceptions.SSLError,), lambda exc: f"has a certificate that fails: {exc}"),  # by urllib3 1.26
     ((socket.gaierror,), lambda exc: f"cannot be found: its name does not resolve ({exc.strerror})"),
     ((RedirectedError, BoundsError), str),
-    (
-        (TimeoutError, urllib3.exceptions.TimeoutError, requests.Timeout),
-        lambda _: "does not answer (timed out)",
-    ),
     ((keystoneauth1.exceptions.HttpError,), lambda exc: f"answered {exc.http_status}"),
     ((ConnectionError,), lambda exc: f"does not answer ({(exc.strerror or 'connection broken').lower()})"),
     # An OSError without a number is one of requests' own, which say little.
     ((OSError,), lambda exc: f"does not answer ({exc.strerror.lower()})" if exc.strerror else None),
+    # urllib3 1.26 counts a refused connection among the timeouts.
+    (
+        (TimeoutError, urllib3.exceptions.TimeoutError, requests.Timeout),
+        lambda _: "does not answer (timed out)",
+    ),
 )
-"""How to put an error, by its type; None: look further. The first row that has a text counts."""
+"""How to put an error, by its type; None: look further. The first row with a text for any counts."""
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Return the error and all that led to it; libraries hide causes in several places. Innermost first."""
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and all that led to it; libraries hide causes in several places."""
     seen: list[BaseException] = []
     waiting = [error]
     while waiting:
@@ -258,7 +265,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         seen.append(found)
         hidden = (found.__cause__, found.__context__, getattr(found, "reason", None), *found.args)
         waiting += [cause for cause in hidden if isinstance(cause, BaseException)]
-    return reversed(seen)
+    return seen
 
 
 def _verification(section: GlobalSection) -> bool | str:

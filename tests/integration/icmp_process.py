@@ -5,10 +5,12 @@
 """
 
 import asyncio
+import contextlib
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from downtimer.demo.processes import Lines, Spawner, kill
@@ -48,6 +50,15 @@ class IcmpProcess:
         argv = enter([sys.executable, "-m", "tests.integration.icmp_process", text])
         self._process = spawner.start(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._lines = Lines(self._process)
+
+    @contextlib.contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop it as long as the context lasts."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def order(self, line: str) -> Any:  # noqa: ANN401 - JSON
         """Have an order obeyed; return the answer."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -193,6 +194,19 @@ def test_progress_goes_on_and_nothing_is_lost_at_the_end(engine: IcmpProcess, ad
     before = engine.found(address).probes
     final = engine.close()
     assert sum(span["probes"] for span in final["spans"][address]) >= before
+
+
+def test_replies_count_that_we_were_late_to_read(engine: IcmpProcess, address: str) -> None:
+    """Their stamp is the kernel's. What was not sent in that time was not observed."""
+    for _ in range(3):
+        add(engine, address)
+        seen = engine.found(address).probes
+        with engine.stopped():
+            time.sleep(2.5)
+        engine.until(address, lambda found, seen=seen: found.probes >= seen + ENOUGH, "more probes")
+    found = engine.found(address)
+    assert set(found.verdicts) == {"up"}
+    assert len(found.verdicts) >= 3
 
 
 def test_no_permission_is_one_line_with_both_remedies(spawner: Spawner, network: Namespaces) -> None:
