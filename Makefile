@@ -45,7 +45,7 @@ debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping influxdb
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl influxdb
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).
 $(VENV)/.downtimer: $(VENV)/.python pyproject.toml

@@ -7,7 +7,7 @@ Spans are never given up; details (samples, windows) are, oldest first, and coun
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -75,9 +75,15 @@ class Outbox:
         """Deliver with the batch that holds the last of the spans known now."""
         self._progress = progress
 
-    def is_empty(self) -> bool:
-        """Tell whether everything is acknowledged."""
-        return not (self._in_flight or self._spans or self._progress or self._has_details())
+    def last_serial(self) -> int:
+        """Return the serial of the batch that will hold the last of what is known now."""
+        waiting = max(len(queue) for queue in (self._spans, *self._queues()))
+        batches = -(-waiting // BATCH_MAX) or (self._progress is not None)
+        return self._serial + batches
+
+    def has_delivered(self, serial: int) -> bool:
+        """Tell whether this batch and all before it are acknowledged, whatever has come since."""
+        return self._serial >= serial and all(other > serial for other in self._in_flight)
 
     # --- the link ---
 
@@ -131,7 +137,10 @@ class Outbox:
         )
 
     def _has_details(self) -> bool:
-        return bool(self._details.samples or self._details.latencies or self._details.addresses)
+        return any(self._queues())
+
+    def _queues(self) -> tuple[Sized, ...]:
+        return self._details.samples, self._details.latencies, self._details.addresses
 
     def _bound(self, queue: "deque[_T]") -> None:
         if len(queue) > DETAILS_MAX:

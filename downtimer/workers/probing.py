@@ -170,12 +170,16 @@ class Probing:
             self._engine.update(state)
 
     async def _flush(self) -> None:
-        """Record every open span as it stands, and wait until the writer has it all."""
+        """Record every open span as it stands, and wait until the writer has all that is known now.
+
+        What is found meanwhile does not count: a target that fails is probed faster than the writer commits.
+        """
         for span in self._engine.open_spans():
             self._outbox.span(span, is_open=True)
         self._note_progress()
+        last_serial = self._outbox.last_serial()
         deadline_ns = self._child.clock.now_ns() + int(ACKNOWLEDGED_S * SECOND_NS)
-        while not self._outbox.is_empty() and self._child.clock.now_ns() < deadline_ns:
+        while not self._outbox.has_delivered(last_serial) and self._child.clock.now_ns() < deadline_ns:
             self._pump_once()
             await asyncio.sleep(0.01)
 

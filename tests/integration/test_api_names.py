@@ -73,6 +73,7 @@ def test_known_address_outlives_the_resolver(resolver: Resolver) -> None:
             await bench.until(lambda: bench.causes().get("dns"))
             resolver.answer = at("127.0.0.1")
             await bench.until(lambda: bench.spans()[-1].verdict is Verdict.UP)
+            await bench.engine.finish()
 
     bench = engines.work(lambda: named(resolver), scenario)
     assert set(bench.causes()) == {"dns"}
@@ -100,5 +101,6 @@ def test_second_address_is_tried_as_a_client_does(resolver: Resolver) -> None:
             resolver.answer = at("127.0.0.2", "127.0.0.3")
             bench.service("it", f"http://cloud.test:{server.port}/")
             await bench.until(lambda: bench.probes() >= ENOUGH)
+            await bench.engine.finish()
 
     assert engines.work(lambda: named(resolver), scenario).causes() == {}

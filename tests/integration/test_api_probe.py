@@ -31,6 +31,7 @@ def probe(url_of: "Callable[[], contextlib.AbstractAsyncContextManager[str]]", t
         async with url_of() as url:
             target = bench.service("it", url)
             await bench.until(lambda: bench.probes(target) >= ENOUGH)
+            await bench.engine.finish()  # while the server is there, for probes may be under way
 
     return engines.work(lambda: Bench(ApiEngine, text), scenario)
 
@@ -208,6 +209,7 @@ def test_404_after_200_is_down_and_back() -> None:
             await bench.until(lambda: bench.causes().get("http-404", 0) >= ENOUGH)
             server.serve = faults.answers()
             await bench.until(lambda: len(bench.spans()) == 3)
+            await bench.engine.finish()
 
     bench = engines.work(lambda: Bench(ApiEngine, FAST), scenario)
     assert [span.verdict for span in bench.spans()] == [Verdict.UP, Verdict.DOWN, Verdict.UP]
@@ -233,6 +235,7 @@ def test_hang_is_down_then_slow() -> None:
             await bench.until(lambda: bench.causes().get("timeout-answer", 0) >= ENOUGH)
             gate.set()
             await bench.until(lambda: bench.spans()[-1].verdict is Verdict.UP and len(bench.spans()) > 1)
+            await bench.engine.finish()
 
     bench = engines.work(lambda: Bench(ApiEngine, "[api]\ninterval = 0.1\ntimeout = 1\n"), scenario)
     verdicts = [span.verdict.value for span in bench.spans()]
@@ -268,6 +271,7 @@ def test_equal_requests_are_probed_once_and_counted_for_all() -> None:
             retired = bench.probes(cinderv2)
             await bench.until(lambda: bench.probes(cinder) >= 3 * ENOUGH)
             assert bench.probes(cinderv2) == retired
+            await bench.engine.finish()
 
     bench = engines.work(lambda: Bench(ApiEngine, FAST + "[db]\n"), scenario)
     assert server.connections == bench.probes(TargetId("cinder"))

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from downtimer.demo.impairment import Impairer
 from downtimer.demo.netns import GATEWAY_IP, Namespaces
 from downtimer.demo.processes import Spawner
 from downtimer.demo.responder import Behaviour
-from tests.integration.icmp_process import IcmpProcess
+from tests.integration.icmp_process import Found, IcmpProcess
 
 NET = itertools.count(1)
 NEIGHBOURS = ("172.21.0.9", "fd00:d0d0::99")  # not there, although the routes say that they should be
@@ -196,6 +197,11 @@ def test_progress_goes_on_and_nothing_is_lost_at_the_end(engine: IcmpProcess, ad
     assert sum(span["probes"] for span in final["spans"][address]) >= before
 
 
+def has_more(probes: int, found: Found) -> bool:
+    """Tell whether so many probes are judged."""
+    return found.probes >= probes
+
+
 def test_replies_count_that_we_were_late_to_read(engine: IcmpProcess, address: str) -> None:
     """Their stamp is the kernel's. What was not sent in that time was not observed."""
     for _ in range(3):
@@ -203,7 +209,7 @@ def test_replies_count_that_we_were_late_to_read(engine: IcmpProcess, address: s
         seen = engine.found(address).probes
         with engine.stopped():
             time.sleep(2.5)
-        engine.until(address, lambda found, seen=seen: found.probes >= seen + ENOUGH, "more probes")
+        engine.until(address, partial(has_more, seen + ENOUGH), "more probes")
     found = engine.found(address)
     assert set(found.verdicts) == {"up"}
     assert len(found.verdicts) >= 3
