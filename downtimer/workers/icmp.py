@@ -14,7 +14,17 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState, Verdict
+from downtimer.model import (
+    ICMP,
+    MILLISECOND_NS,
+    SECOND_NS,
+    Kind,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+    Verdict,
+)
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import cause_of_errno, verdict_of
@@ -24,7 +34,7 @@ from downtimer.workers.packets import COOKIE_SIZE, Quote, canonical
 from downtimer.workers.probing import Counts, Findings
 from downtimer.workers.source import Source
 from downtimer.workers.windows import RoundTrips
-from downtimer.workers.worker import Child, main
+from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +53,12 @@ _TRIES: Final = 3
 class _Address:
     """An address that is probed."""
 
-    __slots__ = ("family", "id", "is_gone", "series", "text", "wake_ns", "window")
+    __slots__ = ("family", "id", "is_gone", "is_reference", "series", "text", "wake_ns", "window")
 
-    def __init__(self, target: TargetId, text: str, series: Series) -> None:
-        self.family, self.text = canonical(text)
-        self.id = target
+    def __init__(self, target: Target, series: Series) -> None:
+        self.family, self.text = canonical(target.name)
+        self.id = target.id
+        self.is_reference = target.reference
         self.series = series
         self.is_gone = False
         self.wake_ns: int | None = None  # its entry in the schedule that counts; None: it has none
@@ -109,8 +120,15 @@ class IcmpEngine:
             self._forget(target.id)
         elif target.id not in self._addresses:
             series = Series(ICMP, self._child.incarnation, self._findings)
-            address = _Address(target.id, target.name, series)
-            self._sockets.of(address.family)
+            address = _Address(target, series)
+            try:
+                self._sockets.of(address.family)
+            except CannotStartError as exc:
+                if not target.reference:
+                    raise
+                # It only helps to judge other addresses, of which there are none then.
+                log.warning("reference %s is not probed: %s", target.name, exc)
+                return
             series.add(target.id, state.baselines.get(ICMP), self._clock.now_ns(), self._rates)
             self._addresses[target.id] = address
             self._put(address)
@@ -131,8 +149,9 @@ class IcmpEngine:
     # --- how it stands ---
 
     def counts(self) -> Counts:
-        """Return how the addresses stand."""
-        found = Counter(address.series.latest for address in self._addresses.values())
+        """Return how the addresses stand, references aside."""
+        mine = (address for address in self._addresses.values() if not address.is_reference)
+        found = Counter(address.series.latest for address in mine)
         return Counts(
             unseen=found.pop(None, 0),
             **{verdict.value: number for verdict, number in found.items() if verdict is not None},

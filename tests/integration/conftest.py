@@ -9,6 +9,8 @@ from tests.integration.influx_env import InfluxServer
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation, install_keystone
 
+pytest.register_assert_rewrite("tests.integration.checks")
+
 
 @pytest.fixture(scope="session")
 def keystone_venv() -> KeystoneInstallation:

@@ -1,4 +1,4 @@
-"""A cloud to be upgraded: simulated services and addresses, and among them a real Keystone that signs users in.
+"""A cloud to be upgraded: simulated services and addresses, and a real Keystone that signs users in.
 
 The catalog is Keystone's own. It has the simulated services under the URLs that real ones have, some of them
 with the project's id. The simulated Neutron and Nova ask this Keystone whose a token is.

@@ -325,17 +325,30 @@ def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: 
     assert said.err.count("\n") == 1
 
 
-def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
-    cloud: SimulatedCloud, tmp_path: Path
-) -> None:
+def powerless(cloud: SimulatedCloud) -> list[str]:
+    """Return the prefix of a command that may not send echoes."""
     # A new network namespace allows nobody a ping socket, and the bounding set denies raw ones.
     unshare = (
         ["unshare", "--net"]
         if cloud.network.mode == "root"
         else ["unshare", "--user", "--map-root-user", "--net"]
     )
-    powerless = ["setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--"]
-    command = Command(tmp_path, prefix=[*unshare, *powerless], sections=static_targets(cloud))
+    return [*unshare, "setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--"]
+
+
+def test_without_addresses_no_permission_for_icmp_is_needed(cloud: SimulatedCloud, tmp_path: Path) -> None:
+    sections = {"static": {"urls": "web=http://127.0.0.1:1/"}, "vantage": {"reference": "127.0.0.1"}}
+    command = Command(tmp_path, prefix=powerless(cloud), sections=sections)
+    try:
+        assert "measuring 1 service and 0 addresses" in command.ok("start")
+    finally:
+        command.end()
+
+
+def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
+    cloud: SimulatedCloud, tmp_path: Path
+) -> None:
+    command = Command(tmp_path, prefix=powerless(cloud), sections=static_targets(cloud))
     said = command.run("start")
     assert said.code == 1
     assert said.err.count("\n") == 1

@@ -1,5 +1,8 @@
-"""What an installation of downtimer leaves behind or shows: its processes, and where a secret might be seen."""
+"""What an installation of downtimer shows and leaves behind: processes, and where a secret might be."""
 
+import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,7 +10,7 @@ from tests.integration.command import Command
 
 
 def processes(command: Command) -> set[int]:
-    """Return the pids of all processes that have a file of this installation open, as each child has the log."""
+    """Return the pids of all processes that have a file of this installation open, as all have its log."""
     folder = f"{command.directory}/"
     return {
         int(entry.name)
@@ -21,16 +24,27 @@ def titles(pids: set[int]) -> list[str]:
     return sorted(_read(Path(f"/proc/{pid}/cmdline")).replace(b"\0", b" ").decode().strip() for pid in pids)
 
 
+def kill_all(command: Command) -> None:
+    """End what a failed test has left."""
+    for pid in processes(command):
+        with contextlib.suppress(ProcessLookupError):
+            handle = os.pidfd_open(pid)
+            try:
+                if pid in processes(command):  # the handle is of the process meant, not of a later one
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            finally:
+                os.close(handle)
+
+
 def shown_by_processes(pids: set[int]) -> dict[str, bytes]:
     """Return what everybody may read of processes, and what their owner may."""
     files = [Path(f"/proc/{pid}/{name}") for pid in pids for name in ("cmdline", "environ", "comm")]
     return {str(file): _read(file) for file in files}
 
 
-def shown_by_files(folder: Path, *, but: Path | None = None) -> dict[str, bytes]:
-    """Return the contents of all files in a folder, deep down, but one."""
-    found = (file for file in folder.rglob("*") if file.is_file() and file != but)
-    return {str(file): file.read_bytes() for file in found}
+def shown_by_files(folder: Path) -> dict[str, bytes]:
+    """Return the contents of all files in a folder, deep down."""
+    return {str(file): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def showing(places: dict[str, bytes], secret: str) -> list[str]:
@@ -44,10 +58,8 @@ def _open_files(process: Path) -> Iterator[str]:
     except OSError:  # it has just ended
         return
     for descriptor in descriptors:
-        try:
+        with contextlib.suppress(OSError):
             yield str(descriptor.readlink())
-        except OSError:
-            continue
 
 
 def _read(file: Path) -> bytes:
@@ -55,5 +67,3 @@ def _read(file: Path) -> bytes:
         return file.read_bytes()
     except OSError:  # the process has just ended
         return b""
-
-

@@ -1,0 +1,154 @@
+"""What holds of every report on a cloud whose faults are known, and of the points in InfluxDB behind it."""
+
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.command import Command
+from tests.integration.influx_env import InfluxServer
+from tests.integration.real_cloud import RealCloud
+
+PATIENCE_S = {"service": 2.0, "address": 1.0}  # the timeouts of probes
+WITHIN_S = 1.0  # how near an estimate comes to the truth
+
+SERVICE_LINE = re.compile(
+    r"Service (?P<name>\S+) was down approximately (?P<seconds>\d+) seconds "
+    r"which is (?P<percent>\d+\.\d)% of total uptime"
+)
+ADDRESS_LINE = re.compile(
+    r"Address (?P<name>\S+) was unreachable approximately (?P<seconds>\d+\.\d) second "
+    r"which is (?P<percent>\d+\.\d)% of total uptime"
+)
+COUNTED = {"spans": "last_sent", "marks": "text", "events": "text"}  # with a field that all their points have
+
+Report = Mapping[str, Any]
+Target = dict[str, Any]
+Limits = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one of the lines that scripts parse says of its target."""
+
+    seconds: str
+    percent: str
+
+
+def show(*lines: object) -> None:
+    """Tell what was found; pytest shows it with ``-s``, or if the test fails."""
+    for line in lines:
+        sys.stdout.write(f"{line}\n")
+
+
+def targets_of(report: Report) -> dict[str, Target]:
+    """Return the targets by name; no name is there twice."""
+    targets: list[Target] = report["targets"]
+    found = {target["name"]: target for target in targets}
+    assert len(found) == len(targets)
+    return found
+
+
+def lines_of(text: str) -> dict[str, Line]:
+    """Return the first lines of a report in text by target. Every one has exactly the form promised."""
+    found = {}
+    for line in text.split("\n\n", 1)[0].splitlines():
+        match = SERVICE_LINE.fullmatch(line) or ADDRESS_LINE.fullmatch(line)
+        assert match is not None, line
+        found[match["name"]] = Line(match["seconds"], match["percent"])
+    return found
+
+
+def assert_lines(cloud: RealCloud, text: str, limits: Limits) -> None:
+    """Check that all targets have a line, in order, and that those without limits say nothing but zero.
+
+    Args:
+        cloud: With these targets.
+        text: Of the report.
+        limits: From and to how many seconds the others may say.
+    """
+    lines = lines_of(text)
+    assert list(lines) == [*cloud.services, *cloud.addresses]
+    for name, line in lines.items():
+        if name in limits:
+            low, high = limits[name]
+            assert low <= float(line.seconds) <= high, (name, line)
+            assert float(line.percent) > 0, (name, line)
+        else:
+            assert line == Line("0" if name in cloud.services else "0.0", "0.0"), name
+
+
+def assert_truth(cloud: RealCloud, targets: Mapping[str, Target], *names: str) -> None:
+    """Check that the last fault injected is one episode, its length in the bounds, the estimate near it.
+
+    And that nothing else was down, and nothing unobserved.
+    """
+    for name in names:
+        target = targets[name]
+        low, high = cloud.simulated.truth.of(name)[-1].seconds(PATIENCE_S[target["kind"]])
+        show(
+            f"  {name}: injected {low:.3f} to {high:.3f} s; reported {target['down_s']:.3f} s "
+            f"({target['down_min_s']:.3f} to {target['down_max_s']:.3f})"
+        )
+        (episode,) = target["episodes"]
+        assert (episode["ongoing"], episode["censored"]) == (False, []), episode
+        assert target["down_min_s"] <= high, name
+        assert low <= target["down_max_s"], name
+        assert low - WITHIN_S <= target["down_s"] <= high + WITHIN_S, name
+    assert_quiet(targets, *names)
+
+
+def assert_quiet(targets: Mapping[str, Target], *but: str) -> None:
+    """Check that all targets were observed all the time, and that none was down but those named."""
+    for name, target in targets.items():
+        assert target["answered"] is True, name
+        assert (target["unobserved_s"], target["unobserved"]) == (0, {}), name
+        assert target["observed_s"] == pytest.approx(target["window_s"]), name
+        if name not in but:
+            assert (target["down_s"], target["down_max_s"], target["episodes"]) == (0, 0, []), name
+
+
+def count_points(
+    influxdb: InfluxServer, run: str, measurement: str, aggregate: str, tag: str = "run"
+) -> dict[str, int]:
+    """Return an aggregate of a measurement's points, of one run, for each value of a tag."""
+    grouped = f'"run" = \'{run}\' GROUP BY "{tag}"'
+    query = f'SELECT {aggregate} FROM "{measurement}" WHERE {grouped}'  # noqa: S608 - the words are ours
+    return {one["tags"][tag]: int(one["values"][0][1]) for one in influxdb.query(query)}
+
+
+def assert_all_points(influxdb: InfluxServer, report: Report) -> None:
+    """Check that InfluxDB has every probe that the report counts, no more and no less, and all else."""
+    run, targets = report["run"]["id"], targets_of(report)
+    services = {name: one["probes"] for name, one in targets.items() if one["kind"] == "service"}
+    addresses = {name: one["probes"] for name, one in targets.items() if one["kind"] == "address"}
+    failed = {name: sum(episode["failed"] for episode in targets[name]["episodes"]) for name in addresses}
+
+    answers = count_points(influxdb, run, "service_response", 'count("up")', "service")
+    echoes = count_points(influxdb, run, "floating_ip_pings", 'sum("sent")', "address")
+    lost = count_points(influxdb, run, "floating_ip_pings", 'sum("lost")', "address")
+    show(f"  in InfluxDB: {sum(answers.values())} answers of services, {sum(echoes.values())} echoes")
+    assert answers == services
+    assert {name: echoes.get(name) for name in addresses} == addresses
+    assert {name: lost.get(name) for name in addresses} == failed
+
+    (series,) = influxdb.query(f'SELECT * FROM "runs" WHERE "run" = \'{run}\'')  # noqa: S608 - as above
+    told = dict(zip(series["columns"], series["values"][0], strict=True))
+    for measurement, field in COUNTED.items():
+        counts = count_points(influxdb, run, measurement, f'count("{field}")')
+        assert sum(counts.values()) == told[measurement], measurement
+
+
+def assert_same_from_influxdb(command: Command) -> dict[str, Any]:
+    """Check that the only run's report from InfluxDB is the journal's to the byte; return it."""
+    (run,) = json.loads(command.ok("runs", "--json"))
+    assert (run["state"], run["influxdb_backlog"]) == ("ended", 0)
+    for form in ("text", "json"):
+        from_influxdb = command.ok("report", "--from", "influxdb", "--format", form)
+        assert from_influxdb == command.ok("report", "--format", form)
+    found: dict[str, Any] = json.loads(from_influxdb)
+    return found
