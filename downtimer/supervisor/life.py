@@ -93,7 +93,7 @@ async def end(measurement: Measurement) -> dict[str, Any]:
 
 def describe(measurement: Measurement) -> str:
     """Return the line that tells what is measured."""
-    counts = [(measurement.targets.count_reported(kind), words) for kind, words in KINDS.items()]
+    counts = [(measurement.targets.count_probed(kind), words) for kind, words in KINDS.items()]
     what = " and ".join(f"{count} {words[count != 1]}" for count, words in counts)
     return f"measuring {what} as run {measurement.settings.run.id}"
 

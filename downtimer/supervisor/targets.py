@@ -31,16 +31,11 @@ class TargetList:
         return tuple(self._states.values())
 
     def count_probed(self, kind: Kind) -> int:
-        """Return how many of a kind are probed."""
-        return sum(state.target.kind is kind and state.retired_ns is None for state in self._states.values())
-
-    def count_reported(self, kind: Kind) -> int:
         """Return how many of a kind are probed for their own sake: references are in no report."""
-        references = sum(
-            state.target.kind is kind and state.target.reference and state.retired_ns is None
+        return sum(
+            state.target.kind is kind and state.retired_ns is None and not state.target.reference
             for state in self._states.values()
         )
-        return self.count_probed(kind) - references
 
     def apply(self, listing: Listing) -> tuple[TargetState, ...]:
         """Take what discovery found; return the targets that have changed by it."""
