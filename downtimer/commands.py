@@ -17,11 +17,13 @@ from downtimer.report.output import write_atomically
 from downtimer.store import journal, runs_text
 from downtimer.store.reader import Reader
 from downtimer.supervisor import launch
+from downtimer.supervisor.lock import wait_for_end
 
 Arguments = Mapping[str, Any]
 
 ANSWER_S: Final = 30.0
 STOP_S: Final = 240.0
+END_S: Final = 10.0
 START_S: Final = 180.0
 SHIP_S: Final = 3600.0
 
@@ -49,6 +51,8 @@ def stop(arguments: Arguments) -> int:
     ended = client.request(
         config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
     )
+    if not arguments["--keep"]:
+        wait_for_end(config, END_S)
     if ended["report_error"] is not None:
         raise DowntimerError(ended["report_error"])
     _print_file(ended["report_file"])

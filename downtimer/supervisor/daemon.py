@@ -6,12 +6,10 @@ Entry point of the supervisor's process (``python -m downtimer.supervisor.daemon
 import argparse
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
 import signal
-import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,9 +21,10 @@ import setproctitle
 from downtimer import logs
 from downtimer.config import Config
 from downtimer.control.server import ControlServer
-from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode
+from downtimer.errors import ControlError, DowntimerError, ExitCode
 from downtimer.supervisor import life, status
 from downtimer.supervisor.launch import Answer, Orders, read_orders
+from downtimer.supervisor.lock import make_runtime_dir, take_lock
 from downtimer.supervisor.measurement import Measurement
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ class Daemon:
         self._orders = orders
         self._answers = answers
         self._measurement: Measurement | None = None
+        self._beginning: asyncio.Task[str] | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()  # held while a run begins or ends
         self._control = ControlServer(
             self.config.control_socket,
@@ -66,18 +67,17 @@ class Daemon:
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGCHLD, self._on_child)
         stopping = asyncio.create_task(self.ended.wait())
-        beginning = asyncio.create_task(self._begin(self._orders))
+        self._beginning = asyncio.create_task(self._begin(self._orders))
         try:
-            await asyncio.wait([beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if beginning.done():
-                line = beginning.result()
-                await self._control.open()
-                self._answers.conclude(line, ExitCode.DONE)
+            await asyncio.wait([self._beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not self._beginning.done() or self._beginning.cancelled():
+                raise DowntimerError("stopped by a signal before it measured anything")
+            line = self._beginning.result()
+            await self._control.open()
+            self._answers.conclude(line, ExitCode.DONE)
             await stopping
         finally:
-            beginning.cancel()
             stopping.cancel()
-            await asyncio.gather(beginning, return_exceptions=True)
             await self._control.close()
 
     async def _begin(self, orders: Orders) -> str:
@@ -88,7 +88,7 @@ class Daemon:
             self._answers.tell(begun.line)
             try:
                 await begun.measurement.start()
-            except (DowntimerError, asyncio.CancelledError):
+            except BaseException:
                 self._measurement = None
                 life.undo(begun)
                 raise
@@ -107,11 +107,16 @@ class Daemon:
         self._stopping = asyncio.create_task(self._stop_and_end())
 
     async def _stop_and_end(self) -> None:
-        if self._measurement is not None and not self._changing.locked():
-            try:
-                await self._stop({})
-            except DowntimerError as exc:
-                log.error("stop: %s", exc)  # noqa: TRY400 - one line says it
+        """End whatever is under way: a first start is given up, a stop is waited for."""
+        if self._beginning is not None:
+            self._beginning.cancel()
+        async with self._changing:
+            if self._measurement is not None:
+                try:
+                    await life.end(self._measurement)
+                except DowntimerError as exc:
+                    log.error("stop: %s", exc)  # noqa: TRY400 - one line says it
+                self._measurement = None
         self.ended.set()
 
     # --- commands ---
@@ -189,45 +194,6 @@ class Answers:
             print(answer.text, flush=True)  # noqa: T201 - in the foreground this is the user's terminal
 
 
-def make_runtime_dir(path: str) -> None:
-    """Make the folder for sockets, or check that the one there is ours alone.
-
-    Raises:
-        ConfigError: It is a link, no folder, someone else's, or cannot be made.
-    """
-    try:
-        Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = os.lstat(path)
-        if not stat.S_ISDIR(found.st_mode):
-            raise ConfigError(f"[global] runtime_dir: {path} is a link or no folder; remove it")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"[global] runtime_dir: {path} belongs to user {found.st_uid}; choose another")
-        if found.st_mode & 0o077:
-            Path(path).chmod(0o700)
-    except OSError as exc:
-        raise ConfigError(f"[global] runtime_dir: cannot make {path}: {exc.strerror}") from exc
-
-
-def take_lock(config: Config) -> int:
-    """Take the lock that only one daemon per runtime folder may hold, for the life of the process.
-
-    Raises:
-        DowntimerError: Another holds it.
-    """
-    path = Path(config.global_.runtime_dir) / "lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        pid = os.read(fd, 20).decode("ascii", "replace").strip()
-        raise DowntimerError(
-            f"downtimer runs already (pid {pid}); `downtimer status` shows it, `downtimer stop` ends it"
-        ) from exc
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
-    return fd
-
-
 def _print_report(config: Config) -> None:
     """In the foreground the report goes to the terminal, too."""
     with contextlib.suppress(OSError), Path(config.global_.report_file).open(encoding="utf-8") as file:
@@ -249,9 +215,8 @@ def main() -> None:
     answers = Answers(arguments.answer_fd)
     try:
         make_runtime_dir(orders.config.global_.runtime_dir)
-        lock = take_lock(orders.config)
+        take_lock(orders.config)
         asyncio.run(_serve(orders, answers, foreground=arguments.foreground))
-        os.close(lock)
     except DowntimerError as exc:
         log.error("%s", exc)  # noqa: TRY400 - the line says it all
         answers.conclude(str(exc), exc.exit_code)

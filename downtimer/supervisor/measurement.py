@@ -107,12 +107,18 @@ class Measurement:
         self.roster.start()
         self._ticking = asyncio.create_task(self._tick())
         try:
+            await self._until_started()
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _until_started(self) -> None:
+        try:
             async with asyncio.timeout(START_S):
                 await self._started.wait()
-        except TimeoutError:
-            self._failure = f"nothing could be measured within {START_S:.0f} s; the log says more"
+        except TimeoutError as exc:
+            raise StartError(f"nothing could be measured within {START_S:.0f} s; the log says more") from exc
         if self._failure is not None:
-            await self._end()
             raise StartError(self._failure)
 
     async def flush(self) -> int:

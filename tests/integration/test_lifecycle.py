@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
-from tests.integration.command import Command, lonely_cloud
+from tests.integration.command import Command, lonely_cloud, processes_of
 from tests.waiting import wait_until
 
 ADDRESS = "172.16.166.151"
@@ -235,6 +235,28 @@ def test_a_signal_is_a_stop_with_report(command: Command, number: signal.Signals
     assert json.loads(command.ok("runs", "--json"))[0]["state"] == "ended"
 
 
+def test_a_signal_while_it_starts_leaves_nothing_behind(cloud: SimulatedCloud, command: Command) -> None:
+    # Nobody listens on this Keystone's address, and nobody refuses: the sign-in hangs.
+    cloud.drop(ADDRESS)
+    command.write({"global": {"keystone_endpoint": f"http://{ADDRESS}:5000", "password": "x"}})
+    try:
+        starting = subprocess.Popen(command.argv("start"), stderr=subprocess.PIPE, text=True)
+        pid = wait_until(lambda: starting_supervisor(command), timeout_s=5, what="the supervisor")
+        os.kill(pid, signal.SIGTERM)
+        _, err = starting.communicate(timeout=10)
+    finally:
+        cloud.restore(ADDRESS)
+    assert starting.returncode == 1
+    assert err == "downtimer: stopped by a signal before it measured anything\n"
+    assert processes_of(command) == []
+    assert json.loads(command.ok("runs", "--json")) == []
+
+
+def starting_supervisor(command: Command) -> int:
+    """Return the pid of a supervisor that has begun a run; 0 if there is none yet."""
+    return command.supervisor() if list(command.state_dir.glob("runs/*.sqlite")) else 0
+
+
 def test_in_the_foreground_an_interrupt_prints_the_report(command: Command) -> None:
     process = subprocess.Popen(
         command.argv("start", "--foreground"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -266,7 +288,7 @@ def test_a_daemon_left_idle_begins_another_run(command: Command) -> None:
     until_measured(command)
     assert command.status()["run"]["id"] != first
     command.ok("stop")
-    assert not is_alive(supervisor)
+    wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
 
 
 def test_a_mark_is_on_record(command: Command) -> None:
