@@ -161,7 +161,7 @@ class Probing:
                 self._answer(order.serial)
                 return
             else:
-                log.warning("bus: an order that is not for this worker: %s", type(order).__name__)
+                log.debug("bus: an order that is not for this worker: %s", type(order).__name__)
 
     def _take(self, targets: Targets) -> None:
         if targets.whole:

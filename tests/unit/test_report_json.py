@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types of its own
+from jsonschema import Draft202012Validator
 
 from downtimer.errors import ConfigError
 from downtimer.model import Event, Mark, Span, TargetState
