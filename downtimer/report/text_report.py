@@ -67,13 +67,19 @@ def _run(summary: Summary) -> Iterator[str]:
     yield f"  vantage   {printable(run.vantage)}\n"
     yield f"  start     {_moment(summary, 0)} UTC\n"
     if run.end_ns is None:
-        yield f"  end       running; figures count to {_moment(summary, summary.through_ns)} UTC\n"
+        through = _moment(summary, summary.through_ns)
+        yield f"  end       not yet (running, or cut off); figures count to {through} UTC\n"
     else:
         cut_off = " (interrupted)" if run.interrupted else ""
         yield f"  end       {_moment(summary, run.end_ns)} UTC{cut_off}\n"
     length_ns = summary.through_ns if run.end_ns is None else run.end_ns
     yield f"  length    {wording.length(length_ns)}\n"
     yield f"  targets   {_count_targets(summary)}\n"
+    windows = sorted(target.window_ns for target in summary.targets if target.window_ns)
+    if windows:
+        shortest, longest = wording.length(windows[0]), wording.length(windows[-1])
+        each = longest if shortest == longest else f"{shortest} to {longest}"
+        yield f"  measured  {each} each, first to last probe; percentages are of what was observed\n"
 
 
 def _count_targets(summary: Summary) -> str:
@@ -130,7 +136,7 @@ def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
 
 def _end(summary: Summary, episode: Episode) -> str:
     if episode.is_ongoing:
-        return "ongoing"
+        return "ongoing" if summary.run.end_ns is None else "not ended"
     origin_ns = summary.run.start_utc_ns
     return wording.moment_after(origin_ns + episode.end_ns, origin_ns + episode.start_ns)
 
@@ -143,15 +149,14 @@ def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Itera
         yield f"{len(episode.outages):,} outages in it, together down {wording.downtime(episode)}"
     if not target.has_answered:
         yield "never answered, see below"
-        return
-    if episode.is_start_censored:
+    elif episode.is_start_censored:
         if episode.earliest_ns == target.start_ns:
             yield "start not seen: under way when first observed"
         else:
             yield f"start not seen: {_moment(summary, episode.earliest_ns)} at the earliest"
     if episode.is_end_censored:
         yield f"end not seen: {_moment(summary, episode.latest_ns)} at the latest"
-    if episode.is_ongoing:
+    if episode.is_ongoing and target.has_answered:
         yield f"not ended when last seen at {_moment(summary, episode.end_ns)}"
     if episode.unobserved_ns:
         yield f"{wording.seconds(episode.unobserved_ns)} of it not observed"

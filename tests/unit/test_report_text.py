@@ -136,6 +136,7 @@ def test_head_says_what_was_measured_from_where_and_when() -> None:
         "  end       2026-11-22 16:38:45.123 UTC",
         "  length    1 min 40.0 s",
         "  targets   1 service, 1 address; none with outages",
+        "  measured  1 min 0.0 s each, first to last probe; percentages are of what was observed",
     ]
 
 
@@ -143,7 +144,7 @@ def test_head_of_a_run_in_progress_says_what_the_figures_count_to() -> None:
     run = replace(RUN, end_ns=None, label="kolla 2026.1")
     text = "".join(render(MemoryReader(states=[service("nova")], stored=[up(0, 60)], the_run=run)))
     assert "  label     kolla 2026.1" in text
-    assert "  end       running; figures count to 2026-11-22 16:38:05.123 UTC" in text
+    assert "  end       not yet (running, or cut off); figures count to 2026-11-22 16:38:05.123 UTC" in text
     assert "  length    1 min 0.0 s" in text
 
 
@@ -196,10 +197,23 @@ def test_episode_past_midnight_shows_the_date_of_its_end() -> None:
 
 
 def test_ongoing_outage_is_said_to_be() -> None:
-    text = report(up(0, 10), down(10.5, 30), states=[service("nova")])
+    reader = MemoryReader(
+        states=[service("nova")], stored=[up(0, 10), down(10.5, 30)], the_run=replace(RUN, end_ns=None)
+    )
+    text = "".join(render(reader))
     row, remark = section(text, "Outages")[1:]
     assert "16:37:15.373 – ongoing" in row
     assert remark == "      not ended when last seen at 2026-11-22 16:37:35.123"
+
+
+def test_outage_that_outlasts_the_run_is_not_called_ongoing() -> None:
+    text = report(up(0, 10), down(10.5, 30), states=[service("nova")])
+    assert "16:37:15.373 – not ended" in section(text, "Outages")[1]
+
+
+def test_unobserved_time_is_said_of_a_target_that_never_answered_too() -> None:
+    text = report(down(0, 10), down(12, 30, life=2), states=[service("nova")])
+    assert section(text, "Outages")[2] == "      never answered, see below; 2.00 s of it not observed"
 
 
 def test_edges_that_were_not_seen_are_said_with_their_limits() -> None:
