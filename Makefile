@@ -18,7 +18,7 @@ TOX := $(VENV)/bin/tox
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
 
-demo: debian-demo $(VENV)/.downtimer ## measure a simulated upgrade on this machine and show the report (two minutes)
+demo: debian-demo $(VENV)/.downtimer ## measure a simulated upgrade on this machine and show the report (a minute)
 	$(VENV)/bin/downtimer demo
 
 test: debian-test $(VENV)/.tox ## all checks and tests, with a real Keystone and a real InfluxDB
