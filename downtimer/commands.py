@@ -1,5 +1,7 @@
 """What each command does. Each takes docopt's arguments and returns an exit code; errors are raised."""
 
+import contextlib
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,22 +19,25 @@ from downtimer.report.output import write_atomically
 from downtimer.store import journal, runs_text
 from downtimer.store.reader import Reader
 from downtimer.supervisor import launch
-from downtimer.supervisor.lock import wait_for_end
+from downtimer.supervisor.lock import HeldError, measuring_nowhere, wait_for_end
 
 Arguments = Mapping[str, Any]
 
 ANSWER_S: Final = 30.0
-STOP_S: Final = 240.0
+STOP_S: Final = 300.0
 END_S: Final = 10.0
 START_S: Final = 180.0
 SHIP_S: Final = 3600.0
+
+DEFAULT_CONFIG: Final = f"$DOWNTIMER_CONFIG or {configuration.DEFAULT_PATH}"
+"""What docopt gives as the default, for the help shows it."""
 
 
 def start(arguments: Arguments) -> int:
     """Begin to measure."""
     config = _config(arguments)
     resume = True if arguments["--resume"] else False if arguments["--new"] else None
-    orders = launch.Orders(config=config, label=arguments["--label"] or "", resume=resume)
+    orders = launch.Orders(config=config, label=_label(arguments), resume=resume)
     if arguments["--foreground"]:
         launch.become_daemon(orders)
     if _is_idle(config):
@@ -54,6 +59,8 @@ def stop(arguments: Arguments) -> int:
     if not arguments["--keep"]:
         wait_for_end(config, END_S)
     if ended["report_error"] is not None:
+        with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
+            _print(reports.render(reader))
         raise DowntimerError(ended["report_error"])
     _print_file(ended["report_file"])
     if ended["influxdb_left"]:
@@ -88,7 +95,11 @@ def report(arguments: Arguments) -> int:
             write_atomically(Path(output), reports.render(reader, form))
             return ExitCode.DONE
         if arguments["--run"] is None and arguments["--format"] is None:
-            write_atomically(Path(config.global_.report_file), reports.render(reader, form))
+            try:
+                write_atomically(Path(config.global_.report_file), reports.render(reader, form))
+            except DowntimerError:
+                _print(reports.render(reader, form))
+                raise
             _print_file(config.global_.report_file)
         else:
             _print(reports.render(reader, form))
@@ -101,10 +112,7 @@ def runs(arguments: Arguments) -> int:
     """List the runs, or remove one."""
     config = _config(arguments)
     if arguments["--delete"] is not None:
-        run = RunId(arguments["--delete"])
-        if run == _run_under_way(config):
-            raise DowntimerError(f"run {run} is under way; `downtimer stop` ends it")
-        journal.delete_run(config.global_.state_dir, run)
+        _delete(config, RunId(arguments["--delete"]))
         return ExitCode.DONE
     entries = journal.list_runs(config.global_.state_dir)
     under_way = _run_under_way(config)
@@ -113,6 +121,19 @@ def runs(arguments: Arguments) -> int:
     else:
         _print(runs_text.render(entries, under_way))
     return ExitCode.DONE
+
+
+def _delete(config: Config, run: RunId) -> None:
+    """Remove a run that is not under way. One without an end is, if any daemon has its folder."""
+    state_dir = config.global_.state_dir
+    if run == _run_under_way(config):
+        raise DowntimerError(f"run {run} is under way; `downtimer stop` ends it")
+    is_open = any(entry.id == run and entry.is_open for entry in journal.list_runs(state_dir))
+    try:
+        with measuring_nowhere(state_dir) if is_open else contextlib.nullcontext():
+            journal.delete_run(state_dir, run)
+    except HeldError as exc:
+        raise DowntimerError(f"run {run} is under way (pid {exc.holder}); `downtimer stop` ends it") from exc
 
 
 def ship(arguments: Arguments) -> int:
@@ -129,7 +150,7 @@ def ship(arguments: Arguments) -> int:
     under_way = _run_under_way(config)
     left = 0
     for entry in entries:
-        if entry.id != under_way and entry.error is None:
+        if entry.id != under_way and entry.error is None and not _is_measured(config, entry):
             left += shipping.ship(entry.path, config.db, SHIP_S)
     if left:
         raise DowntimerError(f"{left} points are still to be delivered")
@@ -145,7 +166,20 @@ def demo(arguments: Arguments) -> int:
 
 def _config(arguments: Arguments) -> Config:
     given = arguments["--config"]
-    return configuration.load(None if given.startswith("$") else given)
+    if not given:
+        raise ConfigError("--config: is empty")
+    return configuration.load(None if given == DEFAULT_CONFIG else given)
+
+
+def _label(arguments: Arguments) -> str:
+    label: str = arguments["--label"] or ""
+    if len(label) > launch.LABEL_MAX:
+        raise ConfigError(f"--label: longer than {launch.LABEL_MAX} characters")
+    try:
+        label.encode()
+    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
+        raise ConfigError("--label: not UTF-8 text") from exc
+    return label
 
 
 def _is_idle(config: Config) -> bool:
@@ -155,6 +189,17 @@ def _is_idle(config: Config) -> bool:
     except (NotRunningError, ControlError):
         return False
     return not answer["measuring"]
+
+
+def _is_measured(config: Config, entry: journal.RunEntry) -> bool:
+    """Tell whether a daemon may be writing to a run, also one that does not answer."""
+    if not entry.is_open:
+        return False
+    try:
+        with measuring_nowhere(config.global_.state_dir):
+            return False
+    except HeldError:
+        return True
 
 
 def _run_under_way(config: Config) -> RunId | None:
@@ -183,21 +228,39 @@ def _reader(config: Config, store: str, run: str | None) -> Reader:
 
 
 def _find(config: Config, run: str | None) -> journal.RunEntry:
-    entries = [entry for entry in journal.list_runs(config.global_.state_dir) if entry.error is None]
-    if not entries:
-        raise DowntimerError(f"no run in {config.global_.state_dir}; `downtimer start` begins one")
-    if run is None:
-        return max(entries, key=lambda entry: entry.start_utc_ns)
+    entries = journal.list_runs(config.global_.state_dir)
+    if run is not None:
+        entries = [entry for entry in entries if entry.id == run]
+        if not entries:
+            raise DowntimerError(f"no run {run}; `downtimer runs` lists them")
+    readable = [entry for entry in entries if entry.error is None]
+    if not readable:
+        raise DowntimerError(
+            next((entry.error for entry in entries if entry.error is not None), None)
+            or f"no run in {config.global_.state_dir}; `downtimer start` begins one"
+        )
+    found = max(readable, key=lambda entry: entry.start_utc_ns)
     for entry in entries:
-        if entry.id == run:
-            return entry
-    raise DowntimerError(f"no run {run}; `downtimer runs` lists them")
+        if entry.error is not None and entry.id > found.id:  # ids begin with the instant
+            _warn(f"a later run can't be read: {entry.error}; this is run {found.id}")
+    return found
 
 
 def _print(chunks: Iterable[str]) -> None:
-    for chunk in chunks:
-        sys.stdout.write(chunk)
-    sys.stdout.flush()
+    """Print a text.
+
+    Raises:
+        BrokenPipeError: Whoever read our output has enough.
+        DowntimerError: It can't be written.
+    """
+    try:
+        sys.stdout.writelines(chunks)
+        sys.stdout.flush()
+    except OSError as exc:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end fails, too
+        if isinstance(exc, BrokenPipeError):
+            raise
+        raise DowntimerError(f"cannot write to standard output: {exc.strerror}") from exc
 
 
 def _print_file(path: str) -> None:
@@ -206,7 +269,9 @@ def _print_file(path: str) -> None:
 
 
 def _tell(line: str) -> None:
-    print(line)
+    """Print a line about something that goes on even if nobody reads of it."""
+    with contextlib.suppress(BrokenPipeError, DowntimerError):
+        _print([line, "\n"])
 
 
 def _warn(line: str) -> None:

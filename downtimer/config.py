@@ -266,7 +266,7 @@ def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], 
     for option_name, option in fields.items():
         try:
             values[option_name] = option.value(given.get(option_name), context)
-        except ValueError as exc:
+        except (ValueError, RuntimeError) as exc:  # pathlib's, where a user has no home
             raise ConfigError(f"{path}: [{name}] {option_name}: {exc}") from exc
     return section(**values)
 

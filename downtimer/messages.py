@@ -121,7 +121,8 @@ class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
         size_bytes: Of the journal on disk.
         influxdb: ``off``, ``ok`` or ``failing``.
         backlog: Points not yet shipped.
-        error: The last error of InfluxDB or the journal, one line.
+        error: InfluxDB's, one line; None while it takes points.
+        journal_error: Why the journal can't be written, one line; None while it can.
         dropped: Points given up because the outbox, or the disk, was full.
         rejected: Points that InfluxDB will never take; they are set apart.
     """
@@ -131,6 +132,7 @@ class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
     influxdb: str
     backlog: int
     error: str | None = None
+    journal_error: str | None = None
     dropped: int = 0
     rejected: int = 0
 

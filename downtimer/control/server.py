@@ -34,9 +34,16 @@ class ControlServer:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
-        """Listen. A socket file left behind is replaced: the lock tells that nobody owns it."""
-        Path(self._path).unlink(missing_ok=True)  # noqa: ASYNC240 - a local unlink does not wait
-        self._server = await asyncio.start_unix_server(self._serve, self._path, limit=REQUEST_MAX + 2)
+        """Listen. A socket file left behind is replaced: the lock tells that nobody owns it.
+
+        Raises:
+            ControlError: There can be no socket.
+        """
+        try:
+            Path(self._path).unlink(missing_ok=True)  # noqa: ASYNC240 - a local unlink does not wait
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=REQUEST_MAX + 2)
+        except OSError as exc:
+            raise ControlError("failed", f"cannot listen on {self._path}: {exc.strerror}") from exc
 
     async def close(self) -> None:
         """Listen no more, let the answers under way leave, and remove the socket."""

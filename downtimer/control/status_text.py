@@ -57,6 +57,8 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
     journal, influxdb = answer["journal"], answer["influxdb"]
     size = f", {journal['size_bytes'] / 1e6:.1f} MB" if journal["size_bytes"] is not None else ""
     yield f"journal      {journal['rows']} spans{size}, {_plain(journal['path'])}\n"
+    if journal["error"]:
+        yield f"  cannot be written: {_plain(journal['error'])}\n"
     if influxdb["state"] == "off":
         yield "influxdb     off\n"
     else:

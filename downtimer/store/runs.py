@@ -41,6 +41,11 @@ class RunEntry:
     backlog: int = 0
     error: str | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Tell whether the run goes on, or was cut off."""
+        return self.error is None and self.end_ns is None
+
 
 @dataclass(frozen=True, slots=True)
 class LastRun:

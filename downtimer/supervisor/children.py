@@ -76,7 +76,12 @@ class Child:
         return self._process.pid if self._process is not None else None
 
     def start(self, now_ns: int) -> None:
-        """Start a process: a fresh interpreter, introduced to the bus by its arguments."""
+        """Start a process: a fresh interpreter, introduced to the bus by its arguments.
+
+        Raises:
+            OSError: There can't be another process now; it is due again after a back-off.
+        """
+        self._started_ns = self._heard_ns = now_ns
         self.incarnation = Incarnation(f"{self.name}.{secrets.token_hex(8)}")
         arguments = {
             "--bus": self._bus,
@@ -86,10 +91,13 @@ class Child:
         }
         command = [sys.executable, "-m", f"downtimer.workers.{self.name}"]
         command += [word for pair in arguments.items() for word in pair]
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            command, stdin=subprocess.DEVNULL, env=child_environment(), cwd="/"
-        )
-        self._started_ns = self._heard_ns = now_ns
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command, stdin=subprocess.DEVNULL, env=child_environment(), cwd="/"
+            )
+        except OSError:
+            self._back_off(now_ns)
+            raise
         self._move(State.STARTING)
 
     def heard(self, now_ns: int) -> None:

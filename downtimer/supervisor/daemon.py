@@ -23,8 +23,8 @@ from downtimer.config import Config
 from downtimer.control.server import ControlServer
 from downtimer.errors import ControlError, DowntimerError, ExitCode
 from downtimer.supervisor import life, status
-from downtimer.supervisor.launch import Answer, Orders, read_orders
-from downtimer.supervisor.lock import make_runtime_dir, take_lock
+from downtimer.supervisor.launch import LABEL_MAX, Answer, Orders, read_orders
+from downtimer.supervisor.lock import make_runtime_dir, make_state_dir, take_locks
 from downtimer.supervisor.measurement import Measurement
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,7 @@ class Daemon:
         self._measurement: Measurement | None = None
         self._beginning: asyncio.Task[str] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._failure: DowntimerError | None = None  # of an end that no command waits for
         self._changing = asyncio.Lock()  # held while a run begins or ends
         self._control = ControlServer(
             self.config.control_socket,
@@ -60,22 +61,23 @@ class Daemon:
         """Measure until stopped.
 
         Raises:
-            DowntimerError: The first measurement could not begin.
+            DowntimerError: The first measurement could not begin, or the last one ended without a report.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGCHLD, self._on_child)
         stopping = asyncio.create_task(self.ended.wait())
-        self._beginning = asyncio.create_task(self._begin(self._orders))
         try:
+            await self._control.open()  # whoever asks too early hears that a run is just being started
+            self._beginning = asyncio.create_task(self._begin(self._orders))
             await asyncio.wait([self._beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
             if not self._beginning.done() or self._beginning.cancelled():
                 raise DowntimerError("stopped by a signal before it measured anything")
-            line = self._beginning.result()
-            await self._control.open()
-            self._answers.conclude(line, ExitCode.DONE)
+            self._answers.conclude(self._beginning.result(), ExitCode.DONE)
             await stopping
+            if self._failure is not None:
+                raise self._failure
         finally:
             stopping.cancel()
             await self._control.close()
@@ -104,20 +106,29 @@ class Daemon:
 
     def _on_signal(self, number: int) -> None:
         log.info("%s: stopping", signal.Signals(number).name)
-        self._stopping = asyncio.create_task(self._stop_and_end())
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop_and_end())
 
     async def _stop_and_end(self) -> None:
         """End whatever is under way: a first start is given up, a stop is waited for."""
         if self._beginning is not None:
             self._beginning.cancel()
         async with self._changing:
-            if self._measurement is not None:
-                try:
-                    await life.end(self._measurement)
-                except DowntimerError as exc:
-                    log.error("stop: %s", exc)  # noqa: TRY400 - one line says it
-                self._measurement = None
-        self.ended.set()
+            try:
+                ended = await self._end_run() if self._measurement is not None else None
+                if ended is not None and ended["report_error"] is not None:
+                    self._failure = DowntimerError(ended["report_error"])
+            except DowntimerError as exc:
+                self._failure = exc
+            finally:
+                self.ended.set()
+
+    async def _end_run(self) -> dict[str, Any]:
+        """End the run under way. Then it is over, even if something about its end has failed."""
+        try:
+            return await life.end(self._under_way())
+        finally:
+            self._measurement = None
 
     # --- commands ---
 
@@ -138,20 +149,20 @@ class Daemon:
         if self._measurement is not None:
             raise ControlError("busy", f"run {self._measurement.settings.run.id} is under way already")
         label = arguments.get("label", "")
-        if not isinstance(label, str) or len(label) > MARK_MAX:
-            raise ControlError("bad-request", f"label must be a text of at most {MARK_MAX} characters")
+        if not isinstance(label, str) or len(label) > LABEL_MAX:
+            raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
         line = await self._begin(Orders(config=self.config, label=label, resume=False))
         return {"line": line}
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()
-        measurement = self._under_way()
-        async with self._changing:
-            result = await life.end(measurement)
-            self._measurement = None
-        if arguments.get("keep") is not True:
-            asyncio.get_running_loop().call_soon(self.ended.set)
-        return result
+        self._under_way()
+        try:
+            async with self._changing:
+                return await self._end_run()
+        finally:
+            if arguments.get("keep") is not True:
+                asyncio.get_running_loop().call_soon(self.ended.set)
 
     async def _mark(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         text = arguments.get("text")
@@ -215,7 +226,8 @@ def main() -> None:
     answers = Answers(arguments.answer_fd)
     try:
         make_runtime_dir(orders.config.global_.runtime_dir)
-        take_lock(orders.config)
+        make_state_dir(orders.config.global_.state_dir)
+        take_locks(orders.config)
         asyncio.run(_serve(orders, answers, foreground=arguments.foreground))
     except DowntimerError as exc:
         log.error("%s", exc)  # noqa: TRY400 - the line says it all

@@ -19,6 +19,7 @@ from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.supervisor.children import child_environment
 
 MODULE: Final = "downtimer.supervisor.daemon"
+LABEL_MAX: Final = 1_000
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):

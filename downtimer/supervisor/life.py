@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from downtimer.clock import Anchor
 from downtimer.config import Config
-from downtimer.errors import ConfigError, DowntimerError
+from downtimer.errors import DowntimerError
 from downtimer.messages import Settings
 from downtimer.model import Kind, Run
 from downtimer.store import journal
@@ -45,11 +45,10 @@ def begin(orders: Orders) -> Begun:
     """Prepare a new run, or the last one if it was cut off and may go on.
 
     Raises:
-        DowntimerError: The state folder cannot be used, or `--resume` was asked for in vain.
+        DowntimerError: A run in the state folder cannot be closed, or `--resume` was asked for in vain.
     """
     config = orders.config
     state_dir = config.global_.state_dir
-    _make_state_dir(state_dir)
     last = journal.last_run(state_dir)
     cut_off = last if last is not None and last.run.end_ns is None else None
     why_not = runs.why_not_resumed(config, orders, cut_off)
@@ -76,11 +75,21 @@ def undo(begun: Begun) -> None:
 
 
 async def end(measurement: Measurement) -> dict[str, Any]:
-    """End a run and write its report; return what `stop` answers."""
-    await measurement.stop()
+    """End a run and write its report; return what `stop` answers.
+
+    Raises:
+        DowntimerError: The end could not be recorded. What was recorded before is in the report.
+    """
     settings = measurement.settings
     report_file = settings.config.global_.report_file
+    failure: DowntimerError | None = None
+    try:
+        await measurement.stop()
+    except DowntimerError as exc:
+        failure = exc
     error = await _write_report(settings.journal, report_file, settings.run)
+    if failure is not None:
+        raise DowntimerError(f"{failure}; {error or f'what was recorded before is in {report_file}'}")
     writer = measurement.picture.writer
     return {
         "run": settings.run.id,
@@ -122,17 +131,6 @@ def _settings(config: Config, run: Run, anchor: Anchor) -> Settings:
 
 def _measurement(settings: Settings, targets: TargetList) -> Measurement:
     return Measurement(settings, Bus(f"ipc://{settings.config.global_.runtime_dir}/bus.sock"), targets)
-
-
-def _make_state_dir(state_dir: str) -> None:
-    path = Path(state_dir) / "runs"
-    try:
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as exc:
-        raise ConfigError(f"[global] state_dir: cannot write in {path}: {exc.strerror}") from exc
 
 
 async def _write_report(journal_path: str, report_file: str, run: Run) -> str | None:

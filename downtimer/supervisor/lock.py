@@ -1,9 +1,16 @@
-"""The lock that only one daemon per runtime folder may hold, and the folder itself."""
+"""The folders of a daemon, and the locks in them that tell that it lives.
 
+Only one daemon per runtime folder, and only one per state folder: the runtime folder may be removed
+while a daemon runs, and two configurations may share the state folder, yet a run must never be
+measured, or removed, by two.
+"""
+
+import contextlib
 import fcntl
 import os
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +18,15 @@ from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
 
 _POLL_S: Final = 0.02
+_NAME: Final = "lock"
+
+
+class HeldError(DowntimerError):
+    """Another process holds a lock; `holder` is its pid, as text."""
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path} is held by another downtimer (pid {holder})")
+        self.holder = holder
 
 
 def make_runtime_dir(path: str) -> None:
@@ -32,22 +48,81 @@ def make_runtime_dir(path: str) -> None:
         raise ConfigError(f"[global] runtime_dir: cannot make {path}: {exc.strerror}") from exc
 
 
-def take_lock(config: Config) -> None:
-    """Take the lock for the life of this process: the kernel releases it at its very end.
+def make_state_dir(state_dir: str) -> None:
+    """Make the folder for the runs, or check that we may write in it.
 
     Raises:
-        DowntimerError: Another daemon holds it.
+        ConfigError: It can't be.
     """
-    fd = os.open(_path(config), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    path = Path(state_dir) / "runs"
+    try:
+        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        probe = path / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as exc:
+        raise ConfigError(f"[global] state_dir: cannot write in {path}: {exc.strerror}") from exc
+
+
+def take_locks(config: Config) -> None:
+    """Take both locks for the life of this process: the kernel releases them at its very end.
+
+    Raises:
+        DowntimerError: Another daemon holds one.
+    """
+    runtime_dir, state_dir = config.global_.runtime_dir, config.global_.state_dir
+    try:
+        take(runtime_dir)
+    except HeldError as exc:
+        raise DowntimerError(
+            f"downtimer runs already (pid {exc.holder}); "
+            "`downtimer status` shows it, `downtimer stop` ends it"
+        ) from exc
+    try:
+        take(state_dir)
+    except HeldError as exc:
+        raise DowntimerError(
+            f"[global] state_dir: {state_dir} is in use by a downtimer whose runtime_dir is another, or was "
+            f"removed (pid {exc.holder}); `kill {exc.holder}` ends it, with a report"
+        ) from exc
+
+
+def take(folder: str) -> int:
+    """Take the lock of a folder, until the descriptor that is returned is closed.
+
+    Raises:
+        HeldError: Another process holds it.
+        ConfigError: There can be no lock in it.
+    """
+    path = Path(folder) / _NAME
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as exc:
+        raise ConfigError(f"cannot lock {path}: {exc.strerror}") from exc
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
-        pid = os.read(fd, 20).decode("ascii", "replace").strip()
-        raise DowntimerError(
-            f"downtimer runs already (pid {pid}); `downtimer status` shows it, `downtimer stop` ends it"
-        ) from exc
+        holder = os.read(fd, 20).decode("ascii", "replace").strip()
+        os.close(fd)
+        raise HeldError(path, holder) from exc
     os.ftruncate(fd, 0)
     os.write(fd, f"{os.getpid()}\n".encode())
+    return fd
+
+
+@contextlib.contextmanager
+def measuring_nowhere(state_dir: str) -> Iterator[None]:
+    """Make sure that no daemon measures into this folder, and that none begins to.
+
+    Raises:
+        HeldError: One does.
+        ConfigError: There can be no lock in it.
+    """
+    fd = take(state_dir)
+    try:
+        yield
+    finally:
+        os.close(fd)
 
 
 def wait_for_end(config: Config, timeout_s: float) -> None:
@@ -70,4 +145,4 @@ def wait_for_end(config: Config, timeout_s: float) -> None:
 
 
 def _path(config: Config) -> Path:
-    return Path(config.global_.runtime_dir) / "lock"
+    return Path(config.global_.runtime_dir) / _NAME

@@ -134,7 +134,9 @@ class Measurement:
 
     async def stop(self) -> None:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
-        await self.roster.finish(["discovery", *PROBING], lambda serial: Finish(serial=serial), DRAIN_S)
+        config = self.settings.config
+        drain_s = DRAIN_S + max(config.api.timeout, config.icmp.timeout)
+        await self.roster.finish(["discovery", *PROBING], lambda serial: Finish(serial=serial), drain_s)
         self._tell_learnt()
         end_ns = self.clock.now_ns()
         answers = await self.roster.finish(
@@ -144,7 +146,9 @@ class Measurement:
         )
         await self._end()
         if not answers:
-            raise DowntimerError("the writer did not confirm the end of the run; the log says more")
+            state = self.picture.writer
+            why = (state.journal_error if state is not None else None) or "the log says more"
+            raise DowntimerError(f"the writer did not confirm the end of the run: {why}")
 
     def mark(self, text: str) -> int:
         """Label this instant; return it."""

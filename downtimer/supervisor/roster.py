@@ -52,7 +52,7 @@ class Roster:
     def start(self) -> None:
         """Start every child, and listen to them."""
         for child in self.children.values():
-            child.start(self._clock.now_ns())
+            self._start(child)
         self._tasks = [asyncio.create_task(task) for task in (self._listen(), self._watch())]
 
     def send(self, name: str, message: BusDown) -> None:
@@ -166,4 +166,10 @@ class Roster:
                     )
                     child.kill()
                 if child.is_due(now_ns):
-                    child.start(now_ns)
+                    self._start(child)
+
+    def _start(self, child: Child) -> None:
+        try:
+            child.start(self._clock.now_ns())
+        except OSError as exc:
+            self._listener.lost(child, f"could not be started: {exc.strerror}")

@@ -38,6 +38,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
             "path": measurement.settings.journal,
             "rows": writer.rows if writer is not None else None,
             "size_bytes": writer.size_bytes if writer is not None else None,
+            "error": writer.journal_error if writer is not None else None,
         },
         "influxdb": {
             "state": writer.influxdb if writer is not None else "unknown",

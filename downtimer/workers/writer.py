@@ -340,7 +340,8 @@ class Writer:
                 size_bytes=figures.size_bytes,
                 influxdb=self._shipping.state,
                 backlog=max(0, figures.backlog - self._shipping.unsettled),
-                error=self._error or self._shipping.error,
+                error=self._shipping.error,
+                journal_error=self._error,
                 dropped=figures.dropped + self._given_up,
                 rejected=figures.rejected,
             )

@@ -156,13 +156,13 @@ def test_full_disk_delays_facts_and_loses_none(tmp_path: Path) -> None:
         _, hard = resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, (full, resource.RLIM_INFINITY))
         for serial in range(1, 9):
             worker.send(epoch, serial, SpanFact(up(serial, serial + 0.5), is_open=False))
-        writer.wait(lambda: writer.state().error is not None, "an error")
+        writer.wait(lambda: writer.state().journal_error is not None, "an error")
         assert worker.hear(timeout_s=2.0) is None
         writer.wait_for(Beat, len(writer.of_kind(Beat)) + 2)
         assert len(read(bench)) == 1
         resource.prlimit(writer.process.pid, resource.RLIMIT_FSIZE, (hard, hard))
         worker.acknowledged(8)
-        writer.wait(lambda: writer.state().error is None, "an end of the error")
+        writer.wait(lambda: writer.state().journal_error is None, "an end of the error")
         assert writer.finish_run(ns(9)) == ExitCode.DONE
     assert read(bench) == [up(serial, serial + 0.5) for serial in range(9)]
     assert writer.log.count("cannot write") == 1

@@ -136,6 +136,7 @@ def test_static_blocks_that_overlap_count_once() -> None:
         (with_option("global", "user = again"), "[global] user: given twice (line"),
         (HOWTO + "[global]\n", "[global]: given twice (line"),
         (with_option("global", "runtime_dir = /" + "x" * 100), "[global] runtime_dir: /xxx"),
+        (with_option("global", "log_file = ~no-such-user/log"), "[global] log_file: Could not determine"),
         ("[static]\nips = 10.0.0.1/8\n", "[static] ips: '10.0.0.1/8' has host bits set; write 10.0.0.0/8"),
         ("[static]\nips = 10.0.0.0/8\n", "[static] ips: 16777216 addresses are more than 131072"),
         ("[static]\nips = host\n", "[static] ips: 'host' is neither an IP address nor a CIDR block"),

@@ -1,0 +1,123 @@
+"""What happens to the daemon and its folders that should not: removed, shared, unwritable, unreadable."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from downtimer.demo.cloud import SimulatedCloud
+from tests.integration.command import Command, lonely_cloud
+from tests.integration.test_lifecycle import is_alive, static_targets, until_measured
+from tests.waiting import wait_until
+
+LINE = "Service glance was down approximately 0 seconds which is 0.0% of total uptime\n"
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[SimulatedCloud]:
+    """Two namespaces, one service, two addresses; no Keystone."""
+    with lonely_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+def command(cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Command]:
+    """downtimer, pointed at the static targets of that cloud."""
+    made = Command(tmp_path, prefix=cloud.network.in_vantage([]), sections=static_targets(cloud))
+    yield made
+    made.end()
+
+
+def test_a_run_is_never_measured_or_removed_by_two(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    supervisor, run = command.supervisor(), command.status()["run"]["id"]
+    shutil.rmtree(command.runtime_dir)
+    try:
+        second = command.run("start")
+        assert second.code == 1
+        assert (
+            f"is in use by a downtimer whose runtime_dir is another, or was removed (pid {supervisor})"
+            in (second.err)
+        )
+        assert second.err.count("\n") == 1
+        removal = command.run("runs", "--delete", run)
+        assert (removal.code, f"run {run} is under way" in removal.err) == (1, True)
+    finally:
+        os.kill(supervisor, signal.SIGTERM)
+        wait_until(lambda: not is_alive(supervisor), timeout_s=20, what="the daemon to end")
+    assert command.report_file.read_text().startswith(LINE)
+    (listed,) = json.loads(command.ok("runs", "--json"))
+    assert listed["state"] == "ended"
+    command.ok("runs", "--delete", run)
+
+
+def test_a_report_that_cannot_be_filed_is_printed_all_the_same(
+    cloud: SimulatedCloud, command: Command
+) -> None:
+    file = command.directory / "missing" / "report"
+    command.write(static_targets(cloud) | {"global": {"report_file": str(file)}})
+    command.ok("start")
+    until_measured(command)
+    for word in ("report", "stop"):
+        said = command.run(word)
+        assert said.code == 1
+        assert said.out.startswith(LINE)
+        assert said.err == f"downtimer: cannot write the report {file}: No such file or directory\n"
+
+
+def test_a_journal_that_cannot_be_read_is_named_and_never_passed_over_in_silence(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    command.ok("stop")
+    (run,) = json.loads(command.ok("runs", "--json"))
+    broken = command.state_dir / "runs" / "29991231-235959-0000.sqlite"
+    broken.write_bytes(b"no journal" * 1000)
+    said = command.run("report", "--run", broken.stem)
+    assert (said.code, said.out) == (1, "")
+    assert said.err == f"downtimer: {broken}: file is not a database\n"
+    latest = command.run("report")
+    assert latest.code == 0
+    assert latest.out.startswith(LINE)
+    assert latest.err == (
+        f"downtimer: a later run can't be read: {broken}: file is not a database; this is run {run['id']}\n"
+    )
+
+
+def test_nothing_may_stand_where_the_control_socket_belongs(command: Command) -> None:
+    (command.runtime_dir / "control.sock").mkdir(parents=True)
+    said = command.run("start")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith(f"downtimer: cannot listen on {command.runtime_dir}/control.sock: ")
+    assert said.err.count("\n") == 1
+    assert list(command.state_dir.glob("runs/*")) == []
+
+
+def test_without_standard_streams_all_is_done_in_silence(command: Command) -> None:
+    closed = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
+    for word in ("start", "status", "stop"):
+        said = command.run(word, prefix=closed)
+        assert (said.code, said.out, said.err) == (0, "", ""), word
+    assert command.report_file.read_text().startswith("Service glance was ")
+
+
+def test_output_that_cannot_be_written_is_one_line(command: Command) -> None:
+    said = command.run("runs", prefix=("sh", "-c", 'exec "$@" >/dev/full', "sh"))
+    assert said.code == 1
+    assert said.err == "downtimer: cannot write to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["start", "--label", "\udcff"], "--label: not UTF-8 text"),
+        (["start", "--label", "x" * 1001], "--label: longer than 1000 characters"),
+    ],
+)
+def test_a_label_that_cannot_be_kept_is_one_line(command: Command, words: list[str], problem: str) -> None:
+    said = command.run(*words)
+    assert (said.code, said.err) == (2, f"downtimer: {problem}\n")
