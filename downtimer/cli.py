@@ -16,7 +16,7 @@ Commands:
   status  what is measured, and what is down right now
   report  how long everything was down: of the run under way, or of an earlier one
   runs    the runs that are kept
-  ship    deliver to InfluxDB what an earlier run still holds back
+  ship    deliver to InfluxDB what earlier runs (or this one) still hold back
   demo    a simulated cloud, a real measurement, a scripted upgrade of 30 seconds
 
 Options:
@@ -35,6 +35,12 @@ Options:
   -h, --help              this text
   --version               the version
 
+A run that was cut off is gone on with by the next start within 15 minutes, unless another label is given.
+SIGTERM and SIGINT to the daemon are a stop with report.
+
+Files (for others than root under ~/.local/state/downtimer, sockets in $XDG_RUNTIME_DIR/downtimer):
+  /etc/downtimer/conf.ini  /var/lib/downtimer/runs/  /var/log/downtimer.log  /var/log/downtimer.report
+
 Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running.
 
 Example:
@@ -43,6 +49,7 @@ Example:
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,6 +60,7 @@ import docopt
 import downtimer
 from downtimer import commands
 from downtimer.errors import DowntimerError, ExitCode
+from downtimer.options import nearest
 
 _COMMANDS = {
     "start": commands.start,
@@ -74,8 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except docopt.DocoptExit:
-        given = " ".join(words) or "no command"
-        print(f"downtimer: wrong usage ({given}); `downtimer --help` shows how", file=sys.stderr)
+        print(f"downtimer: {_wrong(words)}; `downtimer --help` shows how", file=sys.stderr)
         return ExitCode.USAGE
     except DowntimerError as exc:
         print(f"downtimer: {exc}", file=sys.stderr)
@@ -85,6 +92,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+
+
+def _wrong(words: list[str]) -> str:
+    """Return what is wrong with a command line that docopt refused."""
+    if not any(word in _COMMANDS for word in words):
+        given = f"unknown command {words[0]!r}" if words and words[0][0:1] != "-" else "no command given"
+        return f"{given}; there are {', '.join(_COMMANDS)}"
+    known = set(re.findall(r"--[a-z-]+", __doc__ or ""))
+    for word in words:
+        option = word.partition("=")[0]
+        if option.startswith("--") and option not in known:
+            near = nearest(option, known)
+            return f"unknown option {option}" + (f"; did you mean {near}?" if near else "")
+    return f"wrong usage: {' '.join(words)}"
 
 
 def _open_standard_streams() -> None:

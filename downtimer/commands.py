@@ -53,9 +53,12 @@ def start(arguments: Arguments) -> int:
 def stop(arguments: Arguments) -> int:
     """End the run, and print its report."""
     config = _config(arguments)
-    ended = client.request(
-        config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
-    )
+    try:
+        ended = client.request(
+            config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
+        )
+    except NotRunningError as exc:
+        raise NotRunningError(f"{exc}{_cut_off_hint(config)}") from exc
     if not arguments["--keep"]:
         wait_for_end(config, END_S)
     if ended["report_error"] is not None:
@@ -128,10 +131,13 @@ def _delete(config: Config, run: RunId) -> None:
     state_dir = config.global_.state_dir
     if run == _run_under_way(config):
         raise DowntimerError(f"run {run} is under way; `downtimer stop` ends it")
-    is_open = any(entry.id == run and entry.is_open for entry in journal.list_runs(state_dir))
+    entry = next((entry for entry in journal.list_runs(state_dir) if entry.id == run), None)
+    is_open = entry is not None and entry.is_open
     try:
         with measuring_nowhere(state_dir) if is_open else contextlib.nullcontext():
             journal.delete_run(state_dir, run)
+        if entry is not None and entry.backlog:
+            _warn(f"{entry.backlog} points of run {run} had not reached InfluxDB; they are gone with it")
     except HeldError as exc:
         raise DowntimerError(f"run {run} is under way (pid {exc.holder}); `downtimer stop` ends it") from exc
 
@@ -169,6 +175,14 @@ def _config(arguments: Arguments) -> Config:
     if not given:
         raise ConfigError("--config: is empty")
     return configuration.load(None if given == DEFAULT_CONFIG else given)
+
+
+def _cut_off_hint(config: Config) -> str:
+    """Return what to do about a run whose daemon is gone; empty if there is none."""
+    last = journal.last_run(config.global_.state_dir)
+    if last is None or last.run.end_ns is not None:
+        return ""
+    return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
 
 
 def _label(arguments: Arguments) -> str:
@@ -215,6 +229,8 @@ def _reader(config: Config, store: str, run: str | None) -> Reader:
     under_way = _run_under_way(config)
     if under_way is not None and run in (None, under_way) and store == "journal":
         flushed = client.request(config.control_socket, "report", timeout_s=ANSWER_S)
+        if flushed["silent"]:
+            _warn(f"no answer from {', '.join(flushed['silent'])}: the latest seconds may be missing")
         return journal.JournalReader(flushed["journal"])
     if store == "influxdb":
         if config.db is None:

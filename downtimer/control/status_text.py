@@ -11,7 +11,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"Run {run['id']}{label}, from {_plain(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
     yield from _targets(answer["targets"])
     yield "\n"
-    yield from _down(answer["down"])
+    yield from _down(answer["down"], answer["targets"])
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -26,9 +26,12 @@ def _targets(targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         yield f"{name:<12}" + "".join(f"{counts[column]:>9}" for column in columns) + "\n"
 
 
-def _down(down: list[Mapping[str, Any]]) -> Iterator[str]:
+def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    blind = sum(counts["unknown"] + counts["unseen"] for counts in targets.values())
+    if blind:
+        yield f"{blind} checks have no verdict: the report says why, under `Not observed`.\n"
     if not down:
-        yield "Nothing is down.\n"
+        yield "Nothing is known to be down.\n" if blind else "Nothing is down.\n"
         return
     yield "Down now:\n"
     for item in down:

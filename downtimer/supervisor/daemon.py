@@ -87,7 +87,8 @@ class Daemon:
         async with self._changing:
             begun = life.begin(orders)
             self._measurement = begun.measurement
-            self._answers.tell(begun.line)
+            if begun.line is not None:
+                self._answers.tell(begun.line)
             try:
                 await begun.measurement.start()
             except BaseException:
@@ -140,9 +141,9 @@ class Daemon:
 
     async def _report(self, _: Mapping[str, Any]) -> dict[str, Any]:
         measurement = self._under_way()
-        through_ns = await measurement.flush()
+        silent = await measurement.flush()
         settings = measurement.settings
-        return {"run": settings.run.id, "journal": settings.journal, "through_ns": through_ns}
+        return {"run": settings.run.id, "journal": settings.journal, "silent": silent}
 
     async def _start(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 from downtimer.clock import Anchor
 from downtimer.config import Config
-from downtimer.errors import DowntimerError
+from downtimer.errors import ConfigError, DowntimerError
 from downtimer.messages import Settings
 from downtimer.model import Kind, Run
+from downtimer.source import Source
 from downtimer.store import journal
 from downtimer.store.schema import SUFFIX
 from downtimer.supervisor import runs
@@ -34,28 +35,31 @@ KINDS: Final = {Kind.SERVICE: ("service", "services"), Kind.ADDRESS: ("address",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A measurement that is about to start. `line` tells the user whether it is a new run."""
+    """A measurement that is about to start. `line`: what became of a run that was cut off, if one was."""
 
     measurement: Measurement
     resumed: bool
-    line: str
+    line: str | None
 
 
 def begin(orders: Orders) -> Begun:
     """Prepare a new run, or the last one if it was cut off and may go on.
 
     Raises:
+        ConfigError: Probes could not leave.
         DowntimerError: A run in the state folder cannot be closed, or `--resume` was asked for in vain.
     """
     config = orders.config
     state_dir = config.global_.state_dir
+    _check_source(config)
     last = journal.last_run(state_dir)
     cut_off = last if last is not None and last.run.end_ns is None else None
     why_not = runs.why_not_resumed(config, orders, cut_off)
     if cut_off is not None and why_not is None:
         return _resume(config, cut_off)
     if orders.resume:
-        raise DowntimerError(f"{why_not}; start without --resume")
+        ended = f" (the last one, {last.run.id}, has ended)" if last is not None and cut_off is None else ""
+        raise DowntimerError(f"{why_not}{ended}; start without --resume")
     if cut_off is not None:
         journal.close_interrupted(cut_off)
     run, anchor = runs.new_run(config, orders.label)
@@ -63,7 +67,9 @@ def begin(orders: Orders) -> Begun:
     return Begun(
         measurement=_measurement(_settings(config, run, anchor), TargetList()),
         resumed=False,
-        line=f"{why_not}; run {run.id} begins" if cut_off is not None else f"run {run.id} begins",
+        line=f"{why_not}; `downtimer report --run {cut_off.run.id}` shows it"
+        if cut_off is not None
+        else None,
     )
 
 
@@ -105,6 +111,16 @@ def describe(measurement: Measurement) -> str:
     counts = [(measurement.targets.count_probed(kind), words) for kind, words in KINDS.items()]
     what = " and ".join(f"{count} {words[count != 1]}" for count, words in counts)
     return f"measuring {what} as run {measurement.settings.run.id}"
+
+
+def _check_source(config: Config) -> None:
+    """Refuse to begin where no probe could leave. What goes away later is no reason to end."""
+    try:
+        Source(config.targets.source).check()
+    except OSError as exc:
+        raise ConfigError(
+            f"{config.path}: [targets] source: cannot send from {config.targets.source}: {exc.strerror}"
+        ) from exc
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,7 +16,6 @@ from downtimer.errors import DowntimerError
 from downtimer.messages import (
     Beat,
     BusUp,
-    Done,
     Finish,
     Flush,
     Learnt,
@@ -34,7 +33,7 @@ from downtimer.messages import (
 from downtimer.model import SECOND_NS, Event, Kind, Mark, TargetId, TargetState
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
-from downtimer.supervisor.roster import Roster
+from downtimer.supervisor.roster import Roster, end_on_defect
 from downtimer.supervisor.targets import TargetList
 
 log = logging.getLogger(__name__)
@@ -106,6 +105,7 @@ class Measurement:
         """
         self.roster.start()
         self._ticking = asyncio.create_task(self._tick())
+        self._ticking.add_done_callback(end_on_defect)
         try:
             await self._until_started()
         except BaseException:
@@ -121,16 +121,17 @@ class Measurement:
         if self._failure is not None:
             raise StartError(self._failure)
 
-    async def flush(self) -> int:
-        """Have everything recorded that is known; return the instant up to which it is."""
-        now_ns = self.clock.now_ns()
+    async def flush(self) -> list[str]:
+        """Have everything recorded that is known; return the classes of process that did not answer."""
+        silent: set[str] = set()
         # The writer is asked first, too, for then it commits at once what the workers send meanwhile.
-        answers, _ = await asyncio.gather(self._flush(PROBING), self._flush(["writer"]))
-        await self._flush(["writer"])
-        return min([answer.through_ns for answer in answers], default=now_ns)
+        await asyncio.gather(*(self._flush(name, silent) for name in (*PROBING, "writer")))
+        await self._flush("writer", silent)
+        return sorted(silent)
 
-    async def _flush(self, names: Iterable[str]) -> list[Done]:
-        return await self.roster.ask(names, lambda serial: Flush(serial=serial), FLUSH_S)
+    async def _flush(self, name: str, silent: set[str]) -> None:
+        if not await self.roster.ask([name], lambda serial: Flush(serial=serial), FLUSH_S):
+            silent.add(name)
 
     async def stop(self) -> None:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""

@@ -5,6 +5,8 @@ Owns the child processes and the bus. What the messages mean is for the measurem
 
 import asyncio
 import logging
+import os
+import signal
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -54,6 +56,8 @@ class Roster:
         for child in self.children.values():
             self._start(child)
         self._tasks = [asyncio.create_task(task) for task in (self._listen(), self._watch())]
+        for task in self._tasks:
+            task.add_done_callback(end_on_defect)
 
     def send(self, name: str, message: BusDown) -> None:
         """Send to a child that runs; one that does not gets all it needs at its hello."""
@@ -173,3 +177,10 @@ class Roster:
             child.start(self._clock.now_ns())
         except OSError as exc:
             self._listener.lost(child, f"could not be started: {exc.strerror}")
+
+
+def end_on_defect(task: "asyncio.Task[None]") -> None:
+    """A task that should never end has: a defect. Stop the run in good order rather than limp on."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("a defect of downtimer; the run is stopped", exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)

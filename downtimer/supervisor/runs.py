@@ -64,7 +64,7 @@ def _reasons_against(config: Config, orders: Orders, cut_off: LastRun) -> Iterat
         yield f"it measured {run.cloud or 'without Keystone'}"
     if run.vantage != config.vantage.name:
         yield f"its vantage is {run.vantage}"
-    if run.label != orders.label and (orders.label or not orders.resume):
+    if orders.label and run.label != orders.label:
         yield f"its label is {run.label!r}"
     if not orders.resume and (seconds := age_s(cut_off)) > RESUME_S:
         yield f"its last measurement is {seconds / 60:.0f} minutes old"

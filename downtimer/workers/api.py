@@ -17,13 +17,13 @@ from downtimer.messages import LatencyWindow, Sample
 from downtimer.model import ANSWERS, SECOND_NS, Kind, Span, TargetId, TargetState, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
+from downtimer.source import Source
 from downtimer.verdicts import judge_status, verdict_of
 from downtimer.workers import probing
 from downtimer.workers.http_probe import Probe, Result
 from downtimer.workers.http_request import Prepared, Request, prepare, tls_context
 from downtimer.workers.names import Names
 from downtimer.workers.probing import Counts, Findings
-from downtimer.workers.source import Source
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
+from downtimer.source import Source
 from downtimer.workers import packets
 from downtimer.workers.packets import V4, Family, Quote
-from downtimer.workers.source import Source
 from downtimer.workers.worker import CannotStartError
 
 NOT_PERMITTED: Final = (

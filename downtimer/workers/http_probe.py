@@ -21,10 +21,10 @@ from typing import Final, NamedTuple, Protocol, TypeVar
 import h11
 
 from downtimer.model import Verdict
+from downtimer.source import Source
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers.http_request import Prepared
 from downtimer.workers.names import Endpoint
-from downtimer.workers.source import Source
 
 log = logging.getLogger(__name__)
 

@@ -27,12 +27,12 @@ from downtimer.model import (
 )
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
+from downtimer.source import Source
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers import probing
 from downtimer.workers.echo import EchoSocket, EchoSockets, Reply
 from downtimer.workers.packets import COOKIE_SIZE, Quote, canonical
 from downtimer.workers.probing import Counts, Findings
-from downtimer.workers.source import Source
 from downtimer.workers.windows import RoundTrips
 from downtimer.workers.worker import CannotStartError, Child, main
 

@@ -190,7 +190,9 @@ def test_children_die_with_the_supervisor_and_the_next_start_goes_on_with_the_ru
     assert command.run("status").code == 3
     assert json.loads(command.ok("runs", "--json"))[0]["state"] == "interrupted"
 
-    assert f"run {run} was cut off" in command.ok("start", "--label", "night")
+    hint = command.run("stop")
+    assert (hint.code, f"run {run} was cut off: `downtimer start` goes on with it" in hint.err) == (3, True)
+    assert f"run {run} was cut off" in command.ok("start")
     until_measured(command)
     assert command.status()["run"]["id"] == run
     command.ok("stop")
@@ -209,7 +211,10 @@ def test_another_label_begins_a_new_run_and_closes_the_one_that_was_cut_off(comm
     os.kill(command.supervisor(), signal.SIGKILL)
     wait_until(lambda: command.run("status").code == 3, timeout_s=5, what="the end")
     started = command.ok("start", "--label", "other")
-    assert f"run {run} was cut off and is not resumed: its label is 'night'; run " in started
+    assert (
+        f"run {run} was cut off and is not resumed: its label is 'night'; "
+        f"`downtimer report --run {run}` shows it" in started
+    )
     command.ok("stop")
     states = {one["id"]: one["state"] for one in json.loads(command.ok("runs", "--json"))}
     assert states.pop(run) == "interrupted"
@@ -338,6 +343,39 @@ def test_the_daemon_is_the_users_own(command: Command) -> None:
     assert command.log_file.stat().st_mode & 0o027 == 0
 
 
+def test_a_source_that_this_host_lacks_is_refused(cloud: SimulatedCloud, command: Command) -> None:
+    command.write(static_targets(cloud) | {"targets": {"source": "eth9"}})
+    said = command.run("start")
+    assert said.code == 2
+    assert said.err.endswith("[targets] source: cannot send from eth9: No such device\n")
+    assert json.loads(command.ok("runs", "--json")) == []
+
+
+def test_what_cannot_be_judged_is_not_called_up(cloud: SimulatedCloud, command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    cut_off_route(cloud, up=False)
+    try:
+        wait_until(
+            lambda: (
+                "3 checks have no verdict" in (text := command.ok("status"))
+                and "Nothing is known to be down." in text
+            ),
+            timeout_s=10,
+            what="unknown verdicts",
+        )
+    finally:
+        cut_off_route(cloud, up=True)
+
+
+def cut_off_route(cloud: SimulatedCloud, *, up: bool) -> None:
+    """Take the vantage's only interface down, or up again with its route."""
+    commands = "link set vantage0 up\nroute add default via 10.255.255.2" if up else "link set vantage0 down"
+    subprocess.run(
+        [*cloud.network.in_vantage([]), "ip", "-batch", "-"], input=commands, text=True, check=True
+    )
+
+
 def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     command.runtime_dir.symlink_to(tmp_path / "elsewhere")
@@ -380,11 +418,19 @@ def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
     assert command.run("status").code == 3
 
 
-@pytest.mark.parametrize("words", [[], ["begin"], ["start", "--nonsense"], ["start", "--new", "--resume"]])
-def test_wrong_usage_is_one_line_and_exit_code_two(command: Command, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        ([], "no command given; there are start, stop, "),
+        (["begin"], "unknown command 'begin'; there are start, stop, "),
+        (["start", "--labl", "x"], "unknown option --labl; did you mean --label?"),
+        (["start", "--new", "--resume"], "wrong usage: start --new --resume"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_two(command: Command, words: list[str], problem: str) -> None:
     said = command.run(*words)
     assert said.code == 2
-    assert said.err.startswith("downtimer: wrong usage (")
+    assert problem in said.err
     assert said.err.count("\n") == 1
 
 

@@ -30,3 +30,15 @@ class Source:
             if sock.family != (socket.AF_INET if self._address.version == 4 else socket.AF_INET6):
                 raise OSError(errno.EADDRNOTAVAIL, "the source is of the other family")
             sock.bind((str(self._address), 0))
+
+    def check(self) -> None:
+        """See whether this host has it now.
+
+        Raises:
+            OSError: It has not.
+        """
+        family = (
+            socket.AF_INET6 if self._address is not None and self._address.version == 6 else socket.AF_INET
+        )
+        with socket.socket(family, socket.SOCK_DGRAM) as attempt:
+            self.bind(attempt)
