@@ -61,6 +61,7 @@ import downtimer
 from downtimer import commands
 from downtimer.errors import DowntimerError, ExitCode
 from downtimer.options import nearest
+from downtimer.printable import printable
 
 _COMMANDS = {
     "start": commands.start,
@@ -82,10 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except docopt.DocoptExit:
-        print(f"downtimer: {_wrong(words)}; `downtimer --help` shows how", file=sys.stderr)
+        print(f"downtimer: {printable(_wrong(words))}; `downtimer --help` shows how", file=sys.stderr)
         return ExitCode.USAGE
     except DowntimerError as exc:
-        print(f"downtimer: {exc}", file=sys.stderr)
+        print(f"downtimer: {printable(str(exc))}", file=sys.stderr)
         return exc.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT

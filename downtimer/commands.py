@@ -15,6 +15,7 @@ from downtimer.config import Config
 from downtimer.control import client, status_text
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
 from downtimer.model import RunId
+from downtimer.printable import printable
 from downtimer.report.output import write_atomically
 from downtimer.store import journal, runs_text
 from downtimer.store.reader import Reader
@@ -291,4 +292,4 @@ def _tell(line: str) -> None:
 
 
 def _warn(line: str) -> None:
-    print(f"downtimer: {line}", file=sys.stderr)
+    print(f"downtimer: {printable(line)}", file=sys.stderr)

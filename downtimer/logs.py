@@ -6,28 +6,33 @@ is one write, so lines of several processes do not mix.
 
 import logging
 import sys
+import textwrap
 import time
+
+from downtimer.printable import printable
 
 
 class _Formatter(logging.Formatter):
-    """One line per event; what is not printable is escaped, so that no event can forge another."""
+    """One line per event, with a traceback indented below it; no text in an event can forge another."""
 
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
-        """Return the time in UTC, with milliseconds."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        return f"{at}.{int(record.msecs):03d}Z"
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback below it if there is one."""
-        line, *traceback = super().format(record).split("\n")
-        text = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
-        return "\n    ".join([text, *traceback])
+        """Return the line."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        who = f"{self._process}[{record.process}] {record.levelname}"
+        line = printable(f"{at}.{int(record.msecs):03d}Z {who} {record.getMessage()}")
+        if record.exc_info:
+            line += "\n" + textwrap.indent(self.formatException(record.exc_info), "    ")
+        return line
 
 
 def set_up(level: str, process: str) -> None:
     """Log from now on, as `process`."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter(f"%(asctime)s {process}[%(process)d] %(levelname)s %(message)s"))
+    handler.setFormatter(_Formatter(process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

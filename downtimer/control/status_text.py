@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from downtimer.printable import printable
+
 
 def render(answer: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of a `status` answer."""
     run = answer["run"]
-    label = f"  {_plain(run['label'])}" if run["label"] else ""
-    yield f"Run {run['id']}{label}, from {_plain(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
+    label = f"  {printable(run['label'])}" if run["label"] else ""
+    yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
     yield from _targets(answer["targets"])
     yield "\n"
     yield from _down(answer["down"], answer["targets"])
@@ -35,10 +37,10 @@ def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]
         return
     yield "Down now:\n"
     for item in down:
-        region = f" ({_plain(item['region'])})" if item["region"] else ""
+        region = f" ({printable(item['region'])})" if item["region"] else ""
         since = item["since"][:23].replace("T", " ")
         yield (
-            f"  {_plain(item['name'])}{region}  {item['check']}: {item['cause']}, "
+            f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
             f"since {since} UTC ({_duration(item['for_s'])})\n"
         )
 
@@ -53,19 +55,19 @@ def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:
             f"{process['restarts']:>10}{beat:>12}\n"
         )
         if process["reason"]:
-            yield f"  {_plain(process['reason'])}\n"
+            yield f"  {printable(process['reason'])}\n"
 
 
 def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
     journal, influxdb = answer["journal"], answer["influxdb"]
     size = f", {journal['size_bytes'] / 1e6:.1f} MB" if journal["size_bytes"] is not None else ""
-    yield f"journal      {journal['rows']} spans{size}, {_plain(journal['path'])}\n"
+    yield f"journal      {journal['rows']} spans{size}, {printable(journal['path'])}\n"
     if journal["error"]:
-        yield f"  cannot be written: {_plain(journal['error'])}\n"
+        yield f"  cannot be written: {printable(journal['error'])}\n"
     if influxdb["state"] == "off":
         yield "influxdb     off\n"
     else:
-        error = f", {_plain(influxdb['error'])}" if influxdb["error"] else ""
+        error = f", {printable(influxdb['error'])}" if influxdb["error"] else ""
         rejected = f", {influxdb['rejected']} rejected" if influxdb["rejected"] else ""
         yield f"influxdb     {influxdb['state']}, {influxdb['backlog']} points to ship{rejected}{error}\n"
     if answer["dropped"]:
@@ -78,7 +80,3 @@ def _duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     hours, rest = divmod(whole, 3600)
     return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

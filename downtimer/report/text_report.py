@@ -11,9 +11,10 @@ from typing import Final
 
 from downtimer.findings import Episode, TargetSummary
 from downtimer.model import Kind, TargetId
+from downtimer.printable import printable
 from downtimer.report import wording
 from downtimer.report.summary import Summary
-from downtimer.report.wording import plural, printable
+from downtimer.report.wording import plural
 
 _NAMES_SHOWN: Final = 4
 """Targets that a line for many names before it counts the rest."""

@@ -4,7 +4,6 @@ Figures are rounded halves up, in integers, since a float's half is rarely one. 
 outwards, so that what lies within the bounds lies within the bounds shown.
 """
 
-import unicodedata
 from datetime import UTC, datetime
 
 from downtimer.findings import Outage, TargetSummary
@@ -12,7 +11,6 @@ from downtimer.model import SECOND_NS
 
 _MICROSECOND_NS = 1_000
 _FINE_UNTIL_NS = 10 * SECOND_NS
-_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories that would move the cursor, break the line or turn the reading order."""
 
 
@@ -90,20 +88,6 @@ def plural(count: int, noun: str) -> str:
     """Return ``1 service``, ``2 services``, ``2 addresses``."""
     ending = "" if count == 1 else "es" if noun.endswith("s") else "s"
     return f"{count:,} {noun}{ending}"
-
-
-def printable(text: str) -> str:
-    r"""Return `text` with all that could forge or garble a line shown as ``\xNN`` or ``\uNNNN``."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escape(char) if unicodedata.category(char) in _HIDDEN else char for char in text)
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if code <= 0xFF:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
 
 
 def _places(length_ns: int) -> int:

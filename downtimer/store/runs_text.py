@@ -6,6 +6,7 @@ import msgspec
 
 from downtimer.clock import to_utc
 from downtimer.model import SECOND_NS, RunId
+from downtimer.printable import printable
 from downtimer.store.runs import RunEntry
 
 
@@ -17,9 +18,9 @@ def render(entries: Sequence[RunEntry], under_way: RunId | None) -> Iterator[str
     yield f"{'run':<22}{'start (UTC)':<21}{'length':>12}{'targets':>9}{'MB':>8}  state\n"
     for entry in entries:
         if entry.error is not None:
-            yield f"{_plain(entry.id):<22}{_plain(entry.error)}\n"
+            yield f"{printable(entry.id):<22}{printable(entry.error)}\n"
             continue
-        label = f"  {_plain(entry.label)}" if entry.label else ""
+        label = f"  {printable(entry.label)}" if entry.label else ""
         length = "-" if entry.end_ns is None else f"{entry.end_ns / SECOND_NS:.1f} s"
         yield (
             f"{entry.id:<22}{to_utc(entry.start_utc_ns, 0):%Y-%m-%d %H:%M:%S}  {length:>12}"
@@ -59,7 +60,3 @@ def _state(entry: RunEntry, under_way: RunId | None) -> str:
 
 def _utc(entry: RunEntry, at_ns: int) -> str:
     return to_utc(entry.start_utc_ns, at_ns).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)

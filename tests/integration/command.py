@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from downtimer.demo.cloud import CloudConfig, SimulatedCloud
+from downtimer.demo.cloud import SimulatedCloud
+from tests.waiting import wait_until
 
 PROGRAM = (sys.executable, "-m", "downtimer.cli")
 COMMAND_S = 120
+ADDRESS = "172.16.166.151"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,39 @@ class Command:
         self.run("stop")
 
 
-def lonely_cloud() -> SimulatedCloud:
-    """Return a cloud of namespaces with a few addresses and one service, glance, but no Keystone."""
-    return SimulatedCloud(CloudConfig(services=("glance",), addresses=("172.16.166.151", "172.16.166.152")))
+def static_targets(cloud: SimulatedCloud) -> dict[str, dict[str, str]]:
+    """Return the sections that name them."""
+    targets = {"urls": f"glance={cloud.service('glance').url}/", "ips": " ".join(cloud.addresses)}
+    return {"static": targets, "vantage": {"name": "here", "reference": "none"}}
+
+
+def target(report: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a target of a report."""
+    (found,) = [one for one in report["targets"] if one["name"] == name]
+    assert isinstance(found, dict)
+    return found
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process lives; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def until_measured(command: Command) -> None:
+    """Wait until every target has been seen up."""
+    counts = wait_until(
+        lambda: (
+            (found := command.status()["targets"])
+            and found["service"]["up"] == 1
+            and found["address"]["up"] == 2
+        ),
+        timeout_s=10,
+        what="all to be up",
+    )
+    assert counts
 
 
 def processes_of(command: Command) -> list[str]:

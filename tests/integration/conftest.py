@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from downtimer.demo.cloud import CloudConfig, SimulatedCloud
+from tests.integration.command import ADDRESS, Command, static_targets
 from tests.integration.influx_env import InfluxServer
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation, install_keystone
@@ -30,3 +32,21 @@ def influxdb(tmp_path: Path) -> Iterator[InfluxServer]:
     """A running InfluxDB of this test's own, without any database."""
     with InfluxServer(tmp_path / "influxdb") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def lonely_cloud() -> Iterator[SimulatedCloud]:
+    """Two namespaces, one service, glance, and two addresses; no Keystone."""
+    config = CloudConfig(services=("glance",), addresses=(ADDRESS, "172.16.166.152"))
+    with SimulatedCloud(config) as running:
+        yield running
+
+
+@pytest.fixture
+def command(lonely_cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Command]:
+    """downtimer, pointed at the static targets of that cloud."""
+    made = Command(
+        tmp_path, prefix=lonely_cloud.network.in_vantage([]), sections=static_targets(lonely_cloud)
+    )
+    yield made
+    made.end()

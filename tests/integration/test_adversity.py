@@ -4,32 +4,14 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
-from tests.integration.command import Command, lonely_cloud
-from tests.integration.test_lifecycle import is_alive, static_targets, until_measured
+from tests.integration.command import Command, is_alive, static_targets, until_measured
 from tests.waiting import wait_until
 
 LINE = "Service glance was down approximately 0 seconds which is 0.0% of total uptime\n"
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[SimulatedCloud]:
-    """Two namespaces, one service, two addresses; no Keystone."""
-    with lonely_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def command(cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Command]:
-    """downtimer, pointed at the static targets of that cloud."""
-    made = Command(tmp_path, prefix=cloud.network.in_vantage([]), sections=static_targets(cloud))
-    yield made
-    made.end()
 
 
 def test_a_run_is_never_measured_or_removed_by_two(command: Command) -> None:
@@ -57,10 +39,10 @@ def test_a_run_is_never_measured_or_removed_by_two(command: Command) -> None:
 
 
 def test_a_report_that_cannot_be_filed_is_printed_all_the_same(
-    cloud: SimulatedCloud, command: Command
+    lonely_cloud: SimulatedCloud, command: Command
 ) -> None:
     file = command.directory / "missing" / "report"
-    command.write(static_targets(cloud) | {"global": {"report_file": str(file)}})
+    command.write(static_targets(lonely_cloud) | {"global": {"report_file": str(file)}})
     command.ok("start")
     until_measured(command)
     for word in ("report", "stop"):

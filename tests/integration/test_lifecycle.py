@@ -5,67 +5,21 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
-from tests.integration.command import Command, lonely_cloud, processes_of
+from tests.integration.command import (
+    ADDRESS,
+    Command,
+    is_alive,
+    processes_of,
+    static_targets,
+    target,
+    until_measured,
+)
 from tests.waiting import wait_until
-
-ADDRESS = "172.16.166.151"
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[SimulatedCloud]:
-    """Two namespaces, one service, two addresses; no Keystone."""
-    with lonely_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def command(cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Command]:
-    """downtimer, pointed at the static targets of that cloud."""
-    made = Command(tmp_path, prefix=cloud.network.in_vantage([]), sections=static_targets(cloud))
-    yield made
-    made.end()
-
-
-def static_targets(cloud: SimulatedCloud) -> dict[str, dict[str, str]]:
-    """Return the sections that name them."""
-    targets = {"urls": f"glance={cloud.service('glance').url}/", "ips": " ".join(cloud.addresses)}
-    return {"static": targets, "vantage": {"name": "here", "reference": "none"}}
-
-
-def target(report: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a target of a report."""
-    (found,) = [one for one in report["targets"] if one["name"] == name]
-    assert isinstance(found, dict)
-    return found
-
-
-def is_alive(pid: int) -> bool:
-    """Tell whether a process lives; a zombie does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def until_measured(command: Command) -> None:
-    """Wait until every target has been seen up."""
-    counts = wait_until(
-        lambda: (
-            (found := command.status()["targets"])
-            and found["service"]["up"] == 1
-            and found["address"]["up"] == 2
-        ),
-        timeout_s=10,
-        what="all to be up",
-    )
-    assert counts
 
 
 def test_start_measures_and_stop_prints_the_report_that_it_wrote(command: Command) -> None:
@@ -124,14 +78,16 @@ def test_status_shows_run_processes_targets_journal_and_influxdb(command: Comman
     assert "influxdb     off" in text
 
 
-def test_what_is_down_is_in_the_status_with_its_beginning(cloud: SimulatedCloud, command: Command) -> None:
+def test_what_is_down_is_in_the_status_with_its_beginning(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
     command.ok("start")
     until_measured(command)
-    cloud.drop(ADDRESS)
+    lonely_cloud.drop(ADDRESS)
     try:
         (down,) = wait_until(lambda: command.status()["down"], timeout_s=5, what="the address to be down")
     finally:
-        cloud.restore(ADDRESS)
+        lonely_cloud.restore(ADDRESS)
     assert (down["name"], down["check"], down["cause"]) == (ADDRESS, "icmp", "no-reply")
     wait_until(lambda: not command.status()["down"], timeout_s=5, what="the address to be back")
 
@@ -240,9 +196,11 @@ def test_a_signal_is_a_stop_with_report(command: Command, number: signal.Signals
     assert json.loads(command.ok("runs", "--json"))[0]["state"] == "ended"
 
 
-def test_a_signal_while_it_starts_leaves_nothing_behind(cloud: SimulatedCloud, command: Command) -> None:
+def test_a_signal_while_it_starts_leaves_nothing_behind(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
     # Nobody listens on this Keystone's address, and nobody refuses: the sign-in hangs.
-    cloud.drop(ADDRESS)
+    lonely_cloud.drop(ADDRESS)
     command.write({"global": {"keystone_endpoint": f"http://{ADDRESS}:5000", "password": "x"}})
     try:
         starting = subprocess.Popen(command.argv("start"), stderr=subprocess.PIPE, text=True)
@@ -250,7 +208,7 @@ def test_a_signal_while_it_starts_leaves_nothing_behind(cloud: SimulatedCloud, c
         os.kill(pid, signal.SIGTERM)
         _, err = starting.communicate(timeout=10)
     finally:
-        cloud.restore(ADDRESS)
+        lonely_cloud.restore(ADDRESS)
     assert starting.returncode == 1
     assert err == "downtimer: stopped by a signal before it measured anything\n"
     assert processes_of(command) == []
@@ -326,8 +284,8 @@ def test_runs_are_listed_reported_and_deleted_but_never_the_one_under_way(comman
     assert "`downtimer runs` lists them" in unknown.err
 
 
-def test_old_runs_go_at_a_start(cloud: SimulatedCloud, command: Command) -> None:
-    command.write(static_targets(cloud) | {"global": {"keep_runs": "2"}})
+def test_old_runs_go_at_a_start(lonely_cloud: SimulatedCloud, command: Command) -> None:
+    command.write(static_targets(lonely_cloud) | {"global": {"keep_runs": "2"}})
     for _ in range(3):
         command.ok("start", "--new")
         command.ok("stop")
@@ -343,18 +301,18 @@ def test_the_daemon_is_the_users_own(command: Command) -> None:
     assert command.log_file.stat().st_mode & 0o027 == 0
 
 
-def test_a_source_that_this_host_lacks_is_refused(cloud: SimulatedCloud, command: Command) -> None:
-    command.write(static_targets(cloud) | {"targets": {"source": "eth9"}})
+def test_a_source_that_this_host_lacks_is_refused(lonely_cloud: SimulatedCloud, command: Command) -> None:
+    command.write(static_targets(lonely_cloud) | {"targets": {"source": "eth9"}})
     said = command.run("start")
     assert said.code == 2
     assert said.err.endswith("[targets] source: cannot send from eth9: No such device\n")
     assert json.loads(command.ok("runs", "--json")) == []
 
 
-def test_what_cannot_be_judged_is_not_called_up(cloud: SimulatedCloud, command: Command) -> None:
+def test_what_cannot_be_judged_is_not_called_up(lonely_cloud: SimulatedCloud, command: Command) -> None:
     command.ok("start")
     until_measured(command)
-    cut_off_route(cloud, up=False)
+    cut_off_route(lonely_cloud, up=False)
     try:
         wait_until(
             lambda: (
@@ -365,14 +323,14 @@ def test_what_cannot_be_judged_is_not_called_up(cloud: SimulatedCloud, command: 
             what="unknown verdicts",
         )
     finally:
-        cut_off_route(cloud, up=True)
+        cut_off_route(lonely_cloud, up=True)
 
 
-def cut_off_route(cloud: SimulatedCloud, *, up: bool) -> None:
+def cut_off_route(lonely_cloud: SimulatedCloud, *, up: bool) -> None:
     """Take the vantage's only interface down, or up again with its route."""
     commands = "link set vantage0 up\nroute add default via 10.255.255.2" if up else "link set vantage0 down"
     subprocess.run(
-        [*cloud.network.in_vantage([]), "ip", "-batch", "-"], input=commands, text=True, check=True
+        [*lonely_cloud.network.in_vantage([]), "ip", "-batch", "-"], input=commands, text=True, check=True
     )
 
 
@@ -385,20 +343,22 @@ def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: 
     assert said.err.count("\n") == 1
 
 
-def powerless(cloud: SimulatedCloud) -> list[str]:
+def powerless(lonely_cloud: SimulatedCloud) -> list[str]:
     """Return the prefix of a command that may not send echoes."""
     # A new network namespace allows nobody a ping socket, and the bounding set denies raw ones.
     unshare = (
         ["unshare", "--net"]
-        if cloud.network.mode == "root"
+        if lonely_cloud.network.mode == "root"
         else ["unshare", "--user", "--map-root-user", "--net"]
     )
     return [*unshare, "setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw", "--"]
 
 
-def test_without_addresses_no_permission_for_icmp_is_needed(cloud: SimulatedCloud, tmp_path: Path) -> None:
+def test_without_addresses_no_permission_for_icmp_is_needed(
+    lonely_cloud: SimulatedCloud, tmp_path: Path
+) -> None:
     sections = {"static": {"urls": "web=http://127.0.0.1:1/"}, "vantage": {"reference": "127.0.0.1"}}
-    command = Command(tmp_path, prefix=powerless(cloud), sections=sections)
+    command = Command(tmp_path, prefix=powerless(lonely_cloud), sections=sections)
     try:
         assert "measuring 1 service and 0 addresses" in command.ok("start")
     finally:
@@ -406,9 +366,9 @@ def test_without_addresses_no_permission_for_icmp_is_needed(cloud: SimulatedClou
 
 
 def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
-    cloud: SimulatedCloud, tmp_path: Path
+    lonely_cloud: SimulatedCloud, tmp_path: Path
 ) -> None:
-    command = Command(tmp_path, prefix=powerless(cloud), sections=static_targets(cloud))
+    command = Command(tmp_path, prefix=powerless(lonely_cloud), sections=static_targets(lonely_cloud))
     said = command.run("start")
     assert said.code == 1
     assert said.err.count("\n") == 1
