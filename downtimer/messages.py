@@ -169,7 +169,7 @@ class Targets(Message, frozen=True, kw_only=True, tag="targets"):
     """The target list: whole after hello, then numbered differences.
 
     Attributes:
-        serial: Counts the differences; a child that misses one asks for the whole by a new hello.
+        serial: Counts the differences. A worker that has missed one ends, for its successor gets the whole.
         whole: True if `changed` is all there is.
         changed: Targets that are new, changed or retired.
     """
@@ -177,6 +177,10 @@ class Targets(Message, frozen=True, kw_only=True, tag="targets"):
     serial: int
     whole: bool
     changed: tuple[TargetState, ...]
+
+    def follows(self, serial: int) -> bool:
+        """Tell whether a worker that has seen everything up to `serial` may take this."""
+        return self.whole or self.serial == serial + 1
 
 
 class Look(Message, frozen=True, kw_only=True, tag="look"):

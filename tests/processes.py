@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 from tests.waiting import wait_until
 
@@ -115,6 +116,51 @@ class ServerProcess:
 
     def _signal_group(self, number: signal.Signals) -> None:
         os.killpg(self.pid, number)
+
+
+class Server:
+    """A real server that one test starts, ends, freezes and starts again; its data stays."""
+
+    def __init__(self, process: ServerProcess) -> None:
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The process id of its first process, which leads a group of its own."""
+        return self._process.pid
+
+    def is_running(self) -> bool:
+        """Tell whether it lives; it may be frozen."""
+        return self._process.is_running()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """End it in good order; nothing if it does not run."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL to all its processes at once; nothing if it does not run."""
+        self._process.kill()
+
+    def pause(self) -> None:
+        """Freeze it: connections are made, requests are not answered."""
+        self._process.pause()
+
+    def resume(self) -> None:
+        """Let it go on."""
+        self._process.resume()
+
+    def __enter__(self) -> Self:
+        """Start it."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it, on failure too."""
+        self.stop()
 
 
 def _group_lives(group: int) -> bool:

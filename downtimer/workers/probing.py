@@ -125,6 +125,7 @@ class Probing:
         self._outbox = Outbox(self._send_points)
         self._findings = Findings(child, self._outbox)
         self._engine = make_engine(child, self._findings)
+        self._serial = 0  # of the newest target list
 
     async def run(self) -> None:
         """Work until told to finish."""
@@ -164,6 +165,9 @@ class Probing:
                 log.debug("bus: an order that is not for this worker: %s", type(order).__name__)
 
     def _take(self, targets: Targets) -> None:
+        if not targets.follows(self._serial):
+            raise MessageError(f"a difference of the target list is missing after {self._serial}")
+        self._serial = targets.serial
         if targets.whole:
             self._engine.keep_only([state.target.id for state in targets.changed])
         for state in targets.changed:

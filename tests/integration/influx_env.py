@@ -4,12 +4,11 @@ import http.client
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
 from tests.ports import free_port
-from tests.processes import ServerProcess, require_program
+from tests.processes import Server, ServerProcess, require_program
 from tests.unix_http import request
 from tests.waiting import wait_until
 
@@ -46,7 +45,7 @@ class Credentials:
     password: str
 
 
-class InfluxServer:
+class InfluxServer(Server):
     """`influxd`: can be stopped, killed or frozen, and started again on the same port with the same data.
 
     Attributes:
@@ -86,25 +85,17 @@ class InfluxServer:
             )
         )
         self._socket = directory / "influx.sock"
-        self._process = ServerProcess(
+        process = ServerProcess(
             [require_program("influxd", "influxdb"), "run", "-config", str(configuration)],
             directory=directory,
             prefix=prefix,
         )
+        super().__init__(process)
 
     @property
     def url(self) -> str:
         """Where clients within its network namespace reach it."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The process id of `influxd`, which leads a group of its own."""
-        return self._process.pid
-
-    def is_running(self) -> bool:
-        """Tell whether the process lives; it may be frozen."""
-        return self._process.is_running()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
@@ -119,22 +110,6 @@ class InfluxServer:
             self._process.kill()
             raise RuntimeError(f"InfluxDB did not start; it said:\n{self._process.log_tail()}") from exc
 
-    def stop(self) -> None:
-        """End it in good order; nothing if it does not run."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """End it with SIGKILL; nothing if it does not run."""
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Freeze it: connections are made, requests are not answered."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._process.resume()
-
     def query(self, statement: str, *, database: str = "downtimer") -> list[dict[str, Any]]:
         """Return the series that one InfluxQL statement gives, instants in ns; empty if there are none.
 
@@ -147,20 +122,6 @@ class InfluxServer:
             raise RuntimeError(f"InfluxDB: {statement}: {answer.status} {answer.body}")
         series: list[dict[str, Any]] = answer.body["results"][0].get("series", [])
         return series
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop it, on failure too."""
-        self.stop()
 
     def _answers(self) -> bool:
         if not self._process.is_running():

@@ -8,8 +8,7 @@ import http.client
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.integration.keystone_install import (
     ADMIN_PASSWORD,
@@ -18,7 +17,7 @@ from tests.integration.keystone_install import (
     write_configuration,
 )
 from tests.ports import free_port
-from tests.processes import ServerProcess
+from tests.processes import Server, ServerProcess
 from tests.unix_http import request
 from tests.waiting import wait_until
 
@@ -121,7 +120,7 @@ class KeystoneApi:
         return answer.headers["x-subject-token"]
 
 
-class Keystone:
+class Keystone(Server):
     """One Keystone: can be stopped, killed or frozen, and started again on the same port with the same data.
 
     Attributes:
@@ -167,7 +166,7 @@ class Keystone:
         self._socket = directory / "admin.sock"
         self.api = KeystoneApi(self._socket)
         self._is_new = True
-        self._process = ServerProcess(
+        process = ServerProcess(
             [
                 str(installation.uwsgi),
                 *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes),
@@ -176,20 +175,12 @@ class Keystone:
             prefix=prefix,
             environment={"OS_KEYSTONE_CONFIG_DIR": str(directory), "PYTHONWARNINGS": "ignore"},
         )
+        super().__init__(process)
 
     @property
     def url(self) -> str:
         """Its root, without a version, as users write it into downtimer's configuration."""
         return f"http://{self.host}:{self.port}"
-
-    @property
-    def pid(self) -> int:
-        """The process id of uWSGI's master, which leads a group of its own."""
-        return self._process.pid
-
-    def is_running(self) -> bool:
-        """Tell whether uWSGI lives; it may be frozen."""
-        return self._process.is_running()
 
     def start(self) -> None:
         """Start it and wait until it answers. It listens some two seconds earlier, as on a real cloud."""
@@ -202,36 +193,6 @@ class Keystone:
         except Exception as exc:
             self._process.kill()
             raise RuntimeError(f"Keystone did not start; it said:\n{self._process.log_tail()}") from exc
-
-    def stop(self) -> None:
-        """End it in good order; nothing if it does not run."""
-        self._process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL to all its processes at once; nothing if it does not run."""
-        self._process.kill()
-
-    def pause(self) -> None:
-        """Freeze it: connections are made, requests are not answered."""
-        self._process.pause()
-
-    def resume(self) -> None:
-        """Let it go on."""
-        self._process.resume()
-
-    def __enter__(self) -> Self:
-        """Start it."""
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Stop it, on failure too."""
-        self.stop()
 
     def _answers(self) -> bool:
         if not self._process.is_running():

@@ -87,6 +87,14 @@ def test_what_the_supervisor_says_arrives_as_it_was(message: messages.Message) -
     assert messages.BUS_DOWN.decode(messages.encode(message)) == message
 
 
+def test_only_the_whole_list_or_the_next_difference_follows() -> None:
+    difference = messages.Targets(serial=3, whole=False, changed=(STATE,))
+    assert difference.follows(2)
+    assert not difference.follows(1)
+    assert not difference.follows(3)
+    assert messages.Targets(serial=3, whole=True, changed=()).follows(0)
+
+
 def test_a_batch_and_its_acknowledgement_arrive_as_they_were() -> None:
     assert messages.POINTS_UP.decode(messages.encode(BATCH)) == BATCH
     ack = messages.Ack(epoch="e", serial=1)
