@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from downtimer.brackets import find_outages
@@ -74,6 +74,15 @@ class Sampled:
         if _is_down(known[-1]):
             down.append((known[-1].sent_ns, _between(known[-1].sent_ns, window[1], known[-1].share)))
         return unite(down)
+
+    def true_outages(self, window: Interval) -> list[Interval]:
+        """Return the stretches of `truth`, apart where a probe was well answered, if for an instant only."""
+        good_ns = [probe.sent_ns for probe in self.known() if not _is_down(probe)]
+        return [
+            part
+            for start_ns, end_ns in self.truth(window)
+            for part in pairwise([start_ns, *(ns for ns in good_ns if start_ns < ns < end_ns), end_ns])
+        ]
 
     def spans(self, *, cut: bool = False) -> list[Span]:
         """Return the probes' run-length encoding, as a tracker would make it."""
@@ -172,6 +181,17 @@ def sampled_checks(draw: st.DrawFn, name: str = "answers") -> Sampled:
 TARGETS = st.one_of(st.tuples(sampled_checks()), st.tuples(sampled_checks(), sampled_checks("works")))
 
 
+UP_FOR_AN_INSTANT = Sampled(
+    "answers",
+    [
+        Probe(1_000, Verdict.DOWN, 2_000_000_000, 0, 0, is_cut=False, is_dated=False),
+        Probe(2_000, Verdict.UP, 2_000_000_000, 0, 1000, is_cut=False, is_dated=False),
+        Probe(3_000, Verdict.DOWN, 2_000_000_000, 0, 0, is_cut=False, is_dated=False),
+    ],
+)
+"""Up at the very instant of a probe, and down until and from then on: two outages that touch."""
+
+
 def _window(checks: Sequence[Sampled]) -> Interval:
     sent = [probe.sent_ns for check in checks for probe in check.probes]
     return min(sent), max(sent)
@@ -217,10 +237,11 @@ def test_each_true_outage_lies_between_what_failed_and_the_good_answers_around(c
 
 
 @given(sampled_checks())
+@example(UP_FOR_AN_INSTANT)
 @settings(max_examples=500, deadline=None)
 def test_true_length_of_each_outage_lies_within_its_own_bounds(check: Sampled) -> None:
     window = _window([check])
-    truth = check.truth(window)
+    truth = check.true_outages(window)
     for episode in _summary([check]).episodes:
         for outage in episode.outages:
             inside = [t for t in truth if t[1] > outage.earliest_ns and t[0] < outage.latest_ns]
