@@ -198,8 +198,3 @@ class Event:
     at_ns: int
     kind: str
     text: str
-
-
-def format_target(target: Target) -> str:
-    """Return how a person refers to the target: ``nova`` or ``172.16.166.151``."""
-    return target.name if target.region is None else f"{target.name} ({target.region})"

@@ -13,7 +13,7 @@ A request that can't be obeyed is answered by ``{"version": 1, "ok": false, "err
 "message": …}}``. A request is at most 64 KiB; a reply may be larger (1,000 targets may be down).
 """
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -22,8 +22,6 @@ from downtimer.errors import ControlError
 VERSION: Final = 1
 REQUEST_MAX: Final = 64 * 1024
 REPLY_MAX: Final = 4 * 1024 * 1024
-
-Code = Literal["bad-request", "unknown-command", "version", "too-large", "busy", "not-running", "failed"]
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -115,8 +114,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):  # an order that it did not live to read
                 pipe.close()
-
-
-def wait_until(when: float, stop: threading.Event) -> bool:
-    """Wait until that reading of time.monotonic(); return False if told to stop before."""
-    return not stop.wait(max(0.0, when - time.monotonic()))

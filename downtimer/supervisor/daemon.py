@@ -141,9 +141,9 @@ class Daemon:
 
     async def _report(self, _: Mapping[str, Any]) -> dict[str, Any]:
         measurement = self._under_way()
-        silent = await measurement.flush()
+        flushed = await measurement.flush()
         settings = measurement.settings
-        return {"run": settings.run.id, "journal": settings.journal, "silent": silent}
+        return {"run": settings.run.id, "journal": settings.journal, **flushed._asdict()}
 
     async def _start(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()

@@ -4,18 +4,18 @@ Runs in the supervisor's event loop and does no I/O that can block.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError
 from downtimer.messages import (
     Beat,
     BusUp,
+    Done,
     Finish,
     Flush,
     Learnt,
@@ -77,6 +77,13 @@ class Picture:
         self.down = {key: turned for key, turned in self.down.items() if not is_its(key[0])}
 
 
+class Flushed(NamedTuple):
+    """What a flush has achieved: recorded up to `through_ns`, but for what `silent` classes still hold."""
+
+    through_ns: int
+    silent: tuple[str, ...]
+
+
 class Measurement:
     """A run from its first probe to its last."""
 
@@ -121,17 +128,20 @@ class Measurement:
         if self._failure is not None:
             raise StartError(self._failure)
 
-    async def flush(self) -> list[str]:
-        """Have everything recorded that is known; return the classes of process that did not answer."""
-        silent: set[str] = set()
+    async def flush(self) -> Flushed:
+        """Have everything recorded that is known."""
+        now_ns = self.clock.now_ns()
         # The writer is asked first, too, for then it commits at once what the workers send meanwhile.
-        await asyncio.gather(*(self._flush(name, silent) for name in (*PROBING, "writer")))
-        await self._flush("writer", silent)
-        return sorted(silent)
+        *workers, _ = await asyncio.gather(*(self._flush(name) for name in (*PROBING, "writer")))
+        answers = dict(zip(PROBING, workers, strict=True))
+        writer = await self._flush("writer")
+        through_ns = min([done.through_ns for done in answers.values() if done is not None], default=now_ns)
+        asked = (answers | {"writer": writer}).items()
+        return Flushed(through_ns, tuple(name for name, done in asked if done is None))
 
-    async def _flush(self, name: str, silent: set[str]) -> None:
-        if not await self.roster.ask([name], lambda serial: Flush(serial=serial), FLUSH_S):
-            silent.add(name)
+    async def _flush(self, name: str) -> Done | None:
+        answers = await self.roster.ask([name], lambda serial: Flush(serial=serial), FLUSH_S)
+        return answers[0] if answers else None
 
     async def stop(self) -> None:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
@@ -175,8 +185,7 @@ class Measurement:
     async def _end(self) -> None:
         if self._ticking is not None:
             self._ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticking
+            await asyncio.gather(self._ticking, return_exceptions=True)  # it may have died of a defect
         await self.roster.kill()
 
     # --- what the roster says ---

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -254,12 +255,29 @@ def test_a_daemon_left_idle_begins_another_run(command: Command) -> None:
     wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
 
 
-def test_a_mark_is_on_record(command: Command) -> None:
-    command.ok("start")
+def ask(command: Command, request: bytes) -> dict[str, Any]:
+    """Return the answer to a request on the control socket."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(command.runtime_dir / "control.sock"))
-        connection.sendall(b'{"version": 1, "command": "mark", "arguments": {"text": "migrate"}}\n')
-        reply = json.loads(connection.makefile().readline())
+        connection.sendall(request)
+        reply: dict[str, Any] = json.loads(connection.makefile().readline())
+    return reply
+
+
+def test_a_report_is_answered_by_run_journal_and_through(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    reply = ask(command, b'{"version": 1, "command": "report"}\n')
+    result = reply["result"]
+    assert result["run"] == command.status()["run"]["id"]
+    assert Path(result["journal"]).exists()
+    assert 0 < result["through_ns"] < command.status()["uptime_s"] * 1e9
+    assert result["silent"] == []
+
+
+def test_a_mark_is_on_record(command: Command) -> None:
+    command.ok("start")
+    reply = ask(command, b'{"version": 1, "command": "mark", "arguments": {"text": "migrate"}}\n')
     assert reply["ok"] is True
     command.ok("stop")
     (mark,) = command.report()["marks"]
