@@ -105,6 +105,13 @@ class DbSection:
     verify_ssl: bool = _option(options.boolean, "yes", "Verify InfluxDB's certificate.")
 
 
+# What both kinds of probes have.
+_FAST_INTERVAL: Final = "Seconds between probes of what fails, while it fails fast."
+_FAST_FOR: Final = "For so many seconds of an episode; after that, `long_interval`."
+_LONG_INTERVAL: Final = "Seconds between probes in the rest of an episode."
+_UNANSWERED: Final = "Most unanswered probes of one check at a time while it does not answer."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSection:
     """``[api]``: probes of services."""
@@ -112,6 +119,16 @@ class ApiSection:
     interval: float = _option(options.seconds(0.05, 60), "0.5", "Seconds between probes of a URL that is up.")
     timeout: float = _option(options.seconds(0.05, 60), "2", "A user's patience, in seconds.")
     budget: int = _option(options.count(1, 100_000), "500", "Most requests a second, all URLs together.")
+    fast_interval: float = _option(options.seconds(0.01, 60), "0.05", _FAST_INTERVAL)
+    fast_for: float = _option(options.seconds(0, 3600), "60", _FAST_FOR)
+    long_interval: float = _option(options.seconds(0.05, 60), "0.5", _LONG_INTERVAL)
+    unanswered: int = _option(options.count(1, 100), "4", _UNANSWERED)
+    sentinel: bool = _option(
+        options.boolean,
+        "yes",
+        "Keep the connection of an answered probe open until the next has been answered: its end shows at "
+        "once that the process behind it has died.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +141,16 @@ class IcmpSection:
     timeout: float = _option(options.seconds(0.05, 60), "1", "Seconds after which no reply is down.")
     budget: int = _option(
         options.count(1, 1_000_000), "20000", "Most echoes a second, all addresses together."
+    )
+    fast_interval: float = _option(options.seconds(0.01, 60), "0.05", _FAST_INTERVAL)
+    fast_for: float = _option(options.seconds(0, 3600), "60", _FAST_FOR)
+    long_interval: float = _option(options.seconds(0.05, 60), "0.5", _LONG_INTERVAL)
+    unanswered: int = _option(options.count(1, 100), "4", _UNANSWERED)
+    tcp_fallback: tuple[int, ...] = _option(
+        options.ports,
+        "22,80,443",
+        "Ports by which an address is tried that answered no echo in its first 10 s; empty: none. It touches "
+        "the hosts of the cloud's users.",
     )
 
 

@@ -77,6 +77,24 @@ class Learnt(Message, frozen=True, kw_only=True, tag="learnt"):
     baseline: Baseline
 
 
+class Silent(Message, frozen=True, kw_only=True, tag="silent"):
+    """The icmp worker got no answer at all from an address in its first 10 s of probing."""
+
+    target: TargetId
+
+
+class Method(Message, frozen=True, kw_only=True, tag="method"):
+    """An address that was silent has answered. The first word on a target stands.
+
+    Attributes:
+        target: The address.
+        method: ``icmp``, or ``tcp-22`` with the port that answered.
+    """
+
+    target: TargetId
+    method: str
+
+
 class Listing(Message, frozen=True, kw_only=True, tag="listing"):
     """What discovery found, as a difference to the targets that the supervisor told it.
 
@@ -303,7 +321,7 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     serial: int
 
 
-BusUp = Hello | Beat | CannotStart | Learnt | Listing | Token | TokenRejected | Report | WriterState | Done
+BusUp = Hello | Beat | CannotStart | Learnt | Silent | Method | Listing | Token | TokenRejected | Report | WriterState | Done
 """What a child says on the bus."""
 
 BusDown = Settings | Targets | Look | Token | TokenRejected | Flush | Finish | Record

@@ -9,7 +9,7 @@ Instants are ints named ``*_ns``: nanoseconds since the start of the run on its 
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import NamedTuple, NewType
 
 TargetId = NewType("TargetId", str)
 """Names a target within a run: its kind and what makes it that target, readable."""
@@ -45,6 +45,9 @@ ANSWERS = "answers"
 
 ICMP = "icmp"
 """The check of an address by echo requests."""
+
+TCP = "tcp"
+"""The check of an address by TCP connections, where echoes are not answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +98,28 @@ class Baseline:
     latency_ns: int | None = None
 
 
+class Power(enum.StrEnum):
+    """What the owner of a server has done to it, as Nova reports it."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"  # shut off, paused, suspended, shelved, or on the way there
+    DELETED = "deleted"  # or being deleted
+
+
+class PowerChange(NamedTuple):
+    """A change of a server's power, known as a bracket.
+
+    Attributes:
+        after_ns: When Nova was last seen to report something else; the instant itself for the first.
+        by_ns: When it was first seen to report this.
+        power: Since then.
+    """
+
+    after_ns: int
+    by_ns: int
+    power: Power
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetState:
     """A target and what the run has learnt of it. Owned by the supervisor, kept by the journal.
@@ -106,6 +131,11 @@ class TargetState:
         missing_ns: When a complete list first lacked it; None while it is listed.
         retired_ns: From when on it is no longer probed; None while it is.
         baselines: By check.
+        silent_ns: When an address had not answered any echo in its first 10 s, so that TCP is
+            tried, too; None if it answered, or that was not so yet.
+        method: What worked first for an address that was silent: ``icmp``, or ``tcp-22`` (the check
+            is ``tcp``, the number its port). None until then, and for all others.
+        powers: Changes of the server behind an address, oldest first; empty as long as it runs.
     """
 
     target: Target
@@ -114,6 +144,9 @@ class TargetState:
     missing_ns: int | None = None
     retired_ns: int | None = None
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
+    silent_ns: int | None = None
+    method: str | None = None
+    powers: tuple[PowerChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +163,7 @@ class Span:
         first_sent_ns: When its first probe was issued.
         last_sent_ns: When its last probe was issued; >= first_sent_ns.
         probes: How many.
+        widest_ns: The largest distance between two neighbouring probes of it; 0 if there is one.
         causes: Probes by cause, for down and unknown; empty for up and slow.
         max_gap_ns: The largest distance to a neighbouring probe that still counts as observed,
             in force at its last probe.
@@ -144,6 +178,7 @@ class Span:
     first_sent_ns: int
     last_sent_ns: int
     probes: int
+    widest_ns: int = 0
     causes: Mapping[str, int] = field(default_factory=dict)
     max_gap_ns: int
     dated_ns: int | None = None

@@ -111,6 +111,12 @@ def seconds(least: float, most: float) -> Callable[[str, Context], float]:
     return parse
 
 
+def ports(value: str, context: Context) -> tuple[int, ...]:
+    """Accept TCP ports, each once; there may be none."""
+    parse = count(1, 65535)
+    return tuple(dict.fromkeys(parse(word, context) for word in _words(value)))
+
+
 def path(value: str, context: Context) -> str:
     """Accept a path; a relative one starts at the configuration's folder."""
     if not value or "\0" in value:

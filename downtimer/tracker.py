@@ -43,6 +43,7 @@ class _Open:
     max_gap_ns: int
     dated_ns: int | None
     probes: int = 0
+    widest_ns: int = 0
     causes: dict[str, int] = field(default_factory=dict)
 
 
@@ -98,6 +99,7 @@ class Tracker:
         ):
             old = span
             span = _Open(outcome.verdict, sent_ns, sent_ns, outcome.max_gap_ns, outcome.dated_ns)
+        span.widest_ns = max(span.widest_ns, sent_ns - span.last_sent_ns)
         span.last_sent_ns = sent_ns
         span.max_gap_ns = outcome.max_gap_ns
         span.probes += 1
@@ -117,6 +119,7 @@ class Tracker:
             first_sent_ns=span.first_sent_ns,
             last_sent_ns=span.last_sent_ns,
             probes=span.probes,
+            widest_ns=span.widest_ns,
             causes=dict(span.causes),
             max_gap_ns=span.max_gap_ns,
             dated_ns=span.dated_ns,

@@ -27,6 +27,7 @@ stall                 unknown  our own process was held up
 restart               unknown  our own process was being restarted
 suspended             unknown  our host was suspended
 paused                unknown  the user paused the measurement
+unlisted              unknown  no list had the address for a while, so it was not probed
 vantage               unknown  our own link was down (attribution)
 keystone              unknown  the fault is Keystone's, measured on its own line (attribution)
 token                 unknown  our token was not accepted
@@ -70,6 +71,7 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
             "restart",
             "suspended",
             "paused",
+            "unlisted",
             "vantage",
             "keystone",
             "token",
@@ -131,6 +133,15 @@ def verdict_of(cause: str) -> Verdict:
 def is_hang(cause: str) -> bool:
     """Tell whether a probe with this cause ran into its deadline instead of failing at once."""
     return cause == "no-reply" or cause.startswith("timeout-")
+
+
+def may_be_ours(cause: str) -> bool:
+    """Tell whether a probe may fail like this because our own process was held up meanwhile.
+
+    What runs into a deadline may; so may a connection that the other side gave up while it waited
+    for us. A refusal, an ICMP error or an answer is the other side's own word.
+    """
+    return is_hang(cause) or cause in ("reset", "closed")
 
 
 def cause_of_errno(number: int | None, *, remote: bool = False) -> str:
