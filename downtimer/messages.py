@@ -321,7 +321,20 @@ class Ack(Message, frozen=True, kw_only=True, tag="ack"):
     serial: int
 
 
-BusUp = Hello | Beat | CannotStart | Learnt | Silent | Method | Listing | Token | TokenRejected | Report | WriterState | Done
+BusUp = (
+    Hello
+    | Beat
+    | CannotStart
+    | Learnt
+    | Silent
+    | Method
+    | Listing
+    | Token
+    | TokenRejected
+    | Report
+    | WriterState
+    | Done
+)
 """What a child says on the bus."""
 
 BusDown = Settings | Targets | Look | Token | TokenRejected | Flush | Finish | Record
