@@ -4,7 +4,9 @@ Every process of a run has the same tie and reads the same kernel clock, so inst
 processes compare. CLOCK_BOOTTIME never steps and counts through a suspend. The wall clock is read
 once for the tie, and after that only to notice that it was stepped.
 
-The two system clocks come in through `Source`, the seam by which tests step, suspend and reboot.
+CLOCK_MONOTONIC stands still in a suspend; what the other gains on it is how long the host slept.
+
+The system's clocks come in through `Source`, the seam by which tests step, suspend and reboot.
 """
 
 import time
@@ -24,6 +26,9 @@ class Source(Protocol):
     def boot_ns(self) -> int:
         """Return CLOCK_BOOTTIME in ns."""
 
+    def monotonic_ns(self) -> int:
+        """Return CLOCK_MONOTONIC in ns."""
+
     def utc_ns(self) -> int:
         """Return CLOCK_REALTIME in ns since the epoch."""
 
@@ -37,6 +42,10 @@ class SystemSource:
     def boot_ns(self) -> int:
         """Return CLOCK_BOOTTIME in ns."""
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+    def monotonic_ns(self) -> int:
+        """Return CLOCK_MONOTONIC in ns."""
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 
     def utc_ns(self) -> int:
         """Return CLOCK_REALTIME in ns since the epoch."""
@@ -100,6 +109,10 @@ class RunClock:
     def now_ns(self) -> int:
         """Return the instant: ns since the start of the run."""
         return self._source.boot_ns() - self.anchor.boot_origin_ns
+
+    def slept_ns(self) -> int:
+        """Return for how long the host has been suspended, all in all since it was booted."""
+        return self._source.boot_ns() - self._source.monotonic_ns()
 
     def wall_step_ns(self) -> int:
         """Return how far the wall clock was stepped since the last call (slewing shows as little)."""

@@ -145,7 +145,7 @@ class IcmpSection:
     fast_interval: float = _option(options.seconds(0.01, 60), "0.05", _FAST_INTERVAL)
     fast_for: float = _option(options.seconds(0, 3600), "60", _FAST_FOR)
     long_interval: float = _option(options.seconds(0.05, 60), "0.5", _LONG_INTERVAL)
-    unanswered: int = _option(options.count(1, 100), "4", _UNANSWERED)
+    unanswered: int = _option(options.count(1, 100), "10", _UNANSWERED)
     tcp_fallback: tuple[int, ...] = _option(
         options.ports,
         "22,80,443",

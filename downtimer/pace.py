@@ -6,31 +6,65 @@ fast from its first failed probe, for a minute at most, then at an easy rate unt
 have settled it. What hangs is never made to hang more, for each probe may hold one of a service's few
 workers. It shows in two ways:
 
-- *Silence*: nothing that was sent since the last answer is answered. Then at most four probes are out
-  at once, evenly over the timeout. The first answer ends it.
+- *Silence*: nothing that was sent since the last answer is answered. Then at most so many probes are
+  out at once as `unanswered` allows, evenly over the timeout. The first answer ends it.
 - *Loss*: some probes get no answer while later ones do. Then the whole episode keeps to that same
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
+
+Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
+answer within a few times the baseline), a late answer, the end of a connection that was kept. What it
+comes too early is a debt, which the next intervals pay back by being a little longer, so that on average
+a target that is up is not probed more often than configured.
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from downtimer.model import MILLISECOND_NS, SECOND_NS
-
-UNANSWERED_MAX: Final = 4
-"""Most probes of one check that are out at once while it is silent."""
+from downtimer.model import SECOND_NS
 
 EXTRA_NS: Final = SECOND_NS
-"""Least distance between two extra probes that late answers trigger."""
+"""Least distance between two extra probes that suspicion or late answers call for."""
 
-FAST_NS: Final = 50 * MILLISECOND_NS
-LONG_NS: Final = 500 * MILLISECOND_NS
-FAST_FOR_NS: Final = 60 * SECOND_NS
 SETTLE_NS: Final = 5 * SECOND_NS
+
+_PAY_BACK: Final = 8
+"""An interval grows by this part of it to pay for an extra probe."""
 
 _GAP_LEAST_NS: Final = 2 * SECOND_NS
 _GAP_INTERVALS: Final = 3
 _NEVER: Final = -(2**62)
+
+
+class Options(Protocol):
+    """What a user may choose for all probes of a kind; seconds. `downtimer.config` explains each."""
+
+    @property
+    def interval(self) -> float:
+        """Between probes of what is up."""
+
+    @property
+    def timeout(self) -> float:
+        """When an unanswered probe fails."""
+
+    @property
+    def budget(self) -> int:
+        """Most probes a second."""
+
+    @property
+    def fast_interval(self) -> float:
+        """Between probes at the beginning of an episode."""
+
+    @property
+    def fast_for(self) -> float:
+        """How long that is."""
+
+    @property
+    def long_interval(self) -> float:
+        """Between probes in the rest of an episode."""
+
+    @property
+    def unanswered(self) -> int:
+        """Most probes of one check that are out at once while it is silent."""
 
 
 class Rates(NamedTuple):
@@ -42,41 +76,44 @@ class Rates(NamedTuple):
         fast_ns: In the first `fast_for_ns` of an episode, while failures are fast.
         long_ns: In the rest of an episode.
         fast_for_ns: See `fast_ns`.
+        unanswered: Most probes of one check that are out at once while it is silent.
         settle_ns: Good answers for this long end an episode.
     """
 
     steady_ns: int
     timeout_ns: int
-    fast_ns: int = FAST_NS
-    long_ns: int = LONG_NS
-    fast_for_ns: int = FAST_FOR_NS
+    fast_ns: int
+    long_ns: int
+    fast_for_ns: int
+    unanswered: int
     settle_ns: int = SETTLE_NS
 
     @classmethod
-    def within(cls, *, interval_s: float, timeout_s: float, budget: int, checks: int, fast: int) -> "Rates":
+    def within(cls, options: Options, *, checks: int, fast: int) -> "Rates":
         """Return the rates that keep within the budget: when it is short, all intervals stretch.
 
         Args:
-            interval_s: As configured.
-            timeout_s: As configured.
-            budget: Most probes a second.
+            options: As configured.
             checks: How many are probed.
             fast: How many of them are in an episode; they get at most half of the budget.
         """
-        wanted_ns = round(interval_s * SECOND_NS)
-        fast_ns = max(min(FAST_NS, wanted_ns), -(-2 * fast * SECOND_NS // budget))
+        wanted_ns, budget = round(options.interval * SECOND_NS), options.budget
+        wanted_fast_ns = min(round(options.fast_interval * SECOND_NS), wanted_ns)
+        fast_ns = max(wanted_fast_ns, -(-2 * fast * SECOND_NS // budget))
         left = budget - fast * SECOND_NS / fast_ns  # at least half of it
         return cls(
             steady_ns=max(wanted_ns, math.ceil((checks - fast) * SECOND_NS / left)),
-            timeout_ns=round(timeout_s * SECOND_NS),
+            timeout_ns=round(options.timeout * SECOND_NS),
             fast_ns=fast_ns,
-            long_ns=max(LONG_NS, fast_ns),
+            long_ns=max(round(options.long_interval * SECOND_NS), fast_ns),
+            fast_for_ns=round(options.fast_for * SECOND_NS),
+            unanswered=options.unanswered,
         )
 
     @property
     def silent_ns(self) -> int:
-        """The least distance of probes that may hang: four out at once, evenly over the timeout."""
-        return self.timeout_ns // UNANSWERED_MAX
+        """The least distance of probes that may hang: all that may be out, evenly over the timeout."""
+        return self.timeout_ns // self.unanswered
 
     @property
     def longest_ns(self) -> int:
@@ -101,6 +138,7 @@ class Pace:
         self._is_silent = False
         self._is_lossy = False
         self._extra_ns = _NEVER
+        self._debt_ns = 0
 
     def is_in_episode(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether an episode is under way: one has begun and is not settled."""
@@ -108,9 +146,9 @@ class Pace:
             return False
         return self._good_ns is None or now_ns - self._good_ns < rates.settle_ns
 
-    def is_holding(self, unanswered: int) -> bool:
+    def is_holding(self, unanswered: int, rates: Rates) -> bool:
         """Tell whether so many unanswered probes forbid another one."""
-        return unanswered >= UNANSWERED_MAX and (self._is_silent or self._is_lossy)
+        return unanswered >= rates.unanswered and (self._is_silent or self._is_lossy)
 
     def good(self, sent_ns: int) -> None:
         """Note a good answer to a probe."""
@@ -135,15 +173,27 @@ class Pace:
         if now_ns - oldest_ns > patience_ns:
             self._miss(oldest_ns)
 
-    def take_extra(self, now_ns: int) -> bool:
-        """Tell whether a late answer, seen now, may trigger one extra probe."""
-        if now_ns - self._extra_ns < EXTRA_NS:
-            return False
+    def may_have_extra(self, now_ns: int, rates: Rates) -> bool:
+        """Tell whether a suspicion or a late answer may call for an extra probe now."""
+        is_paid = self._debt_ns <= rates.steady_ns // _PAY_BACK
+        return is_paid and now_ns - self._extra_ns >= EXTRA_NS and not self.is_in_episode(now_ns, rates)
+
+    def note_extra(self, now_ns: int, early_ns: int) -> None:
+        """Note a probe that is sent before it was due, by `early_ns`."""
         self._extra_ns = now_ns
-        return True
+        self._debt_ns += early_ns
+
+    def next_interval_ns(self, now_ns: int, rates: Rates) -> int:
+        """Return the distance to the next probe, and pay a part of the debt with it."""
+        interval_ns = self.interval_ns(now_ns, rates)
+        if self.is_in_episode(now_ns, rates):
+            self._debt_ns = 0
+        paid_ns = min(self._debt_ns, interval_ns // _PAY_BACK)
+        self._debt_ns -= paid_ns
+        return interval_ns + paid_ns
 
     def interval_ns(self, now_ns: int, rates: Rates) -> int:
-        """Return the distance to the next probe."""
+        """Return the distance that probes have now."""
         if self._began_ns is None or not self.is_in_episode(now_ns, rates):
             return max(rates.steady_ns, rates.silent_ns) if self._is_silent else rates.steady_ns
         is_young = now_ns - self._began_ns < rates.fast_for_ns

@@ -21,6 +21,13 @@ SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
 PATIENCE_NS: Final = SECOND_NS
 """An answer that takes longer is suspect as long as there is no baseline."""
 
+SUSPECT_BASELINES: Final = 4
+"""An answer that takes longer than so many baselines, and 50 ms, is suspected not to come."""
+
+SUSPECT_LEAST_NS: Final = 50 * MILLISECOND_NS
+TIMER_NS: Final = MILLISECOND_NS
+"""A timer may be early by less; a probe that is earlier than that is an extra one."""
+
 
 class Sink(Protocol):
     """Where a worker's findings go."""
@@ -49,6 +56,13 @@ class Answer(NamedTuple):
     was_late: bool = False
 
 
+class _Probe(NamedTuple):
+    """A probe under way: what was in force when it was sent, and the alarm that it followed."""
+
+    max_gap_ns: int
+    dated_ns: int | None
+
+
 class _Down(NamedTuple):
     since_ns: int
     cause: str | None
@@ -75,9 +89,12 @@ class Series:
         self._sink = sink
         self._slow_least_ns = slow_least_ns
         self._trackers: dict[TargetId, Tracker] = {}
-        self._unanswered: dict[int, int] = {}  # sent_ns, in that order → max_gap_ns in force then
+        self._unanswered: dict[int, _Probe] = {}  # by sent_ns, in that order
         self._latencies: list[int] = []
         self._due_ns = 0
+        self._extra_ns: int | None = None  # when an extra probe is due, ahead of that
+        self._suspect_ns: int | None = None  # the probe that it is for; None: it is for none
+        self._alarm_ns: int | None = None
         self._last_sent_ns = -1
         self._latest_ns = -1
         self._down: _Down | None = None
@@ -117,23 +134,59 @@ class Series:
 
     # --- when ---
 
-    def due_ns(self) -> int | None:
+    def due_ns(self, rates: Rates) -> int | None:
         """Return when the next probe is due; None until one that is under way is resolved."""
-        return None if self.pace.is_holding(len(self._unanswered)) else self._due_ns
+        if self.pace.is_holding(len(self._unanswered), rates):
+            return None
+        return self._due_ns if self._extra_ns is None else min(self._due_ns, self._extra_ns)
 
     def issue(self, now_ns: int, rates: Rates) -> int:
         """Note that a probe is sent now; return its instant, by which it is resolved."""
         if self._unanswered:
             patience_ns = min(self.slow_after_ns(rates), PATIENCE_NS)
             self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
+        early_ns = self._due_ns - now_ns
+        if early_ns > TIMER_NS:
+            self.pace.note_extra(now_ns, early_ns)
+            self._due_ns = now_ns
         interval_ns = self.pace.interval_ns(now_ns, rates)
+        sent_ns = self._begin(now_ns, interval_ns, self._alarm_ns)
+        self._alarm_ns = None
+        # Keep the phase, unless slots were missed: those are not made up for.
+        self._due_ns += self.pace.next_interval_ns(now_ns, rates)
+        self._due_ns = max(self._due_ns, now_ns + interval_ns // 2)
+        self._extra_ns = None
+        self._expect_answer(sent_ns, rates)
+        return sent_ns
+
+    def skip(self, at_ns: int, cause: str, rates: Rates) -> None:
+        """Note that nothing could be seen at an instant, and why: an unknown probe that was not sent."""
+        sent_ns = self._begin(at_ns, rates.steady_ns, None)
+        self._conclude(sent_ns, verdict_of(cause), cause)
+
+    def alarm(self, at_ns: int, rates: Rates) -> None:
+        """Something other than a probe says that the target may be down since `at_ns`: probe at once.
+
+        It is no sample. If the next probe fails, it dates the beginning.
+        """
+        self._alarm_ns = at_ns
+        if not self.pace.is_in_episode(at_ns, rates):
+            self._extra_ns, self._suspect_ns = at_ns, None
+
+    def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
         sent_ns = self._last_sent_ns = max(now_ns, self._last_sent_ns + 1)
-        self._unanswered[sent_ns] = max_gap_ns(interval_ns)
+        self._unanswered[sent_ns] = _Probe(max_gap_ns(interval_ns), dated_ns)
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
-        # Keep the phase, unless slots were missed: those are not made up for.
-        self._due_ns = max(self._due_ns + interval_ns, now_ns + interval_ns // 2)
         return sent_ns
+
+    def _expect_answer(self, sent_ns: int, rates: Rates) -> None:
+        """Suspect a probe that is not answered within a few times the baseline: it gets company."""
+        if self.baseline.latency_ns is None or not self.pace.may_have_extra(sent_ns, rates):
+            return
+        patience_ns = max(SUSPECT_BASELINES * self.baseline.latency_ns, SUSPECT_LEAST_NS)
+        if sent_ns + patience_ns < self._due_ns:
+            self._extra_ns, self._suspect_ns = sent_ns + patience_ns, sent_ns
 
     def slow_after_ns(self, rates: Rates) -> int:
         """Return the latency beyond which a good answer is slow."""
@@ -149,7 +202,7 @@ class Series:
             self._learn(answer)
         is_slow = not answer.was_late and answer.latency_ns > self.slow_after_ns(rates)
         if is_slow and self.latest is not Verdict.SLOW:
-            self.hurry(now_ns)
+            self.hurry(now_ns, rates)
         self.pace.good(sent_ns)
         self._resolve(sent_ns, Verdict.SLOW if is_slow else Verdict.UP, None, now_ns, rates)
 
@@ -160,10 +213,10 @@ class Series:
             self.pace.failed(sent_ns, now_ns, rates, hung=is_hang(cause))
         self._resolve(sent_ns, verdict, cause, now_ns, rates)
 
-    def hurry(self, now_ns: int) -> None:
+    def hurry(self, now_ns: int, rates: Rates) -> None:
         """A late answer came: things change, so probe at once (at most once a second)."""
-        if self.pace.take_extra(now_ns):
-            self._due_ns = min(self._due_ns, now_ns)
+        if self.pace.may_have_extra(now_ns, rates):
+            self._extra_ns, self._suspect_ns = now_ns, None
 
     def judged_through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe sent is judged."""
@@ -179,12 +232,10 @@ class Series:
         return bool(self._unanswered)
 
     def _resolve(self, sent_ns: int, verdict: Verdict, cause: str | None, now_ns: int, rates: Rates) -> None:
-        gap_ns = self._unanswered.pop(sent_ns, None)
-        if gap_ns is None:
+        if not self._conclude(sent_ns, verdict, cause):
             return
-        outcome = Outcome(verdict, cause, gap_ns)
-        for tracker in self._trackers.values():
-            tracker.resolve(sent_ns, outcome)
+        if sent_ns == self._suspect_ns:
+            self._extra_ns = self._suspect_ns = None
         # What came of it may quicken the pace; the next probe is due by that, not by what held before.
         next_ns = self._last_sent_ns + self.pace.interval_ns(now_ns, rates)
         if next_ns < self._due_ns and self.pace.is_in_episode(now_ns, rates):
@@ -192,6 +243,17 @@ class Series:
         if sent_ns > self._latest_ns:
             self._latest_ns, self.latest = sent_ns, verdict
             self._note_turn(sent_ns, verdict, cause)
+
+    def _conclude(self, sent_ns: int, verdict: Verdict, cause: str | None) -> bool:
+        """Hand a probe's outcome to the trackers; return False if it had one already."""
+        probe = self._unanswered.pop(sent_ns, None)
+        if probe is None:
+            return False
+        dated_ns = probe.dated_ns if verdict is Verdict.DOWN else None
+        outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
+        for tracker in self._trackers.values():
+            tracker.resolve(sent_ns, outcome)
+        return True
 
     def _note_turn(self, sent_ns: int, verdict: Verdict, cause: str | None) -> None:
         """Tell of a change between good and down; that it is good at first is no news."""

@@ -91,7 +91,7 @@ class Runner:
 
     def arm(self) -> None:
         """Set the timer to the instant at which the next probe is due, if it has changed."""
-        due_ns = None if self._is_stopped else self.series.due_ns()
+        due_ns = None if self._is_stopped else self.series.due_ns(self.rates)
         if due_ns == self._armed_ns:
             return
         if self._timer is not None:
@@ -116,7 +116,7 @@ class Runner:
 
     def through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe that was due is sent and judged."""
-        due_ns = self.series.due_ns()
+        due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
         return judged_ns if due_ns is None or self._is_stopped else min(judged_ns, due_ns)
 
@@ -336,9 +336,7 @@ class ApiEngine:
         now_ns = self._around.clock.now_ns()
         paces = [(runner.series.pace, runner.rates) for runner in self._runners.values()]
         return Rates.within(
-            interval_s=self._section.interval,
-            timeout_s=self._section.timeout,
-            budget=self._section.budget,
+            self._section,
             checks=len(paces),
             fast=sum(pace.is_in_episode(now_ns, rates) for pace, rates in paces),
         )

@@ -221,7 +221,7 @@ class IcmpEngine:
 
     def _put(self, address: _Address) -> None:
         """Schedule an address for when it is due, unless it is already."""
-        due_ns = None if address.is_gone else address.series.due_ns()
+        due_ns = None if address.is_gone else address.series.due_ns(self._rates)
         if due_ns == address.wake_ns:
             return
         address.wake_ns = due_ns
@@ -318,7 +318,7 @@ class IcmpEngine:
         latency_ns = max(came_ns - flight.sent_ns, 0)
         if flight.is_over or latency_ns > self._rates.timeout_ns:
             self._fail(flight, "no-reply", now_ns)
-            address.series.hurry(now_ns)
+            address.series.hurry(now_ns, self._rates)
         else:
             flight.is_over = True
             address.series.good(flight.sent_ns, Answer(latency_ns), now_ns, self._rates)
@@ -372,9 +372,7 @@ class IcmpEngine:
     def _make_rates(self, now_ns: int) -> Rates:
         paces = [address.series.pace for address in self._addresses.values()]
         return Rates.within(
-            interval_s=self._section.interval,
-            timeout_s=self._section.timeout,
-            budget=self._section.budget,
+            self._section,
             checks=len(paces),
             fast=sum(pace.is_in_episode(now_ns, self._rates) for pace in paces) if paces else 0,
         )

@@ -14,12 +14,17 @@ class Machine:
     """A machine whose clocks a test moves."""
 
     boot: int = 1_000 * SECOND_NS
+    monotonic: int = 1_000 * SECOND_NS
     utc: int = UTC_NS
     name: str = "first"
 
     def boot_ns(self) -> int:
         """CLOCK_BOOTTIME."""
         return self.boot
+
+    def monotonic_ns(self) -> int:
+        """CLOCK_MONOTONIC."""
+        return self.monotonic
 
     def utc_ns(self) -> int:
         """CLOCK_REALTIME."""
@@ -31,6 +36,7 @@ class Machine:
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
+        self.monotonic += round(seconds * SECOND_NS)
         self.boot += round(seconds * SECOND_NS)
         self.utc += round(seconds * SECOND_NS)
 
@@ -101,3 +107,12 @@ def test_the_system_clocks_agree_with_themselves() -> None:
     first = run_clock.now_ns()
     assert 0 <= first <= run_clock.now_ns()
     assert replace(anchor) == anchor
+
+
+def test_what_the_host_slept_is_what_the_clocks_differ_by() -> None:
+    machine = Machine()
+    run_clock = RunClock(clock.tie(machine), machine)
+    machine.pass_s(5)
+    assert run_clock.slept_ns() == 0
+    machine.boot += 7 * SECOND_NS
+    assert run_clock.slept_ns() == 7 * SECOND_NS

@@ -27,6 +27,10 @@ class Hand:
         """Return the instant."""
         return self.now_ns
 
+    def monotonic_ns(self) -> int:
+        """Return the instant."""
+        return self.now_ns
+
     def utc_ns(self) -> int:
         """Return the instant."""
         return self.now_ns

@@ -1,15 +1,19 @@
 """The rate follows the episode: gentle while up, fast while failing fast, careful with what hangs."""
 
+from dataclasses import replace
 from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS
-from downtimer.pace import FAST_NS, LONG_NS, UNANSWERED_MAX, Bucket, Pace, Rates, max_gap_ns
+from downtimer.pace import Bucket, Pace, Rates, max_gap_ns
+from tests.unit import sections
 
-API = Rates.within(interval_s=0.5, timeout_s=2, budget=500, checks=10, fast=0)
-ICMP = Rates.within(interval_s=0.2, timeout_s=1, budget=20_000, checks=100, fast=0)
+API = Rates.within(sections.API, checks=10, fast=0)
+ICMP = Rates.within(sections.ICMP, checks=100, fast=0)
+FAST_NS = 50 * MILLISECOND_NS
+LONG_NS = SECOND_NS // 2
 
 
 def test_steady_while_up() -> None:
@@ -46,13 +50,13 @@ def test_long_episode_is_probed_twice_a_second() -> None:
     assert pace.interval_ns(71 * SECOND_NS, ICMP) == FAST_NS
 
 
-def test_silence_allows_four_probes_over_the_timeout() -> None:
+def test_silence_allows_few_probes_over_the_timeout() -> None:
     """What hangs may hold one of the few workers of a service."""
     pace = Pace()
     pace.failed(0, 2 * SECOND_NS, API, hung=True)
     assert pace.interval_ns(2 * SECOND_NS, API) == API.timeout_ns // 4
-    assert not pace.is_holding(UNANSWERED_MAX - 1)
-    assert pace.is_holding(UNANSWERED_MAX)
+    assert not pace.is_holding(3, API)
+    assert pace.is_holding(4, API)
 
 
 def test_first_answer_after_a_silence_resumes_the_fast_rate() -> None:
@@ -65,7 +69,7 @@ def test_first_answer_after_a_silence_resumes_the_fast_rate() -> None:
     assert pace.interval_ns(11 + SECOND_NS, ICMP) == FAST_NS
     pace.failed(5, 12 + SECOND_NS, ICMP, hung=True)
     assert pace.interval_ns(13 + SECOND_NS, ICMP) == FAST_NS
-    assert not pace.is_holding(UNANSWERED_MAX)
+    assert not pace.is_holding(10, ICMP)
 
 
 def test_loss_keeps_one_distance_for_the_whole_episode() -> None:
@@ -74,9 +78,9 @@ def test_loss_keeps_one_distance_for_the_whole_episode() -> None:
     for number in range(1, 5):
         pace.good(2 * number)
         pace.failed(2 * number - 1, 2 * number + SECOND_NS, ICMP, hung=True)
-        assert pace.interval_ns(2 * number + SECOND_NS, ICMP) == ICMP.timeout_ns // 4
+        assert pace.interval_ns(2 * number + SECOND_NS, ICMP) == ICMP.timeout_ns // 10
         pace.good(2 * number + 1)
-        assert pace.interval_ns(2 * number + SECOND_NS, ICMP) == ICMP.timeout_ns // 4
+        assert pace.interval_ns(2 * number + SECOND_NS, ICMP) == ICMP.timeout_ns // 10
 
 
 def test_suspicion_acts_at_once() -> None:
@@ -101,12 +105,30 @@ def test_late_resolution_of_an_old_failure_does_not_restart_the_settling() -> No
     assert not pace.is_in_episode(8 * SECOND_NS, ICMP)
 
 
-def test_one_extra_probe_a_second() -> None:
-    """Late answers may come by the dozen."""
+def test_one_extra_probe_a_second_once_the_last_is_paid_for() -> None:
+    """Late answers may come by the dozen, and a URL that is up gets its two requests a second."""
     pace = Pace()
-    assert pace.take_extra(0)
-    assert not pace.take_extra(SECOND_NS - 1)
-    assert pace.take_extra(SECOND_NS)
+    assert pace.may_have_extra(0, API)
+    pace.note_extra(0, 0)
+    assert not pace.may_have_extra(SECOND_NS - 1, API)
+    assert pace.may_have_extra(SECOND_NS, API)
+    pace.note_extra(SECOND_NS, API.steady_ns // 4)
+    assert not pace.may_have_extra(3 * SECOND_NS, API)
+    assert pace.next_interval_ns(3 * SECOND_NS, API) == API.steady_ns * 9 // 8
+    assert pace.may_have_extra(3 * SECOND_NS, API)
+    assert pace.next_interval_ns(4 * SECOND_NS, API) == API.steady_ns * 9 // 8
+    assert pace.next_interval_ns(5 * SECOND_NS, API) == API.steady_ns
+
+
+def test_an_episode_has_no_extra_probes_and_no_debts() -> None:
+    """They would be sampled more densely where they fail, and the shares come out wrong."""
+    pace = Pace()
+    pace.note_extra(0, API.steady_ns)
+    pace.failed(SECOND_NS, SECOND_NS, API, hung=False)
+    assert not pace.may_have_extra(3 * SECOND_NS, API)
+    assert pace.next_interval_ns(3 * SECOND_NS, API) == FAST_NS
+    pace.good(4 * SECOND_NS)
+    assert pace.may_have_extra(10 * SECOND_NS, API)
 
 
 def test_max_gap() -> None:
@@ -119,7 +141,8 @@ def test_max_gap() -> None:
 def test_rates_keep_within_the_budget(checks: int, share: float, budget: int, interval_s: float) -> None:
     """Whatever is in an episode gets at most half of it, and all together no more than all."""
     fast = round(checks * share)
-    rates = Rates.within(interval_s=interval_s, timeout_s=2, budget=budget, checks=checks, fast=fast)
+    options = replace(sections.API, interval=interval_s, budget=budget)
+    rates = Rates.within(options, checks=checks, fast=fast)
     episodes = fast * SECOND_NS / rates.fast_ns
     steady = (checks - fast) * SECOND_NS / rates.steady_ns
     assert episodes <= budget / 2 + 1e-6

@@ -1,12 +1,15 @@
 """One series: when it is due, what its answers mean, whom they are told."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
-from downtimer.pace import FAST_NS, Rates
+from downtimer.pace import Rates
 from downtimer.series import Answer, Series
+from tests.unit import sections
 
-RATES = Rates.within(interval_s=0.5, timeout_s=2, budget=500, checks=10, fast=0)
+RATES = Rates.within(sections.API, checks=10, fast=0)
+FAST_NS = 50 * MILLISECOND_NS
 NOVA = TargetId("service:nova")
 ALIAS = TargetId("service:nova-alias")
 QUICK = Answer(10 * MILLISECOND_NS, 200)
@@ -59,7 +62,7 @@ def fail(series: Series, at_ns: int, cause: str = "refused", after_ns: int = MIL
 
 def due(series: Series) -> int:
     """Return when it is due, which it must be."""
-    due_ns = series.due_ns()
+    due_ns = series.due_ns(RATES)
     assert due_ns is not None
     return due_ns
 
@@ -106,26 +109,26 @@ def test_at_most_four_probes_hang() -> None:
     answer(series, 0)
     sent = []
     now_ns = due(series)
-    while (due_ns := series.due_ns()) is not None and due_ns <= now_ns + 20 * SECOND_NS:
+    while (due_ns := series.due_ns(patient)) is not None and due_ns <= now_ns + 20 * SECOND_NS:
         sent.append(series.issue(due_ns, patient))
     outstanding = [ns for ns in sent if ns > sent[-1] - patient.timeout_ns]
     assert len(outstanding) <= 6  # two or three before suspicion, four evenly over the timeout
-    assert series.due_ns() is None
+    assert series.due_ns(RATES) is None
     series.bad(sent[0], "timeout-answer", sent[0] + patient.timeout_ns, patient)
     for sent_ns in sent[1:-3]:
         series.bad(sent_ns, "timeout-answer", sent_ns + patient.timeout_ns, patient)
-    assert series.due_ns() is not None
+    assert series.due_ns(RATES) is not None
 
 
 def test_suspicion_keeps_neighbours_within_max_gap() -> None:
     """Whatever the timeout, the time between two hanging probes is observed."""
     for timeout_s in (1, 2, 5, 10, 30, 60):
-        rates = Rates.within(interval_s=0.5, timeout_s=timeout_s, budget=500, checks=1, fast=0)
+        rates = RATES._replace(timeout_ns=timeout_s * SECOND_NS)
         series, told = make(NOVA, baseline=Baseline(status_class=2, latency_ns=5 * MILLISECOND_NS))
         now_ns, flying = due(series), list[int]()
         end_ns = 200 * SECOND_NS
         while now_ns < end_ns:
-            due_ns = series.due_ns() or end_ns
+            due_ns = series.due_ns(RATES) or end_ns
             expiry_ns = flying[0] + rates.timeout_ns if flying else end_ns
             now_ns = max(now_ns, min(due_ns, expiry_ns))
             if expiry_ns <= due_ns:
@@ -240,9 +243,9 @@ def test_late_answers_trigger_one_extra_probe_a_second() -> None:
     series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns, RATES)
     assert due(series) == late_ns
     sent_ns = series.issue(late_ns, RATES)
-    assert due(series) == late_ns + RATES.steady_ns
+    assert due(series) == late_ns + RATES.steady_ns * 9 // 8
     series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns + 300 * MILLISECOND_NS, RATES)
-    assert due(series) == late_ns + RATES.steady_ns
+    assert due(series) == late_ns + RATES.steady_ns * 9 // 8
 
 
 def test_judged_through_is_just_before_the_oldest_under_way() -> None:
@@ -262,3 +265,84 @@ def test_probes_sent_at_one_instant_are_told_apart() -> None:
     """The instant is the key of a probe."""
     series, _ = make(NOVA)
     assert series.issue(7, RATES) < series.issue(7, RATES)
+
+
+def test_no_answer_within_a_few_baselines_calls_for_one_more_probe() -> None:
+    """Suspicion does not wait for the timeout; one extra probe, and no other for the time being."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=20 * MILLISECOND_NS))
+    sent_ns = series.issue(due(series), RATES)
+    assert due(series) == sent_ns + 80 * MILLISECOND_NS
+    again_ns = series.issue(due(series), RATES)
+    assert due(series) == again_ns + RATES.steady_ns * 9 // 8
+
+
+def test_an_answer_in_good_time_leaves_no_suspicion() -> None:
+    """The next probe is the one that was due anyway."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=20 * MILLISECOND_NS))
+    sent_ns = due(series)
+    answer(series, sent_ns)
+    assert due(series) == sent_ns + RATES.steady_ns
+
+
+def test_extra_probes_are_paid_back_so_that_the_average_holds() -> None:
+    """A URL whose answers are mostly suspect gets its two requests a second all the same."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=20 * MILLISECOND_NS))
+    first_ns = due(series)
+    sent, flying = list[int](), list[int]()
+    while not sent or sent[-1] < first_ns + 60 * SECOND_NS:
+        sent.append(series.issue(due(series), RATES))
+        flying.append(sent[-1])
+        while flying and flying[0] + 150 * MILLISECOND_NS <= min(due(series), sent[-1] + SECOND_NS // 4):
+            oldest_ns = flying.pop(0)
+            came_ns = max(oldest_ns + 150 * MILLISECOND_NS, sent[-1])
+            series.good(oldest_ns, Answer(150 * MILLISECOND_NS, 200), came_ns, RATES)
+    assert any(after - before < RATES.steady_ns // 2 for before, after in pairwise(sent))
+    assert len(sent) <= 2 * 60 + 2
+
+
+def test_an_alarm_has_a_probe_sent_at_once_and_dates_its_failure() -> None:
+    """What closed a connection is no sample; the probe that it triggers is one."""
+    series, told = make(NOVA)
+    answer(series, due(series))
+    at_ns = due(series) - SECOND_NS // 4
+    series.alarm(at_ns, RATES)
+    assert due(series) == at_ns
+    fail(series, at_ns + MILLISECOND_NS)
+    fail(series, due(series))
+    (span,) = (span for span in told.spans.values() if span.verdict is Verdict.DOWN)
+    assert span.first_sent_ns == at_ns + MILLISECOND_NS
+    assert span.dated_ns == at_ns
+
+
+def test_an_alarm_dates_nothing_if_the_probe_is_answered() -> None:
+    """Nor the failure of a later one."""
+    series, told = make(NOVA)
+    series.alarm(SECOND_NS, RATES)
+    answer(series, SECOND_NS)
+    fail(series, SECOND_NS + RATES.steady_ns)
+    assert [span.dated_ns for span in told.spans.values()] == [None, None]
+
+
+def test_in_an_episode_an_alarm_dates_but_calls_for_no_extra_probe() -> None:
+    """The rate follows the episode alone."""
+    series, told = make(NOVA)
+    fail(series, 0)
+    answer(series, due(series))
+    due_ns = due(series)
+    series.alarm(due_ns - 10 * MILLISECOND_NS, RATES)
+    assert due(series) == due_ns
+    fail(series, due_ns)
+    assert told.spans[NOVA, due_ns].dated_ns == due_ns - 10 * MILLISECOND_NS
+
+
+def test_what_could_not_be_seen_is_an_unknown_probe_with_its_cause() -> None:
+    """It changes neither the pace nor what is said to be down."""
+    series, told = make(NOVA)
+    answer(series, due(series))
+    due_ns = due(series)
+    series.skip(due_ns - MILLISECOND_NS, "suspended", RATES)
+    assert due(series) == due_ns
+    answer(series, due_ns)
+    assert [span.verdict for span in told.spans.values()] == ["up", "unknown", "up"]
+    assert told.spans[NOVA, due_ns - MILLISECOND_NS].causes == {"suspended": 1}
+    assert not told.turns
