@@ -119,7 +119,7 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
         elif span.first_sent_ns <= until_ns:
             return [*clipped, _shorten(span, until_ns)]
         elif clipped and clipped[-1].last_sent_ns < until_ns:
-            bare = replace(span, last_sent_ns=span.first_sent_ns, probes=0, causes=_NONE)
+            bare = replace(span, last_sent_ns=span.first_sent_ns, probes=0, widest_ns=0, causes=_NONE)
             return [*clipped, bare]
         else:
             break

@@ -86,8 +86,8 @@ class CheckSummary:
         name: Of the check.
         interval_ns: The mean distance of its probes in its longest run of good answers; None if
             there is none.
-        resolution_ns: An outage longer than this can not have hidden between two good answers;
-            None if there were no two.
+        resolution_ns: The largest distance between two neighbouring good answers, in observed time:
+            an outage longer than this cannot have hidden there. None if there were no two.
         probes: All of them, unknown ones too.
         observed_ns: Time that this check observed.
         down_ns: Its downtime.

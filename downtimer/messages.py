@@ -278,12 +278,14 @@ class SpanFact(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """Every probe of this incarnation sent up to `through_ns` is resolved and recorded.
 
-    An open span's effective last_sent_ns is then max(stated, through_ns - interval_ns).
+    An open span's effective last_sent_ns is then max(stated, through_ns - interval_ns); of a span that
+    has grown so, no two neighbouring probes are further apart than max(stated, `widest_ns`).
     """
 
     incarnation: Incarnation
     through_ns: int
     interval_ns: int
+    widest_ns: int
 
 
 class Batch(Message, frozen=True, kw_only=True, tag="batch"):

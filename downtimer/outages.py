@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 from downtimer.brackets import find_outages
 from downtimer.cells import STALL, Cell, apportion, clip, is_good, is_observed_between, order, tile
@@ -160,37 +161,50 @@ def _check(spans: Sequence[Span], seen: _Seen) -> CheckSummary:
 
 
 def _spacing(spans: Sequence[Span]) -> tuple[int | None, int | None]:
-    """Return the usual and the widest mean distance of probes in runs of good answers.
+    """Return the mean distance of probes in the longest run of good answers, and the widest in any.
 
-    Spans do not store each distance. A run's mean is sharp where the rate is steady. An open span's
-    count of probes may be older than its end; then the mean is too wide, and `max_gap` caps it,
-    which no two probes of a span exceed.
+    An open span's count of probes may be older than its end; then the mean is too large, and the
+    widest distance caps it.
     """
-    longest_ns, usual_ns, widest_ns = -1, None, None
-    for first, last, probes, gap_ns in _good_runs(spans):
-        length_ns = last - first
-        if length_ns == 0:
+    longest_ns, mean_ns, widest_ns = 0, None, None
+    for run in _good_runs(spans):
+        if run.length_ns == 0:
             continue
-        mean_ns = min(-(-length_ns // max(probes - 1, 1)), gap_ns)
-        widest_ns = mean_ns if widest_ns is None else max(widest_ns, mean_ns)
-        if length_ns > longest_ns:
-            longest_ns, usual_ns = length_ns, mean_ns
-    return usual_ns, widest_ns
+        widest_ns = max(widest_ns or 0, run.widest_ns)
+        if run.length_ns > longest_ns:
+            longest_ns = run.length_ns
+            mean_ns = min(-(-run.length_ns // max(run.probes - 1, 1)), run.widest_ns)
+    return mean_ns, widest_ns
 
 
-def _good_runs(spans: Sequence[Span]) -> list[tuple[int, int, int, int]]:
-    """Return (first, last, probes, largest max_gap) of each run of good answers observed throughout."""
-    runs: list[tuple[int, int, int, int]] = []
+class _GoodRun(NamedTuple):
+    """Good answers, up or slow, observed throughout."""
+
+    length_ns: int
+    probes: int
+    widest_ns: int
+
+
+def _good_runs(spans: Sequence[Span]) -> list[_GoodRun]:
+    runs: list[_GoodRun] = []
     before: Span | None = None
     for span in spans:
         if is_good(span):
-            first, probes, gap_ns = span.first_sent_ns, span.probes, span.max_gap_ns
+            run = _GoodRun(span.last_sent_ns - span.first_sent_ns, span.probes, span.widest_ns)
             if before is not None and is_good(before) and is_observed_between(before, span):
-                first, _, earlier, earlier_gap_ns = runs.pop()
-                probes, gap_ns = probes + earlier, max(gap_ns, earlier_gap_ns)
-            runs.append((first, span.last_sent_ns, probes, gap_ns))
+                distance_ns = span.first_sent_ns - before.last_sent_ns
+                run = _joined(runs.pop(), run, distance_ns)
+            runs.append(run)
         before = span
     return runs
+
+
+def _joined(before: _GoodRun, after: _GoodRun, distance_ns: int) -> _GoodRun:
+    return _GoodRun(
+        length_ns=before.length_ns + distance_ns + after.length_ns,
+        probes=before.probes + after.probes,
+        widest_ns=max(before.widest_ns, distance_ns, after.widest_ns),
+    )
 
 
 def _nothing(state: TargetState) -> TargetSummary:

@@ -76,6 +76,7 @@ class Series:
         pace: Its rate.
         baseline: Its own normal, as far as it is known.
         latest: Verdict of the newest probe that is resolved; None before the first.
+        widest_ns: The largest distance between two neighbouring probes that counts as observed.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Series:
         self.check = check
         self.pace = Pace()
         self.latest: Verdict | None = None
+        self.widest_ns = 0
         self.baseline = Baseline()
         self._incarnation = incarnation
         self._sink = sink
@@ -174,8 +176,11 @@ class Series:
             self._extra_ns, self._suspect_ns = at_ns, None
 
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
-        sent_ns = self._last_sent_ns = max(now_ns, self._last_sent_ns + 1)
-        self._unanswered[sent_ns] = _Probe(max_gap_ns(interval_ns), dated_ns)
+        sent_ns, gap_ns = max(now_ns, self._last_sent_ns + 1), max_gap_ns(interval_ns)
+        if self.widest_ns < sent_ns - self._last_sent_ns <= gap_ns and self._last_sent_ns >= 0:
+            self.widest_ns = sent_ns - self._last_sent_ns
+        self._last_sent_ns = sent_ns
+        self._unanswered[sent_ns] = _Probe(gap_ns, dated_ns)
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
         return sent_ns

@@ -31,7 +31,17 @@ _COUNTED: Final = {"targets": "state", "spans": "last_sent", "marks": "text", "e
 
 _SPAN_COLUMNS: Final = ", ".join(
     f'"{column}"'
-    for column in ("last_sent", "max_gap", "dated", "probes", "causes", "incarnation", "open", "verdict")
+    for column in (
+        "last_sent",
+        "max_gap",
+        "dated",
+        "probes",
+        "widest",
+        "causes",
+        "incarnation",
+        "open",
+        "verdict",
+    )
 )
 
 _Row = dict[str, Any]
@@ -154,6 +164,7 @@ class InfluxReader:
             first_sent_ns=row["time"] - self._start_ns,
             last_sent_ns=row["last_sent"] - self._start_ns,
             probes=row["probes"],
+            widest_ns=row["widest"],
             causes=_CAUSES.decode(row["causes"]) if row["causes"] is not None else {},
             max_gap_ns=row["max_gap"],
             dated_ns=row["dated"] - self._start_ns if row["dated"] is not None else None,
@@ -165,13 +176,20 @@ class InfluxReader:
         progress = self._progress.get(span.incarnation)
         if progress is None:
             return span
-        last_ns = max(span.last_sent_ns, progress.through_ns - progress.interval_ns)
-        return replace(span, last_sent_ns=last_ns)
+        last_ns = progress.through_ns - progress.interval_ns
+        if last_ns <= span.last_sent_ns:
+            return span
+        return replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, progress.widest_ns))
 
     def _read_progress(self) -> dict[Incarnation, Progress]:
-        rows = self._select('"through", "interval"', "progress", by="incarnation")
+        rows = self._select('"through", "interval", "widest"', "progress", by="incarnation")
         made = (
-            Progress(Incarnation(row["incarnation"]), row["through"] - self._start_ns, row["interval"])
+            Progress(
+                Incarnation(row["incarnation"]),
+                row["through"] - self._start_ns,
+                row["interval"],
+                row["widest"],
+            )
             for row in rows
         )
         return {progress.incarnation: progress for progress in made}

@@ -16,8 +16,9 @@ runs                  ; start                                    label, begun (J
                                                                  spans, marks, events: how many of each
 targets               target, kind; first listed + version       name, region, …, state (JSON)
 spans                 target, check, verdict; first_sent         open (JSON), then: last_sent, max_gap,
-                                                                 dated, probes, causes (JSON), incarnation
-progress              incarnation; start of the run              through, interval
+                                                                 dated, probes, widest, causes (JSON),
+                                                                 incarnation
+progress              incarnation; start of the run              through, interval, widest
 marks                 key; at                                    text
 events                kind, key; at                              text
 outages               target, check, name; first failed probe    start, end, duration_s, min_s, max_s
@@ -172,6 +173,7 @@ class LineMaker:
             ("max_gap", span.max_gap_ns),
             ("dated", self._utc(span.dated_ns)),
             ("probes", span.probes),
+            ("widest", span.widest_ns),
             ("causes", _json(span.causes) if span.causes else None),
             ("incarnation", span.incarnation),
         ]
@@ -181,7 +183,11 @@ class LineMaker:
 
     def progress(self, progress: Progress) -> str | None:
         """Return how far a worker is."""
-        fields = [("through", self._utc(progress.through_ns)), ("interval", progress.interval_ns)]
+        fields = [
+            ("through", self._utc(progress.through_ns)),
+            ("interval", progress.interval_ns),
+            ("widest", progress.widest_ns),
+        ]
         head = self._head("progress", ("incarnation", progress.incarnation))
         return format_line(head, fields, self._start_ns)
 

@@ -12,10 +12,10 @@ from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId
 from downtimer.store.schema import VERDICTS, connect_to_read, translated
 
 _SPANS: Final = """
-SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.causes,
-    span.max_gap_ns, span.dated_ns, span.incarnation,
-    span.is_open,
-    CASE WHEN span.is_open THEN incarnation.through_ns - incarnation.interval_ns - span.first_ns END
+SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.widest_ns,
+    span.causes, span.max_gap_ns, span.dated_ns, span.incarnation, span.is_open,
+    CASE WHEN span.is_open THEN incarnation.through_ns - incarnation.interval_ns - span.first_ns END,
+    incarnation.widest_ns
 FROM target CROSS JOIN span ON span.target = target.key
     LEFT JOIN incarnation ON incarnation.key = span.incarnation
 WHERE target.state IS NOT NULL
@@ -168,20 +168,25 @@ def _fact(row: tuple[Any, ...], names: Mapping[int, Incarnation]) -> SpanFact:
         first_ns,
         length_ns,
         probes,
+        widest_ns,
         causes,
         max_gap_ns,
         dated_ns,
         worker,
         is_open,
         grown_ns,
+        widest_of_worker_ns,
     ) = row
+    if grown_ns is not None and grown_ns > length_ns:
+        length_ns, widest_ns = grown_ns, max(widest_ns, widest_of_worker_ns)
     span = Span(
         target=TargetId(target),
         check=check,
         verdict=VERDICTS[verdict],
         first_sent_ns=first_ns,
-        last_sent_ns=first_ns + (length_ns if grown_ns is None else max(length_ns, grown_ns)),
+        last_sent_ns=first_ns + length_ns,
         probes=probes,
+        widest_ns=widest_ns,
         causes=_NO_CAUSES if causes is None else _CAUSES.decode(causes),
         max_gap_ns=max_gap_ns,
         dated_ns=dated_ns,

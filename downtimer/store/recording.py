@@ -32,13 +32,13 @@ PROGRESS_NS: Final = 10 * SECOND_NS
 _DIGITS: Final = {verdict: digit for digit, verdict in enumerate(VERDICTS)}
 
 _INSERT_SPAN: Final = """
-INSERT INTO span (length_ns, verdict, probes, causes, max_gap_ns, dated_ns, incarnation, is_open,
+INSERT INTO span (length_ns, verdict, probes, widest_ns, causes, max_gap_ns, dated_ns, incarnation, is_open,
     target, "check", first_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _UPDATE_SPAN: Final = """
-UPDATE span SET length_ns = ?, verdict = ?, probes = ?, causes = ?, max_gap_ns = ?, dated_ns = ?,
-    incarnation = ?, is_open = ?
+UPDATE span SET length_ns = ?, verdict = ?, probes = ?, widest_ns = ?, causes = ?, max_gap_ns = ?,
+    dated_ns = ?, incarnation = ?, is_open = ?
 WHERE target = ? AND "check" = ? AND first_ns = ? AND (length_ns, 1 - is_open, probes) < (?, ?, ?)
 """
 _TARGET_KEY: Final = ("SELECT key FROM target WHERE id = ?", "INSERT INTO target (id) VALUES (?)")
@@ -46,11 +46,15 @@ _INCARNATION_KEY: Final = (
     "SELECT key FROM incarnation WHERE name = ?",
     "INSERT INTO incarnation (name) VALUES (?)",
 )
-_CLOSE_SPANS: Final = """
-UPDATE span SET is_open = 0, length_ns = max(length_ns, coalesce(
-    (SELECT through_ns - interval_ns FROM incarnation WHERE key = span.incarnation) - first_ns, 0))
-WHERE is_open
-"""
+_CLOSE_SPANS: Final = (
+    """
+UPDATE span SET length_ns = through_ns - interval_ns - first_ns,
+    widest_ns = max(span.widest_ns, worker.widest_ns)
+FROM incarnation AS worker
+WHERE is_open AND worker.key = incarnation AND through_ns - interval_ns - first_ns > length_ns
+""",
+    "UPDATE span SET is_open = 0 WHERE is_open",
+)
 
 
 class JournalWriter:
@@ -149,7 +153,8 @@ class JournalWriter:
             if self._lines is not None:
                 still_open = read_spans(self._connection, only_open=True)
                 self.outbox.put(self._lines.span(fact.span, is_open=False) for fact in still_open)
-            self._connection.execute(_CLOSE_SPANS)
+            for statement in _CLOSE_SPANS:
+                self._connection.execute(statement)
             self._connection.execute("UPDATE run SET end_ns = ?, interrupted = ?", (end_ns, interrupted))
             if self._lines is not None:
                 self._tell_end(self._lines, ended)
@@ -226,6 +231,7 @@ class JournalWriter:
             length_ns,
             _DIGITS[span.verdict],
             span.probes,
+            span.widest_ns,
             msgspec.json.encode(span.causes).decode() if span.causes else None,
             span.max_gap_ns,
             span.dated_ns,
@@ -247,11 +253,12 @@ class JournalWriter:
 
     def _progress(self, progress: Progress) -> str | None:
         self._connection.execute(
-            """UPDATE incarnation SET through_ns = ?, interval_ns = ?
+            """UPDATE incarnation SET through_ns = ?, interval_ns = ?, widest_ns = ?
             WHERE key = ? AND coalesce(through_ns, -1) < ?""",
             (
                 progress.through_ns,
                 progress.interval_ns,
+                progress.widest_ns,
                 self._incarnation(progress.incarnation),
                 progress.through_ns,
             ),

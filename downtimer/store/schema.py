@@ -63,7 +63,8 @@ CREATE TABLE incarnation (
     key INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     through_ns INTEGER,  -- its progress; NULL until it made some
-    interval_ns INTEGER
+    interval_ns INTEGER,
+    widest_ns INTEGER
 );
 CREATE TABLE span (
     target INTEGER NOT NULL,
@@ -72,6 +73,7 @@ CREATE TABLE span (
     length_ns INTEGER NOT NULL,
     verdict INTEGER NOT NULL,
     probes INTEGER NOT NULL,
+    widest_ns INTEGER NOT NULL,
     causes TEXT,  -- JSON; NULL for none
     max_gap_ns INTEGER NOT NULL,
     dated_ns INTEGER,

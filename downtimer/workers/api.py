@@ -298,6 +298,10 @@ class ApiEngine:
         """Return the longest interval in force."""
         return self._rates.longest_ns
 
+    def widest_ns(self) -> int:
+        """Return the largest distance between two neighbouring probes of one check so far."""
+        return max((runner.series.widest_ns for runner in self._runners.values()), default=0)
+
     def open_spans(self) -> Iterable[Span]:
         """Return the spans that are growing."""
         return [span for runner in self._runners.values() for span in runner.series.open_spans()]

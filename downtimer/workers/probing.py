@@ -65,6 +65,9 @@ class Engine(Protocol):
     def interval_ns(self) -> int:
         """Return the longest interval in force."""
 
+    def widest_ns(self) -> int:
+        """Return the largest distance between two neighbouring probes of one check so far."""
+
     def open_spans(self) -> Iterable[Span]:
         """Return the spans that are growing, as they stand."""
 
@@ -217,8 +220,10 @@ class Probing:
             await asyncio.sleep(PUMP_S)
 
     def _note_progress(self) -> None:
-        engine = self._engine
-        self._outbox.progress(Progress(self._child.incarnation, engine.through_ns(), engine.interval_ns()))
+        engine, incarnation = self._engine, self._child.incarnation
+        self._outbox.progress(
+            Progress(incarnation, engine.through_ns(), engine.interval_ns(), engine.widest_ns())
+        )
 
     def _pump_once(self) -> None:
         if not self._outbox.pump(self._child.clock.now_ns()):

@@ -32,7 +32,10 @@ def test_facts_are_committed_and_then_acknowledged(tmp_path: Path) -> None:
     with bench.writer([NOVA]) as writer, bench.worker() as worker:
         epoch = worker.greet()
         worker.send(
-            epoch, 1, SpanFact(up(0, 1), is_open=True), progress=Progress(INCARNATION, ns(9), ns(0.5))
+            epoch,
+            1,
+            SpanFact(up(0, 1), is_open=True),
+            progress=Progress(INCARNATION, ns(9), ns(0.5), ns(0.7)),
         )
         worker.acknowledged(1)
         assert read(bench) == [up(0, 8.5, every=8.5 / 2)]

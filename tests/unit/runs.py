@@ -82,6 +82,7 @@ def span(verdict: Verdict, first: float, last: float, **more: object) -> Span:
         first_sent_ns=ns(first),
         last_sent_ns=ns(last),
         probes=probes,
+        widest_ns=ns(every) if last > first else 0,
         causes=causes,
         max_gap_ns=ns(max_gap),
         dated_ns=None if dated is None else ns(dated),

@@ -163,7 +163,7 @@ def _history(lengths: list[int]) -> list[SpanFact | Progress]:
         if i < len(lengths) - 1:
             told.append(SpanFact(make(at, at + length), is_open=False))
         at += length + 0.5
-        told.append(Progress(FIRST, ns(at), ns(0.5)))
+        told.append(Progress(FIRST, ns(at), ns(0.5), ns(0.7)))
     return told
 
 
@@ -198,42 +198,52 @@ def _expected(told: list[SpanFact | Progress]) -> list[Span]:
             rank = (fact.span.last_sent_ns, not fact.is_open)
             if known is None or rank > (known.span.last_sent_ns, not known.is_open):
                 best[fact.span.first_sent_ns] = fact
-    return [
-        replace(span, last_sent_ns=max(span.last_sent_ns, through_ns - ns(0.5))) if is_open else span
-        for span, is_open in ((best[key].span, best[key].is_open) for key in sorted(best))
-    ]
+    return [_grown(best[key], through_ns) for key in sorted(best)]
+
+
+def _grown(fact: SpanFact, through_ns: int) -> Span:
+    span, last_ns = fact.span, through_ns - ns(0.5)
+    if not fact.is_open or last_ns <= span.last_sent_ns:
+        return span
+    return replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, ns(0.7)))
 
 
 # --- open spans ---
 
 
 def test_open_span_reaches_to_the_progress_of_its_own_worker(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5))))
-    writer.apply(facts(up(40, 40, life=2), is_open=True, progress=Progress(SECOND, ns(60), ns(0.5))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
+    writer.apply(facts(up(40, 40, life=2), is_open=True, progress=Progress(SECOND, ns(60), ns(0.5), ns(0.7))))
     assert [span.last_sent_ns for span in read(path)] == [ns(29.5), ns(59.5)]
 
 
+def test_span_that_has_grown_is_as_widely_spaced_as_its_worker_says(writer: JournalWriter, path: str) -> None:
+    for widest in (0.3, 0.7):
+        writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30 + widest), 1, ns(widest))))
+        assert [span.widest_ns for span in read(path)] == [max(ns(0.5), ns(widest))]
+
+
 def test_progress_never_shortens_a_span(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(10.2), ns(0.5))))
+    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(10.2), ns(0.5), ns(0.7))))
     assert read(path) == [up(0, 10)]
 
 
 def test_ended_span_does_not_grow(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 10), progress=Progress(FIRST, ns(50), ns(0.5))))
+    writer.apply(facts(up(0, 10), progress=Progress(FIRST, ns(50), ns(0.5), ns(0.7))))
     assert read(path) == [up(0, 10)]
 
 
 def test_late_word_on_an_open_span_does_not_open_it_again(writer: JournalWriter, path: str) -> None:
     writer.apply(facts(up(0, 10)))
-    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(50), ns(0.5))))
+    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(50), ns(0.5), ns(0.7))))
     assert read(path) == [up(0, 10)]
 
 
 def test_end_of_the_run_leaves_all_spans_as_they_were_read(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
     before = read(path)
     writer.end_run(ns(31))
-    writer.apply(facts(progress=Progress(FIRST, ns(99), ns(0.5))))
+    writer.apply(facts(progress=Progress(FIRST, ns(99), ns(0.5), ns(0.7))))
     assert read(path) == before
     assert writer.run.end_ns == ns(31)
     writer.end_run(ns(77), interrupted=True)
@@ -381,7 +391,7 @@ def test_outage_is_told_when_it_has_ended_and_with_its_bounds(path: str) -> None
 
 def test_end_of_the_run_is_the_last_point(path: str) -> None:
     writer = JournalWriter(path, RUN, ships=True)
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
     writer.end_run(ns(31))
     *_, span, end = lines(path)
     assert f"last_sent={RUN.start_utc_ns + ns(29.5)}i" in span
@@ -441,7 +451,9 @@ def make_run(state_dir: Path, number: int, *, end_ns: int | None = None) -> Run:
         RUN, id=RunId(f"20240101-000000-{number:04d}"), start_utc_ns=RUN.start_utc_ns + number * SECOND_NS
     )
     writer = JournalWriter(str(state_dir / "runs" / f"{run.id}.sqlite"), run, ships=False)
-    writer.apply(facts(up(0, number), is_open=True, progress=Progress(FIRST, ns(number + 1), ns(0.5))))
+    writer.apply(
+        facts(up(0, number), is_open=True, progress=Progress(FIRST, ns(number + 1), ns(0.5), ns(0.7)))
+    )
     if end_ns is not None:
         writer.end_run(end_ns)
     writer.close()

@@ -228,6 +228,7 @@ def test_open_span_writes_no_field_that_the_final_one_has() -> None:
         "last_sent": 1_700_000_000_000_000_009,
         "max_gap": 2_000_000_000,
         "probes": 2,
+        "widest": 0,
         "causes": '{"refused":2}',
         "incarnation": "api.1",
     }
@@ -255,7 +256,7 @@ def test_every_point_has_run_and_vantage() -> None:
         lines.run_begun(RUN),
         lines.run_ended(RUN, [("spans", 1)], 5),
         lines.target(NOVA, 1),
-        lines.progress(Progress(Incarnation("api.1"), 5, 1)),
+        lines.progress(Progress(Incarnation("api.1"), 5, 1, 1)),
         lines.mark(Mark(at_ns=2, text="x")),
         lines.event(Event(at_ns=2, kind="k", text="x")),
     ]

@@ -73,7 +73,7 @@ BATCH = messages.Batch(
         ),
     ),
     addresses=(messages.AddressWindow(target=ID, start_ns=0, sent=1, lost=1),),
-    progress=messages.Progress(Incarnation("icmp.0"), 1, 2),
+    progress=messages.Progress(Incarnation("icmp.0"), 1, 2, 3),
 )
 
 

@@ -1,5 +1,7 @@
 """Worked examples: spans of one target, and the figures that follow from them by hand."""
 
+from dataclasses import replace
+
 import pytest
 
 from downtimer.findings import Episode, Outage, TargetSummary
@@ -336,20 +338,26 @@ def test_address_retired_before_its_first_probe_has_no_window() -> None:
     assert summarize(address("10.0.0.9", retired=1), [up(2, 10, check="icmp")]).window_ns == 0
 
 
-def test_resolution_is_the_widest_usual_distance_between_good_answers() -> None:
+def test_resolution_is_the_widest_distance_between_good_answers() -> None:
     summary = of(
-        up(0, 30, every=0.5),
+        replace(up(0, 30, every=0.5), widest_ns=ns(1.75)),
         down(30.5, 31),
-        up(31.5, 51.5, every=2),
+        up(31.5, 51.5, every=1),
         down(52, 52),
         up(52.5, 57.5, every=0.05),
     )
-    assert summary.resolution_ns == ns(2)
+    assert summary.resolution_ns == ns(1.75)
     assert summary.checks[0].interval_ns == ns(0.5)
 
 
-def test_resolution_of_a_span_extended_beyond_its_counted_probes_is_its_max_gap() -> None:
-    assert of(up(0, 300, every=300)).resolution_ns == ns(2)
+def test_resolution_counts_the_step_from_timely_answers_to_late_ones() -> None:
+    assert of(up(0, 10), slow(11.9, 20)).resolution_ns == ns(1.9)
+    assert of(up(0, 10), slow(12.1, 20)).resolution_ns == ns(0.5)  # that was not observed
+
+
+def test_mean_distance_in_a_span_extended_beyond_its_counted_probes_is_no_more_than_its_widest() -> None:
+    grown = replace(up(0, 300), probes=1, widest_ns=ns(0.7))
+    assert of(grown).checks[0].interval_ns == of(grown).resolution_ns == ns(0.7)
 
 
 def test_spans_that_overlap_give_way_to_what_was_sent_later() -> None:
