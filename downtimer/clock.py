@@ -13,10 +13,14 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
-from downtimer.model import Run
+from downtimer.model import MILLISECOND_NS, Run
 
+STEP_NS: Final = MILLISECOND_NS
+"""If the wall clock moved by more against the other between two batches of stamps, it was stepped."""
+
+_TRIES: Final = 5
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -111,8 +115,17 @@ class RunClock:
         return self._source.boot_ns() - self.anchor.boot_origin_ns
 
     def slept_ns(self) -> int:
-        """Return for how long the host has been suspended, all in all since it was booted."""
-        return self._source.boot_ns() - self._source.monotonic_ns()
+        """Return for how long the host has been suspended, all in all since it was booted.
+
+        The clocks are read again if we were held up between them.
+        """
+        for _ in range(_TRIES):
+            before_ns = self._source.monotonic_ns()
+            boot_ns = self._source.boot_ns()
+            after_ns = self._source.monotonic_ns()
+            if after_ns - before_ns <= MILLISECOND_NS:
+                break
+        return boot_ns - after_ns
 
     def wall_step_ns(self) -> int:
         """Return how far the wall clock was stepped since the last call (slewing shows as little)."""
@@ -121,9 +134,46 @@ class RunClock:
         self._offset_ns = offset_ns
         return step_ns
 
-    def from_realtime_ns(self, stamp_ns: int, now_ns: int) -> int:
-        """Return the instant of a CLOCK_REALTIME stamp that was taken shortly before `now_ns`."""
-        return now_ns - (self._source.utc_ns() - stamp_ns)
+    def realtime_zero_ns(self) -> int:
+        """Return the instant of CLOCK_REALTIME's zero, as the clocks stand now."""
+        utc_ns = self._source.utc_ns()
+        return self.now_ns() - utc_ns
+
+
+class Batch(NamedTuple):
+    """How the kernel's stamps (CLOCK_REALTIME) of one batch of messages become instants.
+
+    Attributes:
+        now_ns: The instant; no stamp is later.
+        zero_ns: The instant of CLOCK_REALTIME's zero.
+        is_sure: The wall clock was not stepped between the last batch and this one; else it is not
+            known which of the stamps are from before.
+    """
+
+    now_ns: int
+    zero_ns: int
+    is_sure: bool
+
+    def instant_ns(self, stamp_ns: int, sent_ns: int) -> int:
+        """Return the instant of a stamp on the answer to what was sent at `sent_ns`."""
+        at_ns = self.zero_ns + stamp_ns
+        if self.is_sure and at_ns <= self.now_ns:
+            return at_ns
+        return max(min(at_ns, self.now_ns), sent_ns)
+
+
+class Stamps:
+    """Converts the kernel's receive stamps, a batch at a time."""
+
+    def __init__(self, clock: RunClock) -> None:
+        self._clock = clock
+        self._zero_ns = clock.realtime_zero_ns()
+
+    def batch(self) -> Batch:
+        """Return how to convert the stamps of messages that were received before this call."""
+        before_ns, self._zero_ns = self._zero_ns, self._clock.realtime_zero_ns()
+        is_sure = abs(self._zero_ns - before_ns) <= STEP_NS
+        return Batch(self._clock.now_ns(), self._zero_ns, is_sure)
 
 
 def to_utc(start_utc_ns: int, at_ns: int) -> datetime:

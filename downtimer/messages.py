@@ -7,6 +7,8 @@ are acknowledged. Every fact is whole and has a natural key, so that a repeat is
 Wrong frames raise `MessageError`; fields are checked by msgspec as they are decoded.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -14,7 +16,20 @@ import msgspec
 from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import MessageError
-from downtimer.model import Baseline, Event, Incarnation, Mark, Run, Span, Target, TargetId, TargetState
+from downtimer.model import (
+    Baseline,
+    Event,
+    Incarnation,
+    Kind,
+    Mark,
+    Power,
+    Run,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+    Verdict,
+)
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="kind"):
@@ -40,23 +55,39 @@ class Turned(msgspec.Struct, frozen=True):
     cause: str | None = None
 
 
-class Beat(Message, frozen=True, kw_only=True, tag="beat"):
-    """A sign of life from a child's loop, once a second, and sooner when something turned.
-
-    Attributes:
-        up, slow, down, unknown: Checks by their latest verdict.
-        unseen: Checks without any resolved probe yet.
-        turned_down: What is newly down; at most 1,000 a beat, the rest in the next.
-        turned_up: What is newly up.
-        late_ns: The latest that the loop was since the last beat.
-        dropped: Facts given up since the start of the process.
-    """
+class Counts(msgspec.Struct, frozen=True):
+    """Checks by the verdict of their newest resolved probe; `unseen` have none yet."""
 
     up: int = 0
     slow: int = 0
     down: int = 0
     unknown: int = 0
     unseen: int = 0
+
+    @classmethod
+    def of(cls, verdicts: Iterable[Verdict | None]) -> "Counts":
+        """Count them; None is a check without one."""
+        found = Counter(verdicts)
+        return cls(unseen=found.pop(None, 0), **{verdict.value: found[verdict] for verdict in Verdict})
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            *map(sum, zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True))
+        )
+
+
+class Beat(Message, frozen=True, kw_only=True, tag="beat"):
+    """A sign of life from a child's loop, once a second, and sooner when something turned.
+
+    Attributes:
+        counts: How its checks stand, by kind of target; references are not counted.
+        turned_down: What is newly down; at most 1,000 a beat, the rest in the next.
+        turned_up: What is newly up.
+        late_ns: The latest that the loop was since the last beat.
+        dropped: Facts given up since the start of the process.
+    """
+
+    counts: dict[Kind, Counts] = {}
     turned_down: tuple[Turned, ...] = ()
     turned_up: tuple[Turned, ...] = ()
     late_ns: int = 0
@@ -103,12 +134,16 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
         found: Targets that are new, or whose description changed.
         missing: Targets that the list lacks.
         complete: False if a part could not be listed; then nothing is missing.
+        powers: What Nova reports of servers behind addresses, by server, where that is news.
+        knows_powers: False if Nova could not be asked; then it is not known that the others are as before.
     """
 
     at_ns: int
     found: tuple[Target, ...] = ()
     missing: tuple[TargetId, ...] = ()
     complete: bool = True
+    powers: dict[str, Power] = {}
+    knows_powers: bool = False
 
 
 class Token(Message, frozen=True, kw_only=True, tag="token"):

@@ -130,6 +130,8 @@ class TargetState:
         listed_ns: When a complete list last had it.
         missing_ns: When a complete list first lacked it; None while it is listed.
         retired_ns: From when on it is no longer probed; None while it is.
+        is_doubtful: The list that first lacked it lacked more than half of the addresses; then it is
+            not retired as long as it answers.
         baselines: By check.
         silent_ns: When an address had not answered any echo in its first 10 s, so that TCP is
             tried, too; None if it answered, or that was not so yet.
@@ -143,10 +145,33 @@ class TargetState:
     listed_ns: int
     missing_ns: int | None = None
     retired_ns: int | None = None
+    is_doubtful: bool = False
     baselines: Mapping[str, Baseline] = field(default_factory=dict)
     silent_ns: int | None = None
     method: str | None = None
     powers: tuple[PowerChange, ...] = ()
+
+    @property
+    def power(self) -> Power:
+        """What the server behind the address is, as Nova reported last."""
+        return self.powers[-1].power if self.powers else Power.RUNNING
+
+    @property
+    def port(self) -> int | None:
+        """The TCP port by which the address is probed; None if it is probed by echoes."""
+        if self.method is None or not self.method.startswith(f"{TCP}-"):
+            return None
+        return int(self.method.removeprefix(f"{TCP}-"))
+
+    @property
+    def check(self) -> str:
+        """The check by which an address is measured; services have several."""
+        return ICMP if self.port is None else TCP
+
+
+def method_of(port: int) -> str:
+    """Return the method that probes a TCP port."""
+    return f"{TCP}-{port}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,7 @@ class Answer(NamedTuple):
 
 
 class _Probe(NamedTuple):
-    """A probe under way: what was in force when it was sent, and the alarm that it followed."""
+    """A probe under way: what was in force when it was sent, and what happened at about that time."""
 
     max_gap_ns: int
     dated_ns: int | None
@@ -98,6 +98,7 @@ class Series:
         self._suspect_ns: int | None = None  # the probe that it is for; None: it is for none
         self._alarm_ns: int | None = None
         self._last_sent_ns = -1
+        self._gap_ns = 0
         self._latest_ns = -1
         self._down: _Down | None = None
 
@@ -129,6 +130,11 @@ class Series:
         tracker = self._trackers.pop(target, None)
         if tracker is not None:
             tracker.close()
+
+    def close(self) -> None:
+        """End all spans; there are no targets after this."""
+        for target in self.targets():
+            self.remove(target)
 
     def targets(self) -> list[TargetId]:
         """Return those for which the probes count."""
@@ -166,21 +172,33 @@ class Series:
         sent_ns = self._begin(at_ns, rates.steady_ns, None)
         self._conclude(sent_ns, verdict_of(cause), cause)
 
-    def alarm(self, at_ns: int, rates: Rates) -> None:
-        """Something other than a probe says that the target may be down since `at_ns`: probe at once.
+    def missed_ns(self, now_ns: int) -> int | None:
+        """Return when a probe should have been sent, if none was for longer than counts as observed."""
+        if self._last_sent_ns < 0 or now_ns - self._last_sent_ns <= self._gap_ns:
+            return None
+        return min(max(self._due_ns, self._last_sent_ns + 1), now_ns)
 
-        It is no sample. If the next probe fails, it dates the beginning.
-        """
-        self._alarm_ns = at_ns
+    def alarm(self, at_ns: int, rates: Rates) -> None:
+        """Something other than a probe says that the target may be down: probe at once. It is no sample."""
         if not self.pace.is_in_episode(at_ns, rates):
             self._extra_ns, self._suspect_ns = at_ns, None
 
+    def date(self, at_ns: int) -> None:
+        """Something happened to the target at this instant, which is now.
+
+        If the next probe fails, or one that has just been sent, that dates the beginning.
+        """
+        self._alarm_ns = at_ns
+        for sent_ns, probe in self._unanswered.items():
+            if at_ns - sent_ns <= SUSPECT_LEAST_NS:
+                self._unanswered[sent_ns] = probe._replace(dated_ns=at_ns)
+
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
-        sent_ns, gap_ns = max(now_ns, self._last_sent_ns + 1), max_gap_ns(interval_ns)
-        if self.widest_ns < sent_ns - self._last_sent_ns <= gap_ns and self._last_sent_ns >= 0:
+        sent_ns = max(now_ns, self._last_sent_ns + 1)
+        if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
             self.widest_ns = sent_ns - self._last_sent_ns
-        self._last_sent_ns = sent_ns
-        self._unanswered[sent_ns] = _Probe(gap_ns, dated_ns)
+        self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
+        self._unanswered[sent_ns] = _Probe(self._gap_ns, dated_ns)
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
         return sent_ns

@@ -139,9 +139,9 @@ def may_be_ours(cause: str) -> bool:
     """Tell whether a probe may fail like this because our own process was held up meanwhile.
 
     What runs into a deadline may; so may a connection that the other side gave up while it waited
-    for us. A refusal, an ICMP error or an answer is the other side's own word.
+    for us, also if it said so (408). A refusal, an ICMP error or an answer is the other side's own word.
     """
-    return is_hang(cause) or cause in ("reset", "closed")
+    return is_hang(cause) or cause in ("reset", "closed", "http-408")
 
 
 def cause_of_errno(number: int | None, *, remote: bool = False) -> str:

@@ -15,10 +15,17 @@ from downtimer.demo.truth import Bracket
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """One request that the responder saw: when (CLOCK_BOOTTIME in ns), and how many replies it gets."""
+    """One request that the responder saw.
+
+    Attributes:
+        at_ns: When it came, CLOCK_BOOTTIME.
+        copies: How many replies it gets.
+        identifier: Which it bears.
+    """
 
     at_ns: int
     copies: int
+    identifier: int
 
 
 class Impairer:
@@ -59,7 +66,11 @@ class Impairer:
     def echoes(self, address: str) -> list[Echo]:
         """Return what came of every request to an address that was impaired."""
         lines = (line.split() for line in self._log.read_text().splitlines())
-        return [Echo(int(at), int(copies)) for at, found, copies in lines if found == address]
+        return [
+            Echo(int(at), int(copies), int(identifier))
+            for at, found, copies, identifier in lines
+            if found == address
+        ]
 
     def close(self) -> None:
         """End the responder."""

@@ -53,8 +53,8 @@ class Responder:
     """Sees echo requests, answers them in its way and time.
 
     Args:
-        log: Gets a line for each request: when it came (CLOCK_BOOTTIME in ns), its address, and how
-            many replies it gets.
+        log: Gets a line for each request: when it came (CLOCK_BOOTTIME in ns), its address, how many
+            replies it gets, and its identifier.
         seed: Of the losses.
     """
 
@@ -95,7 +95,8 @@ class Responder:
             return
         lost = self._random.random() < behaviour.loss
         copies = 0 if lost else behaviour.copies
-        self._log.write(f"{now_ns()} {address} {copies}\n")
+        identifier = int.from_bytes(reply[4:6], "big")
+        self._log.write(f"{now_ns()} {address} {copies} {identifier}\n")
         due = time.monotonic() + behaviour.delay_s + self._random.uniform(0.0, behaviour.jitter_s)
         for _ in range(copies):
             self._count += 1

@@ -6,7 +6,7 @@ Runs in the supervisor's event loop and does no I/O that can block.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -15,15 +15,18 @@ from downtimer.errors import DowntimerError
 from downtimer.messages import (
     Beat,
     BusUp,
+    Counts,
     Done,
     Finish,
     Flush,
     Learnt,
     Listing,
     Look,
+    Method,
     Record,
     Report,
     Settings,
+    Silent,
     Targets,
     Token,
     TokenRejected,
@@ -38,7 +41,7 @@ from downtimer.supervisor.targets import TargetList
 
 log = logging.getLogger(__name__)
 
-PROBING: Final = {"api": Kind.SERVICE, "icmp": Kind.ADDRESS}
+PROBING: Final = ("api", "icmp")
 CHILDREN: Final = ("writer", "discovery", *PROBING)
 
 START_S: Final = 90.0
@@ -59,22 +62,36 @@ class StartError(DowntimerError):
 class Picture:
     """What the children last said of themselves and their targets."""
 
-    beats: dict[str, Beat] = field(default_factory=dict)  # by class
-    down: dict[tuple[TargetId, str], Turned] = field(default_factory=dict)
+    beats: dict[str, Beat] = field(default_factory=dict)  # by class of process
     writer: WriterState | None = None
+    _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # likewise
 
     def take(self, name: str, beat: Beat) -> None:
         """Take a beat."""
         self.beats[name] = beat
+        down = self._down.setdefault(name, {})
         for turned in beat.turned_up:
-            self.down.pop((turned.target, turned.check), None)
+            down.pop((turned.target, turned.check), None)
         for turned in beat.turned_down:
-            self.down[(turned.target, turned.check)] = turned
+            down[(turned.target, turned.check)] = turned
 
-    def forget(self, name: str, is_its: Callable[[TargetId], bool]) -> None:
+    def down(self) -> Iterator[Turned]:
+        """Yield every check that is down."""
+        for down in self._down.values():
+            yield from down.values()
+
+    def is_down(self, target: TargetId, check: str) -> bool:
+        """Tell whether this check is down."""
+        return any((target, check) in down for down in self._down.values())
+
+    def counts(self, kind: Kind) -> Counts:
+        """Return how the checks of this kind of target stand."""
+        return sum((beat.counts.get(kind, Counts()) for beat in self.beats.values()), Counts())
+
+    def forget(self, name: str) -> None:
         """A class starts anew: what its former worker said no longer holds."""
         self.beats.pop(name, None)
-        self.down = {key: turned for key, turned in self.down.items() if not is_its(key[0])}
+        self._down.pop(name, None)
 
 
 class Flushed(NamedTuple):
@@ -167,10 +184,18 @@ class Measurement:
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
-    def is_reference(self, target: TargetId) -> bool:
-        """Tell whether this is no target of the user's but one that proves our own link."""
-        state = self.targets.get(target)
-        return state is not None and state.target.reference
+    def down(self) -> list[Turned]:
+        """Return what is down now of what is measured for its own sake, the longest first."""
+        found = [turned for turned in self.picture.down() if self._is_current(turned)]
+        return sorted(found, key=lambda turned: (turned.since_ns, turned.target))
+
+    def _is_current(self, turned: Turned) -> bool:
+        """Tell whether that check still counts: the target may be retired, or be reached in another way."""
+        state = self.targets.get(turned.target)
+        if state is None:
+            return True
+        is_current = state.target.kind is Kind.SERVICE or turned.check == state.check
+        return is_current and state.retired_ns is None and not state.target.reference
 
     def note(self, kind: str, text: str) -> None:
         """Put an event of the supervisor's own on record, and in the log."""
@@ -192,8 +217,7 @@ class Measurement:
 
     def greeted(self, child: Child) -> None:
         """A new process of this class said hello: it gets its settings and the whole target list."""
-        kind = PROBING.get(child.name)
-        self.picture.forget(child.name, lambda target: self._kind(target) is kind)
+        self.picture.forget(child.name)
         self.roster.send(child.name, self.settings)
         whole = Targets(serial=self.targets.serial, whole=True, changed=self.targets.states())
         self.roster.send(child.name, whole)
@@ -208,12 +232,10 @@ class Measurement:
         match message:
             case Beat():
                 self._on_beat(child, message)
-            case Learnt():
-                state = self.targets.learn(message.target, message.check, message.baseline)
-                if state is not None:
-                    self._learnt[state.target.id] = state
             case Listing():
                 self._on_listing(message)
+            case Learnt() | Silent() | Method():
+                self._on_finding(message)
             case Token():
                 self._token = message
                 self.roster.send("api", message)
@@ -244,26 +266,44 @@ class Measurement:
             self._failure = why
             self._started.set()
 
-    def _kind(self, target: TargetId) -> Kind | None:
-        state = self.targets.get(target)
-        return state.target.kind if state is not None else None
-
     def _on_beat(self, child: Child, beat: Beat) -> None:
         self.picture.take(child.name, beat)
         if beat.turned_down:
             self.roster.send("discovery", Look())
-        if self._listed and all(self._has_measured(name, kind) for name, kind in PROBING.items()):
+        if self._listed and all(self._has_measured(kind) for kind in Kind):
             self._started.set()
 
-    def _has_measured(self, name: str, kind: Kind) -> bool:
-        if not self.targets.count_probed(kind):
-            return True
-        beat = self.picture.beats.get(name, Beat())
-        return beat.up + beat.slow + beat.down + beat.unknown > 0
+    def _has_measured(self, kind: Kind) -> bool:
+        counts = self.picture.counts(kind)
+        return not self.targets.count_probed(kind) or counts != Counts(unseen=counts.unseen)
+
+    def _on_finding(self, message: Learnt | Silent | Method) -> None:
+        """A worker has found out something about a target."""
+        match message:
+            case Learnt():
+                state = self.targets.learn(message.target, message.check, message.baseline)
+                if state is not None:
+                    self._learnt[state.target.id] = state
+            case Silent():
+                self._tell_changed(self.targets.silent(message.target, self.clock.now_ns()))
+            case Method():
+                self._tell_changed(self.targets.reached(message.target, message.method))
 
     def _on_listing(self, listing: Listing) -> None:
         self._listed = True
-        if changed := self.targets.apply(listing):
+        if self.targets.lacks_most(listing):
+            self.note("discovery", "a list lacks most addresses of the last one; what answers is measured on")
+        changed = self.targets.apply(listing, self._answers)
+        self._tell_changed(changed)
+        if any(state.missing_ns == listing.at_ns for state in changed):
+            self.roster.send("discovery", Look())  # a second list is to confirm it
+
+    def _answers(self, state: TargetState) -> bool:
+        return not self.picture.is_down(state.target.id, state.check)
+
+    def _tell_changed(self, changed: tuple[TargetState, ...]) -> None:
+        """Tell all children how targets stand now."""
+        if changed:
             difference = Targets(serial=self.targets.serial, whole=False, changed=changed)
             for name in CHILDREN:
                 self.roster.send(name, difference)

@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from downtimer.clock import to_utc
-from downtimer.messages import Beat, Turned
-from downtimer.model import SECOND_NS
+from downtimer.messages import Counts, Turned
+from downtimer.model import SECOND_NS, Kind
 from downtimer.supervisor.children import Child
-from downtimer.supervisor.measurement import PROBING, Measurement
+from downtimer.supervisor.measurement import Measurement
 
 DOWN_MAX: Final = 1_000
 
@@ -18,8 +20,6 @@ def status(measurement: Measurement) -> dict[str, Any]:
     now_ns = measurement.clock.now_ns()
     picture = measurement.picture
     writer = picture.writer
-    down = [turned for turned in picture.down.values() if not measurement.is_reference(turned.target)]
-    down.sort(key=lambda turned: (turned.since_ns, turned.target))
     return {
         "run": {
             "id": run.id,
@@ -30,10 +30,9 @@ def status(measurement: Measurement) -> dict[str, Any]:
         "uptime_s": now_ns / SECOND_NS,
         "processes": [_process(child, now_ns) for child in measurement.roster.children.values()],
         "targets": {
-            kind.value: _counts(picture.beats.get(name, Beat()), measurement.targets.count_probed(kind))
-            for name, kind in PROBING.items()
+            kind.value: _counts(picture.counts(kind), measurement.targets.count_probed(kind)) for kind in Kind
         },
-        "down": [_down(measurement, turned, now_ns) for turned in down[:DOWN_MAX]],
+        "down": [_down(measurement, turned, now_ns) for turned in measurement.down()[:DOWN_MAX]],
         "journal": {
             "path": measurement.settings.journal,
             "rows": writer.rows if writer is not None else None,
@@ -67,15 +66,8 @@ def _process(child: Child, now_ns: int) -> dict[str, Any]:
     }
 
 
-def _counts(beat: Beat, probed: int) -> dict[str, int]:
-    return {
-        "probed": probed,
-        "up": beat.up,
-        "slow": beat.slow,
-        "down": beat.down,
-        "unknown": beat.unknown,
-        "unseen": beat.unseen,
-    }
+def _counts(counts: Counts, probed: int) -> dict[str, int]:
+    return {"probed": probed, **msgspec.structs.asdict(counts)}
 
 
 def _down(measurement: Measurement, turned: Turned, now_ns: int) -> dict[str, Any]:

@@ -1,14 +1,17 @@
 """The target list: what is measured, and what the run has learnt of it. Pure; owned by a measurement."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
 from downtimer.messages import Listing
-from downtimer.model import SECOND_NS, Baseline, Kind, TargetId, TargetState
+from downtimer.model import SECOND_NS, Baseline, Kind, PowerChange, TargetId, TargetState
 
 RETIRE_NS: Final = 5 * SECOND_NS
 """Two complete lists so far apart must lack an address before it is retired."""
+
+Answers = Callable[[TargetState], bool]
+"""Tells whether an address answers."""
 
 
 class TargetList:
@@ -17,6 +20,7 @@ class TargetList:
     def __init__(self, states: Iterable[TargetState] = ()) -> None:
         self._states = {state.target.id: state for state in states}
         self._complete_ns: int | None = None  # when the last complete list was asked for
+        self._powers_ns: int | None = None  # when Nova was last asked for its servers
         self.serial = 0
 
     def __len__(self) -> int:
@@ -37,18 +41,88 @@ class TargetList:
             for state in self._states.values()
         )
 
-    def apply(self, listing: Listing) -> tuple[TargetState, ...]:
-        """Take what discovery found; return the targets that have changed by it."""
-        changed = [self._found(target_state) for target_state in self._as_states(listing)]
+    # --- what discovery found ---
+
+    def apply(self, listing: Listing, answers: Answers) -> tuple[TargetState, ...]:
+        """Take what discovery found; return the targets that have changed by it.
+
+        Args:
+            listing: What it found.
+            answers: Of the addresses at present.
+        """
+        changed: dict[TargetId, TargetState] = {}
+
+        def change(states: Iterable[TargetState]) -> None:
+            for state in states:
+                self._states[state.target.id] = changed[state.target.id] = state
+
+        change([self._found(new) for new in self._as_states(listing)])
         if listing.complete:
-            changed += self._back(listing)
-            changed += self._missing(listing)
+            change(self._back(listing))
+            change(self._missing(listing, answers))
             self._complete_ns = listing.at_ns
-        for state in changed:
-            self._states[state.target.id] = state
+        if listing.powers:
+            change(self._powered(listing))
+        if listing.knows_powers:
+            self._powers_ns = listing.at_ns
         if changed:
             self.serial += 1
-        return tuple(changed)
+        return tuple(changed.values())
+
+    def _as_states(self, listing: Listing) -> Iterable[TargetState]:
+        for target in listing.found:
+            yield TargetState(target=target, discovered_ns=listing.at_ns, listed_ns=listing.at_ns)
+
+    def _found(self, new: TargetState) -> TargetState:
+        old = self._states.get(new.target.id)
+        if old is None:
+            return new
+        return _listed(replace(old, target=new.target), new.listed_ns)
+
+    def _back(self, listing: Listing) -> list[TargetState]:
+        """Return those that an earlier list lacked and this one has, as they were before."""
+        missing = set(listing.missing)
+        return [
+            _listed(state, listing.at_ns)
+            for state in self._states.values()
+            if state.missing_ns is not None and state.target.id not in missing
+        ]
+
+    def _missing(self, listing: Listing, answers: Answers) -> list[TargetState]:
+        """Return the addresses that the list lacks, where that changes something."""
+        states = [state for id_ in listing.missing if (state := self._states.get(id_)) and _is_probed(state)]
+        is_doubtful = self.lacks_most(listing)
+        changed = []
+        for state in states:
+            if state.missing_ns is None:
+                last_ns = state.listed_ns if self._complete_ns is None else self._complete_ns
+                missed = replace(state, listed_ns=last_ns, missing_ns=listing.at_ns, is_doubtful=is_doubtful)
+                changed.append(missed)
+            elif listing.at_ns - state.missing_ns >= RETIRE_NS and not (state.is_doubtful and answers(state)):
+                changed.append(replace(state, retired_ns=listing.at_ns))
+        return changed
+
+    def lacks_most(self, listing: Listing) -> bool:
+        """Tell whether a complete list drops more than half of the addresses that were listed before."""
+        listed = [state for state in self._states.values() if _is_probed(state) and state.missing_ns is None]
+        missing = set(listing.missing)
+        dropped = sum(state.target.id in missing for state in listed)
+        return listing.complete and 2 * dropped > len(listed)
+
+    def _powered(self, listing: Listing) -> list[TargetState]:
+        """Return the addresses whose server has been started, stopped or deleted."""
+        changed = []
+        for state in self._states.values():
+            server = state.target.server_id
+            power = listing.powers.get(server) if server is not None else None
+            if power is None or power is state.power:
+                continue
+            after_ns = self._powers_ns if self._powers_ns is not None else listing.at_ns
+            change = PowerChange(after_ns, listing.at_ns, power)
+            changed.append(replace(state, powers=(*state.powers, change)))
+        return changed
+
+    # --- what workers have learnt ---
 
     def learn(self, target: TargetId, check: str, baseline: Baseline) -> TargetState | None:
         """Take what a worker has learnt of a check; return the changed target, None for a stranger."""
@@ -59,34 +133,32 @@ class TargetList:
         self._states[target] = changed
         return changed
 
-    def _as_states(self, listing: Listing) -> Iterable[TargetState]:
-        for target in listing.found:
-            yield TargetState(target=target, discovered_ns=listing.at_ns, listed_ns=listing.at_ns)
+    def silent(self, target: TargetId, at_ns: int) -> tuple[TargetState, ...]:
+        """An address has not answered any echo; return it if that is news."""
+        state = self._states.get(target)
+        if state is None or state.silent_ns is not None or state.method is not None:
+            return ()
+        return self._change(replace(state, silent_ns=at_ns))
 
-    def _found(self, new: TargetState) -> TargetState:
-        old = self._states.get(new.target.id)
-        if old is None:
-            return new
-        return replace(old, target=new.target, listed_ns=new.listed_ns, missing_ns=None, retired_ns=None)
+    def reached(self, target: TargetId, method: str) -> tuple[TargetState, ...]:
+        """An address that was silent has answered; return it if that is the first word on it."""
+        state = self._states.get(target)
+        if state is None or state.method is not None:
+            return ()
+        return self._change(replace(state, method=method))
 
-    def _back(self, listing: Listing) -> list[TargetState]:
-        """Return those that an earlier list lacked and this one has, as they were before."""
-        missing = set(listing.missing)
-        return [
-            replace(state, listed_ns=listing.at_ns, missing_ns=None, retired_ns=None)
-            for state in self._states.values()
-            if state.missing_ns is not None and state.target.id not in missing
-        ]
+    def _change(self, state: TargetState) -> tuple[TargetState, ...]:
+        self._states[state.target.id] = state
+        self.serial += 1
+        return (state,)
 
-    def _missing(self, listing: Listing) -> list[TargetState]:
-        changed = []
-        for target in listing.missing:
-            state = self._states.get(target)
-            if state is None or state.target.kind is not Kind.ADDRESS or state.retired_ns is not None:
-                continue
-            if state.missing_ns is None:
-                last_ns = state.listed_ns if self._complete_ns is None else self._complete_ns
-                changed.append(replace(state, listed_ns=last_ns, missing_ns=listing.at_ns))
-            elif listing.at_ns - state.missing_ns >= RETIRE_NS:
-                changed.append(replace(state, retired_ns=listing.at_ns))
-        return changed
+
+def _is_probed(state: TargetState) -> bool:
+    """Tell whether this is an address that a list may retire."""
+    target = state.target
+    return target.kind is Kind.ADDRESS and not target.reference and state.retired_ns is None
+
+
+def _listed(state: TargetState, at_ns: int) -> TargetState:
+    """Return a target that is listed; a retirement is undone."""
+    return replace(state, listed_ns=at_ns, missing_ns=None, retired_ns=None, is_doubtful=False)

@@ -67,7 +67,8 @@ class EchoSocket:
         except BaseException:
             self._socket.close()
             raise
-        self._identifier = int.from_bytes(os.urandom(2), "big") if self.is_raw else 0
+        # The kernel gives a ping socket one of its own.
+        self._identifier = self._former_identifier = _random_identifier() if self.is_raw else 0
         self._has_header = self.is_raw and family is V4
 
     def fileno(self) -> int:
@@ -77,6 +78,10 @@ class EchoSocket:
     def close(self) -> None:
         """Close it."""
         self._socket.close()
+
+    def change_identifier(self) -> None:
+        """Send with another one from now on. For raw sockets only."""
+        self._former_identifier, self._identifier = self._identifier, _random_identifier()
 
     def send(self, address: str, sequence: int, cookie: bytes) -> None:
         """Send an echo request.
@@ -124,7 +129,8 @@ class EchoSocket:
 
     def _own(self, quote: Quote | None) -> Quote | None:
         """Return the quote if its request is ours: a raw socket hears of everybody's."""
-        return quote if quote is not None and quote.identifier == self._identifier else None
+        mine = (self._identifier, self._former_identifier)
+        return quote if quote is not None and quote.identifier in mine else None
 
     def _prepare(self) -> None:
         sock = self._socket
@@ -160,6 +166,7 @@ class EchoSockets:
         self._on_readable = on_readable
         self._loop = asyncio.get_running_loop()
         self._sockets: dict[Family, EchoSocket | OSError] = {}
+        self._former: list[EchoSocket] = []
 
     def of(self, family: Family) -> EchoSocket | OSError:
         """Return the socket of a family, or why there is none at the moment.
@@ -170,28 +177,65 @@ class EchoSockets:
         found = self._sockets.get(family)
         if found is None:
             try:
-                found = EchoSocket(family, self._source)
+                found = self._opened(family)
             except OSError as exc:
                 found = exc
-            else:
-                self._loop.add_reader(found, self._on_readable, found)
             self._sockets[family] = found
         return found
 
     def opened(self) -> list[EchoSocket]:
-        """Return those that are open."""
-        return [found for found in self._sockets.values() if isinstance(found, EchoSocket)]
+        """Return those that are open: what comes in on them counts."""
+        return [
+            *self._former,
+            *(found for found in self._sockets.values() if isinstance(found, EchoSocket)),
+        ]
 
     def try_again(self) -> None:
         """Have those that could not be opened opened with the next probe."""
-        self._sockets = {each.family: each for each in self.opened()}
+        self._sockets = {
+            family: found for family, found in self._sockets.items() if isinstance(found, EchoSocket)
+        }
+
+    def renew(self) -> None:
+        """Send with other identifiers from now on; what was sent before may still be answered."""
+        self.close_former()
+        for family, found in list(self._sockets.items()):
+            if not isinstance(found, EchoSocket):
+                continue
+            if found.is_raw:
+                found.change_identifier()
+                continue
+            try:
+                self._sockets[family] = self._opened(family)
+            except (OSError, CannotStartError):  # then with the old one for another while
+                continue
+            self._former.append(found)
+
+    def close_former(self) -> None:
+        """Hear no more of what was sent before the last renewal."""
+        for each in self._former:
+            self._close(each)
+        self._former.clear()
 
     def close(self) -> None:
         """Close all."""
         for each in self.opened():
-            self._loop.remove_reader(each)
-            each.close()
+            self._close(each)
         self._sockets.clear()
+        self._former.clear()
+
+    def _opened(self, family: Family) -> EchoSocket:
+        opened = EchoSocket(family, self._source)
+        self._loop.add_reader(opened, self._on_readable, opened)
+        return opened
+
+    def _close(self, each: EchoSocket) -> None:
+        self._loop.remove_reader(each)
+        each.close()
+
+
+def _random_identifier() -> int:
+    return int.from_bytes(os.urandom(2), "big")
 
 
 def _open(family: Family) -> tuple[socket.socket, bool]:

@@ -9,18 +9,17 @@ that has come in is read.
 import asyncio
 import heapq
 import logging
-import os
-from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
+from downtimer.clock import Batch, Stamps
+from downtimer.messages import Counts, Method, Silent
 from downtimer.model import (
     ICMP,
     MILLISECOND_NS,
     SECOND_NS,
     Kind,
     Span,
-    Target,
     TargetId,
     TargetState,
     Verdict,
@@ -31,8 +30,10 @@ from downtimer.source import Source
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers import probing
 from downtimer.workers.echo import EchoSocket, EchoSockets, Reply
-from downtimer.workers.packets import COOKIE_SIZE, Quote, canonical
-from downtimer.workers.probing import Counts, Findings
+from downtimer.workers.flights import LATE_NS, Address, Flight, Flights
+from downtimer.workers.packets import Quote
+from downtimer.workers.probing import Findings
+from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.windows import RoundTrips
 from downtimer.workers.worker import CannotStartError, Child, main
 
@@ -40,42 +41,18 @@ log = logging.getLogger(__name__)
 
 BATCH_NS: Final = 4 * MILLISECOND_NS
 WINDOW_NS: Final = 10 * SECOND_NS
-LATE_NS: Final = 5 * SECOND_NS
-"""How long after its deadline a reply is still recognised, as a late one."""
+RENEW_NS: Final = 60 * SECOND_NS
+"""How long an identifier is used. To NAT and conntrack it is a flow, which keeps passing, or stays dead."""
+
+SILENT_NS: Final = 10 * SECOND_NS
+"""An address that has not answered any echo for so long after it was found is tried by TCP, too."""
+
+NEW_NS: Final = 60 * SECOND_NS
+"""One that was found earlier was watched by a predecessor of this process."""
 
 _READ_MAX: Final = 4_096
 _DRAIN_MAX: Final = 1_000_000  # more than any buffer holds
-_COOKIES: Final = 512
-_SEQUENCE_MASK: Final = 0xFFFF
 _TRIES: Final = 3
-
-
-class _Address:
-    """An address that is probed."""
-
-    __slots__ = ("family", "id", "is_gone", "is_reference", "series", "text", "wake_ns", "window")
-
-    def __init__(self, target: Target, series: Series) -> None:
-        self.family, self.text = canonical(target.name)
-        self.id = target.id
-        self.is_reference = target.reference
-        self.series = series
-        self.is_gone = False
-        self.wake_ns: int | None = None  # its entry in the schedule that counts; None: it has none
-        self.window = RoundTrips()
-
-
-class _Flight:
-    """A probe under way, or past its deadline and still recognised."""
-
-    __slots__ = ("address", "cookie", "is_over", "sent_ns", "sequence")
-
-    def __init__(self, address: _Address, sequence: int, cookie: bytes) -> None:
-        self.address = address
-        self.sequence = sequence
-        self.cookie = cookie
-        self.sent_ns = 0
-        self.is_over = False  # answered or failed
 
 
 class IcmpEngine:
@@ -85,21 +62,20 @@ class IcmpEngine:
         config = child.settings.config
         self._child = child
         self._clock = child.clock
+        self._watch = child.watch
+        self._bus = child.bus
+        self._stamps = Stamps(child.clock)
         self._findings = findings
         self._section = config.icmp
         self._wants_windows = config.db is not None
         self._sockets = EchoSockets(Source(config.targets.source), self._read)
-        self._addresses: dict[TargetId, _Address] = {}
-        self._schedule: list[tuple[int, int, _Address]] = []
+        self._addresses: dict[TargetId, Address] = {}
+        self._schedule: list[tuple[int, int, Address]] = []
         self._scheduled = 0
-        self._by_cookie: dict[bytes, _Flight] = {}
-        self._flying: deque[_Flight] = deque()  # by sent_ns
-        self._late: deque[_Flight] = deque()  # failed by their deadline; by sent_ns
-        self._by_sequence: list[_Flight | None] = [None] * (_SEQUENCE_MASK + 1)
-        self._sequence = int.from_bytes(os.urandom(2), "big")
-        self._cookies: list[bytes] = []
+        self._flights = Flights()
         self._bucket = Bucket(self._section.budget)
-        self._seconds_ns = self._window_ns = self._clock.now_ns()
+        self._retired: set[TargetId] = set()
+        self._seconds_ns = self._window_ns = self._renewed_ns = self._clock.now_ns()
         self._rates = self._make_rates(self._window_ns)
         self._loop = asyncio.get_running_loop()
         self._sleeper: asyncio.Future[None] | None = None
@@ -116,23 +92,43 @@ class IcmpEngine:
         target = state.target
         if target.kind is not Kind.ADDRESS:
             return
-        if state.retired_ns is not None:
+        if state.retired_ns is not None or state.port is not None:
             self._forget(target.id)
-        elif target.id not in self._addresses:
-            series = Series(ICMP, self._child.incarnation, self._findings)
-            address = _Address(target, series)
-            try:
-                self._sockets.of(address.family)
-            except CannotStartError as exc:
-                if not target.reference:
-                    raise
-                # It only helps to judge other addresses, of which there are none then.
-                log.warning("reference %s is not probed: %s", target.name, exc)
-                return
-            series.add(target.id, state.baselines.get(ICMP), self._clock.now_ns(), self._rates)
-            self._addresses[target.id] = address
-            self._put(address)
-            self._wake()
+            if state.retired_ns is not None:
+                self._retired.add(target.id)
+            return
+        if target.id not in self._addresses and not self._add(state):
+            return
+        self._addresses[target.id].is_silent = state.silent_ns is not None and state.method is None
+
+    def _add(self, state: TargetState) -> bool:
+        """Probe an address from now on; return False if that can't be done, and need not.
+
+        Raises:
+            CannotStartError: Neither kind of socket is permitted.
+        """
+        target, now_ns = state.target, self._clock.now_ns()
+        series = Series(ICMP, self._child.incarnation, self._findings)
+        address = Address(target, series)
+        try:
+            self._sockets.of(address.family)
+        except CannotStartError as exc:
+            if not target.reference:
+                raise
+            # It only helps to judge other addresses, of which there are none then.
+            log.warning("reference %s is not probed: %s", target.name, exc)
+            return False
+        baseline = state.baselines.get(ICMP)
+        if baseline is None and not target.reference and now_ns - state.discovered_ns < NEW_NS:
+            address.silent_from_ns = now_ns + SILENT_NS
+        series.add(target.id, baseline, now_ns, self._rates)
+        if target.id in self._retired:
+            self._retired.discard(target.id)
+            series.skip(now_ns, "unlisted", self._rates)
+        self._addresses[target.id] = address
+        self._put(address)
+        self._wake()
+        return True
 
     def keep_only(self, targets: Iterable[TargetId]) -> None:
         """Forget every target but these."""
@@ -148,20 +144,16 @@ class IcmpEngine:
 
     # --- how it stands ---
 
-    def counts(self) -> Counts:
+    def counts(self) -> dict[Kind, Counts]:
         """Return how the addresses stand, references aside."""
         mine = (address for address in self._addresses.values() if not address.is_reference)
-        found = Counter(address.series.latest for address in mine)
-        return Counts(
-            unseen=found.pop(None, 0),
-            **{verdict.value: number for verdict, number in found.items() if verdict is not None},
-        )
+        return {Kind.ADDRESS: Counts.of(address.series.latest for address in mine)}
 
     def through_ns(self) -> int:
         """Return the instant up to which every probe is sent and judged."""
         now_ns = self._clock.now_ns()
-        oldest = next((flight for flight in self._flying if not flight.is_over), None)
-        judged_ns = now_ns if oldest is None else oldest.sent_ns - 1
+        oldest_ns = self._flights.oldest_ns()
+        judged_ns = now_ns if oldest_ns is None else oldest_ns - 1
         due_ns = self._schedule[0][0] if self._schedule else now_ns
         return min(judged_ns, due_ns)
 
@@ -191,7 +183,7 @@ class IcmpEngine:
 
     async def finish(self) -> None:
         """Send no more; return when all that is under way is resolved, and end all spans."""
-        while any(not flight.is_over for flight in self._flying):
+        while self._flights.oldest_ns() is not None:
             self._expire(self._clock.now_ns())
             await asyncio.sleep(BATCH_NS / SECOND_NS)
         self._end_window(self._clock.now_ns())
@@ -204,8 +196,9 @@ class IcmpEngine:
         next_ns = now_ns + SECOND_NS
         if self._schedule:
             next_ns = min(next_ns, self._schedule[0][0])
-        if self._flying:
-            next_ns = min(next_ns, self._flying[0].sent_ns + self._rates.timeout_ns)
+        deadline_ns = self._flights.next_deadline_ns(self._rates.timeout_ns)
+        if deadline_ns is not None:
+            next_ns = min(next_ns, deadline_ns)
         return max(next_ns, now_ns + BATCH_NS)
 
     async def _sleep(self, wait_ns: int) -> None:
@@ -223,7 +216,7 @@ class IcmpEngine:
 
     # --- sending ---
 
-    def _put(self, address: _Address) -> None:
+    def _put(self, address: Address) -> None:
         """Schedule an address for when it is due, unless it is already."""
         due_ns = None if address.is_gone else address.series.due_ns(self._rates)
         if due_ns == address.wake_ns:
@@ -248,19 +241,20 @@ class IcmpEngine:
                 self._send(address)
                 self._put(address)
 
-    def _send(self, address: _Address) -> None:
+    def _send(self, address: Address) -> None:
         """Send one probe."""
         opened = self._sockets.of(address.family)
-        flight = _Flight(address, self._sequence, self._cookie())
-        self._sequence = (flight.sequence + 1) & _SEQUENCE_MASK
-        flight.sent_ns = address.series.issue(self._clock.now_ns(), self._rates)
-        self._flying.append(flight)
-        self._by_cookie[flight.cookie] = self._by_sequence[flight.sequence] = flight
+        now_ns = self._clock.now_ns()
+        note_suspension(address.series, self._watch, now_ns, self._rates)
+        flight = self._flights.begin(address, address.series.issue(now_ns, self._rates))
         error = opened if isinstance(opened, OSError) else self._error_of_sending(opened, flight)
+        left_ns = self._clock.now_ns()
         if error is not None:
-            self._fail(flight, self._cause_of(error), flight.sent_ns)
+            self._fail(flight, self._cause_of(error), left_ns)
+        elif left_ns - now_ns > DOUBT_NS:
+            self._fail(flight, "stall", left_ns)
 
-    def _error_of_sending(self, opened: EchoSocket, flight: _Flight) -> OSError | None:
+    def _error_of_sending(self, opened: EchoSocket, flight: Flight) -> OSError | None:
         """Send the request; return the error if that fails.
 
         On a ping socket the error may be an earlier request's: an ICMP error that was pending. Then
@@ -287,13 +281,6 @@ class IcmpEngine:
             log.error("an echo request could not be sent: %s", error)
         return cause
 
-    def _cookie(self) -> bytes:
-        """Return a random cookie; they are drawn from the kernel by the hundred."""
-        if not self._cookies:
-            drawn = os.urandom(_COOKIES * COOKIE_SIZE)
-            self._cookies = [drawn[at : at + COOKIE_SIZE] for at in range(0, len(drawn), COOKIE_SIZE)]
-        return self._cookies.pop()
-
     # --- what comes back ---
 
     def _read(self, opened: EchoSocket) -> None:
@@ -301,45 +288,51 @@ class IcmpEngine:
         self._take(opened.read(_READ_MAX))
 
     def _take(self, came: Iterable[Reply | Quote]) -> None:
-        now_ns = self._clock.now_ns()
-        origin_ns = self._clock.from_realtime_ns(0, now_ns)
-        for each in came:
+        received = list(came)
+        batch = self._stamps.batch()
+        for each in received:
             if isinstance(each, Reply):
-                self._take_reply(each, origin_ns, now_ns)
+                self._take_reply(each, batch)
             else:
-                self._take_error(each, now_ns)
+                self._take_error(each, batch.now_ns)
 
-    def _take_reply(self, reply: Reply, origin_ns: int, now_ns: int) -> None:
-        """Resolve the probe that a reply answers; `origin_ns`: the instant of CLOCK_REALTIME's zero."""
-        flight = self._by_cookie.get(reply.cookie)
-        if flight is None or flight.address.text != reply.source:
-            return  # a duplicate, another program's, or from somebody else
-        del self._by_cookie[reply.cookie]
-        address = flight.address
-        came_ns = now_ns if reply.stamp_ns is None else origin_ns + reply.stamp_ns
-        if came_ns > now_ns:
-            came_ns = min(came_ns, self._clock.now_ns())
+    def _take_reply(self, reply: Reply, batch: Batch) -> None:
+        """Resolve the probe that a reply answers."""
+        flight = self._flights.answered_by(reply.cookie, reply.source)
+        if flight is None:
+            return
+        now_ns = came_ns = batch.now_ns
+        if reply.stamp_ns is not None:
+            came_ns = batch.instant_ns(reply.stamp_ns, flight.sent_ns)
         latency_ns = max(came_ns - flight.sent_ns, 0)
-        if flight.is_over or latency_ns > self._rates.timeout_ns:
-            self._fail(flight, "no-reply", now_ns)
-            address.series.hurry(now_ns, self._rates)
-        else:
-            flight.is_over = True
-            address.series.good(flight.sent_ns, Answer(latency_ns), now_ns, self._rates)
-            if self._wants_windows:
-                address.window.answered(latency_ns)
+        if latency_ns > self._rates.timeout_ns:
+            self._miss(flight, now_ns)
+            flight.address.series.hurry(now_ns, self._rates)
+            self._put(flight.address)
+        elif not flight.is_over:
+            is_known = batch.is_sure and reply.stamp_ns is not None
+            self._answered(flight, Answer(latency_ns, was_late=not is_known), now_ns)
+
+    def _answered(self, flight: Flight, answer: Answer, now_ns: int) -> None:
+        """Resolve a probe that was well answered."""
+        flight.is_over = True
+        address = flight.address
+        address.series.good(flight.sent_ns, answer, now_ns, self._rates)
+        address.silent_from_ns = None
+        if address.is_silent:
+            address.is_silent = False
+            self._bus.send(Method(target=address.id, method=ICMP))
+        if self._wants_windows:
+            address.window.answered(answer.latency_ns)
         self._put(address)
 
     def _take_error(self, quote: Quote, now_ns: int) -> None:
         """Resolve the probe that met an ICMP error."""
-        if quote.cookie is not None:
-            flight = self._by_cookie.get(quote.cookie)
-        else:
-            flight = self._by_sequence[quote.sequence]
-        if flight is not None and quote.destination in (None, flight.address.text):
+        flight = self._flights.quoted_by(quote)
+        if flight is not None:
             self._fail(flight, "unreachable", now_ns)
 
-    def _fail(self, flight: _Flight, cause: str, now_ns: int) -> None:
+    def _fail(self, flight: Flight, cause: str, now_ns: int) -> None:
         """Resolve a probe that failed, unless it is resolved already."""
         if flight.is_over:
             return
@@ -350,19 +343,19 @@ class IcmpEngine:
             address.window.failed()
         self._put(address)
 
+    def _miss(self, flight: Flight, now_ns: int) -> None:
+        """Resolve a probe to which no reply came in time, unless it is resolved already."""
+        self._fail(flight, self._watch.excuse("no-reply", flight.sent_ns, self._rates.timeout_ns), now_ns)
+
     def _expire(self, now_ns: int) -> None:
-        """Fail what has passed its deadline, once all that came in is read; forget what is long past."""
-        flying, timeout_ns = self._flying, self._rates.timeout_ns
-        if flying and flying[0].sent_ns + timeout_ns <= now_ns:
+        """Fail what has passed its deadline, once all that came in is read."""
+        timeout_ns = self._rates.timeout_ns
+        deadline_ns = self._flights.next_deadline_ns(timeout_ns)
+        if deadline_ns is not None and deadline_ns <= now_ns:
             for opened in self._sockets.opened():
                 self._take(opened.read(_DRAIN_MAX))
-        while flying and (flying[0].is_over or flying[0].sent_ns + timeout_ns <= now_ns):
-            flight = flying.popleft()
-            self._fail(flight, "no-reply", now_ns)
-            if flight.cookie in self._by_cookie:
-                self._late.append(flight)
-        while self._late and self._late[0].sent_ns + timeout_ns + LATE_NS <= now_ns:
-            self._by_cookie.pop(self._late.popleft().cookie, None)
+        for flight in self._flights.take_overdue(now_ns, timeout_ns):
+            self._miss(flight, now_ns)
 
     # --- once a second ---
 
@@ -370,8 +363,25 @@ class IcmpEngine:
         self._seconds_ns = now_ns
         self._rates = self._make_rates(now_ns)
         self._sockets.try_again()
+        self.renew_identifiers(now_ns)
+        self._tell_silent(now_ns)
         if now_ns - self._window_ns >= WINDOW_NS:
             self._end_window(now_ns)
+
+    def renew_identifiers(self, now_ns: int) -> None:
+        """Send with other identifiers, if those in use are a minute old."""
+        if now_ns - self._renewed_ns >= RENEW_NS:
+            self._renewed_ns = now_ns
+            self._sockets.renew()
+        elif now_ns - self._renewed_ns >= self._rates.timeout_ns + LATE_NS:
+            self._sockets.close_former()
+
+    def _tell_silent(self, now_ns: int) -> None:
+        """Tell of addresses that have had their time to answer."""
+        for address in self._addresses.values():
+            if address.silent_from_ns is not None and now_ns >= address.silent_from_ns:
+                address.silent_from_ns, address.is_silent = None, True
+                self._bus.send(Silent(target=address.id))
 
     def _make_rates(self, now_ns: int) -> Rates:
         paces = [address.series.pace for address in self._addresses.values()]

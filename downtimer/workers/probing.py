@@ -7,13 +7,25 @@ to the writer and the supervisor, and ends it in good order.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from downtimer import messages, wire
 from downtimer.errors import MessageError
-from downtimer.messages import Ack, Beat, Done, Finish, Flush, Knock, Learnt, Progress, Ready, Targets, Turned
-from downtimer.model import SECOND_NS, Baseline, Span, TargetId, TargetState, Verdict
+from downtimer.messages import (
+    Ack,
+    Beat,
+    Counts,
+    Done,
+    Finish,
+    Flush,
+    Knock,
+    Learnt,
+    Progress,
+    Ready,
+    Targets,
+    Turned,
+)
+from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.worker import BEAT_S, Child
 
@@ -25,22 +37,6 @@ BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
 ACKNOWLEDGED_S: Final = 20.0
 """How long the end waits for the writer; what it lacks then is lost, and said."""
-
-
-@dataclass(slots=True)
-class Counts:
-    """Checks by the verdict of their newest resolved probe; `unseen` have none yet."""
-
-    up: int = 0
-    slow: int = 0
-    down: int = 0
-    unknown: int = 0
-    unseen: int = 0
-
-    def add(self, verdict: Verdict | None) -> None:
-        """Count one more check."""
-        name = "unseen" if verdict is None else verdict.value
-        setattr(self, name, getattr(self, name) + 1)
 
 
 class Engine(Protocol):
@@ -56,8 +52,8 @@ class Engine(Protocol):
     def keep_only(self, targets: Iterable[TargetId]) -> None:
         """Forget every target but these."""
 
-    def counts(self) -> Counts:
-        """Return how the checks stand."""
+    def counts(self) -> dict[Kind, Counts]:
+        """Return how the checks stand, by kind of target, references aside."""
 
     def through_ns(self) -> int:
         """Return the instant up to which every probe sent is judged and handed to the findings."""
@@ -102,16 +98,12 @@ class Findings:
         (self._up if cause is None else self._down).append(turned)
         self.hurry.set()
 
-    def beat(self, counts: Counts) -> Beat:
+    def beat(self, counts: dict[Kind, Counts]) -> Beat:
         """Make the next beat."""
         down, self._down = self._down[:TURNED_MAX], self._down[TURNED_MAX:]
         up, self._up = self._up[:TURNED_MAX], self._up[TURNED_MAX:]
         return Beat(
-            up=counts.up,
-            slow=counts.slow,
-            down=counts.down,
-            unknown=counts.unknown,
-            unseen=counts.unseen,
+            counts=counts,
             turned_down=tuple(down),
             turned_up=tuple(up),
             late_ns=self._child.watch.take_worst_ns(),
@@ -204,7 +196,9 @@ class Probing:
             self._child.bus.send(self._findings.beat(counts))
             await asyncio.sleep(BEAT_LEAST_S)
             try:
-                async with asyncio.timeout(BEAT_LEAST_S if counts.unseen else BEAT_S - BEAT_LEAST_S):
+                async with asyncio.timeout(
+                    BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S - BEAT_LEAST_S
+                ):
                     await self._findings.hurry.wait()
             except TimeoutError:
                 continue

@@ -13,29 +13,24 @@ import logging
 import os
 import signal
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import takewhile
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, TypeVar
 
 import setproctitle
 import zmq.asyncio
 
-from downtimer import logs, messages, wire
+from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
 from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings
-from downtimer.model import MILLISECOND_NS, SECOND_NS, Event, Incarnation
+from downtimer.model import SECOND_NS, Event, Incarnation
+from downtimer.workers.stalls import LoopWatch
 
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 1.0
-LATE_NS: Final = 50 * MILLISECOND_NS
-"""A loop that is late by more can't call an answer slow."""
 
-_TICK_S: Final = 0.05
-_LATE_KEPT: Final = 1_000  # more than can be since a probe under way was sent
 _PR_SET_PDEATHSIG: Final = 1
 _T = TypeVar("_T")
 
@@ -86,13 +81,18 @@ class Child:
     """
 
     def __init__(
-        self, bus: Bus, context: zmq.asyncio.Context, incarnation: Incarnation, settings: Settings
+        self,
+        bus: Bus,
+        context: zmq.asyncio.Context,
+        incarnation: Incarnation,
+        settings: Settings,
+        source: clock.Source = clock.SYSTEM,
     ) -> None:
         self.bus = bus
         self.context = context
         self.incarnation = incarnation
         self.settings = settings
-        self.clock = RunClock(settings.anchor)
+        self.clock = RunClock(settings.anchor, source)
         self.watch = LoopWatch(self.clock)
 
     def report(self, kind: str, text: str) -> None:
@@ -107,66 +107,6 @@ class Child:
             if beat is not None:
                 self.bus.send(beat)
             await asyncio.sleep(BEAT_S)
-
-
-class _Late(NamedTuple):
-    """A time in which the loop should have run and did not; `slept`: the host was suspended in it."""
-
-    due_ns: int
-    came_ns: int
-    slept: bool
-
-
-class LoopWatch:
-    """Measures how late the event loop is, with a timer that should fire every 50 ms."""
-
-    def __init__(self, clock: RunClock) -> None:
-        self._clock = clock
-        self._due_ns = clock.now_ns()
-        self._slept_ns = clock.slept_ns()
-        self._late: deque[_Late] = deque(maxlen=_LATE_KEPT)
-        self._worst_ns = 0
-
-    async def run(self) -> None:
-        """Measure for ever."""
-        while True:
-            self._due_ns = self._clock.now_ns() + int(_TICK_S * SECOND_NS)
-            self._slept_ns = self._clock.slept_ns()
-            await asyncio.sleep(_TICK_S)
-            self._note(self._clock.now_ns())
-
-    def was_late_since(self, at_ns: int) -> bool:
-        """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
-        return any(late.came_ns > at_ns for late in self._recent(at_ns))
-
-    def trouble_since(self, at_ns: int, most_ns: int) -> str | None:
-        """Return the cause if the loop stood still for more than `most_ns` in all since `at_ns`, else None.
-
-        Counted are times of more than `LATE_NS` only.
-        """
-        recent = self._recent(at_ns)
-        if sum(late.came_ns - max(late.due_ns, at_ns) for late in recent) <= most_ns:
-            return None
-        return "suspended" if any(late.slept for late in recent) else "stall"
-
-    def take_worst_ns(self) -> int:
-        """Return the largest lateness since the last call."""
-        worst_ns, self._worst_ns = self._worst_ns, 0
-        return worst_ns
-
-    def _recent(self, at_ns: int) -> list[_Late]:
-        self._note(self._clock.now_ns())
-        return list(takewhile(lambda late: late.came_ns > at_ns, reversed(self._late)))
-
-    def _note(self, now_ns: int) -> None:
-        late_ns = now_ns - self._due_ns
-        self._worst_ns = max(self._worst_ns, late_ns)
-        if late_ns <= LATE_NS:
-            return
-        if self._late and self._late[-1].due_ns == self._due_ns:
-            self._late.pop()  # the same time, of which more has passed
-        slept = self._clock.slept_ns() - self._slept_ns > LATE_NS
-        self._late.append(_Late(self._due_ns, now_ns, slept))
 
 
 class Blocking:

@@ -1,7 +1,8 @@
 """The icmp engine in a process of its own, which a test starts in a namespace, and drives by lines.
 
-``python -m tests.integration.icmp_process CONFIGURATION`` obeys ``add ADDRESS``, ``retire ADDRESS`` and
-``report`` on its standard input, and answers each with a line of JSON; at its end the engine finishes.
+``python -m tests.integration.icmp_process CONFIGURATION`` obeys ``add ADDRESS``, ``retire ADDRESS``,
+``step SECONDS`` (the wall clock), ``renew N`` (identifiers, as if N minutes had passed) and ``report`` on its
+standard input, and answers each with a line of JSON; at its end the engine finishes.
 """
 
 import asyncio
@@ -10,17 +11,22 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from downtimer.clock import SystemSource
 from downtimer.demo.processes import Lines, Spawner, kill
-from downtimer.model import Kind, TargetId
-from downtimer.workers.icmp import IcmpEngine
+from downtimer.model import SECOND_NS, Kind, TargetId
+from downtimer.workers.echo import EchoSocket, Reply
+from downtimer.workers.icmp import RENEW_NS, IcmpEngine
+from downtimer.workers.packets import Quote
 from downtimer.workers.worker import CannotStartError
 from tests import engines
-from tests.engines import Bench
+from tests.engines import Bench, RecordingBus
 from tests.waiting import wait_until
 
+HELD_UP_S = 0.3
 _ANSWER_S = 10.0
 
 
@@ -122,7 +128,42 @@ def _report(bench: Bench) -> str:
         for window in bench.outbox.addresses
     ]
     lag_ns = bench.child.clock.now_ns() - bench.engine.through_ns()
-    return json.dumps({"spans": spans, "windows": windows, "lag_ns": lag_ns})
+    assert isinstance(bench.child.bus, RecordingBus)
+    said = [[type(message).__name__, getattr(message, "method", "")] for message in bench.child.bus.said]
+    return json.dumps({"spans": spans, "windows": windows, "lag_ns": lag_ns, "said": said})
+
+
+class SteppedSource(SystemSource):
+    """The system's clocks, but that the wall clock can be stepped, with the kernel's stamps."""
+
+    def __init__(self) -> None:
+        self._step_ns = 0
+        self._stepped_ns = 0  # when, by the system's wall clock
+
+    def step(self, by_ns: int) -> None:
+        """Step the wall clock now."""
+        self._step_ns, self._stepped_ns = by_ns, super().utc_ns()
+
+    def utc_ns(self) -> int:
+        """Return CLOCK_REALTIME, stepped."""
+        return super().utc_ns() + self._step_ns
+
+    def stamp_ns(self, kernels_ns: int) -> int:
+        """Return the stamp that the kernel would have made of this one."""
+        return kernels_ns + (self._step_ns if kernels_ns >= self._stepped_ns else 0)
+
+
+SOURCE = SteppedSource()
+READ = EchoSocket.read
+
+
+def read_stepped(opened: EchoSocket, most: int) -> Iterator[Reply | Quote]:
+    """Stand in for `EchoSocket.read`, with stamps of the stepped clock."""
+    for each in READ(opened, most):
+        if isinstance(each, Reply) and each.stamp_ns is not None:
+            yield each._replace(stamp_ns=SOURCE.stamp_ns(each.stamp_ns))
+        else:
+            yield each
 
 
 async def _obey(bench: Bench) -> None:
@@ -138,6 +179,12 @@ async def _obey(bench: Bench) -> None:
                 answer = json.dumps(str(exc))
         elif order == "retire":
             bench.retire(TargetId(address), Kind.ADDRESS)
+        elif order == "step":
+            time.sleep(HELD_UP_S)  # noqa: ASYNC251 - so that answers wait that were stamped before
+            SOURCE.step(int(float(address) * SECOND_NS))
+        elif order == "renew":
+            assert isinstance(bench.engine, IcmpEngine)
+            bench.engine.renew_identifiers(bench.child.clock.now_ns() + int(address) * RENEW_NS)
         else:
             answer = _report(bench)
         _say(answer)
@@ -149,4 +196,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    _say(_report(engines.work(lambda: Bench(IcmpEngine, sys.argv[1]), _obey)))
+    EchoSocket.read = read_stepped  # type: ignore[method-assign,assignment]
+    _say(_report(engines.work(lambda: Bench(IcmpEngine, sys.argv[1], SOURCE), _obey)))

@@ -300,7 +300,7 @@ def test_changed_url_is_a_new_series() -> None:
             await bench.until(lambda: new.connections >= ENOUGH)
             assert old.connections == stopped
             bench.engine.keep_only([])
-            assert bench.engine.counts().up == 0
+            assert bench.engine.counts()[Kind.SERVICE].up == 0
 
     engines.work(lambda: Bench(ApiEngine, FAST), scenario)
 

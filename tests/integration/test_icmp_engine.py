@@ -14,6 +14,7 @@ from downtimer.demo.netns import GATEWAY_IP, Namespaces
 from downtimer.demo.processes import Spawner
 from downtimer.demo.responder import Behaviour
 from tests.integration.icmp_process import Found, IcmpProcess
+from tests.waiting import wait_until
 
 NET = itertools.count(1)
 NEIGHBOURS = ("172.21.0.9", "fd00:d0d0::99")  # not there, although the routes say that they should be
@@ -172,7 +173,7 @@ def test_reply_after_the_timeout_is_too_late(
 
 
 def test_retired_address_is_probed_no_more(engine: IcmpProcess, network: Namespaces) -> None:
-    """Its span ends; it may come back; the other one is not disturbed."""
+    """Its span ends; it may come back, and why it was not seen is known; the other one is not disturbed."""
     kept, gone = f"172.20.5.{next(NET)}", f"172.20.5.{next(NET)}"
     network.add([kept, gone])
     add(engine, kept)
@@ -183,7 +184,8 @@ def test_retired_address_is_probed_no_more(engine: IcmpProcess, network: Namespa
     engine.until(kept, lambda found: found.probes >= more, "more probes of the other")
     assert engine.found(gone).probes == probes
     engine.order(f"add {gone}")
-    engine.until(gone, lambda found: found.verdicts == ["up", "up"], "it to be back")
+    found = engine.until(gone, lambda found: found.verdicts == ["up", "unknown", "up"], "it to be back")
+    assert found.causes == {"unlisted": 1}
     assert engine.found(kept).verdicts == ["up"]
 
 
@@ -270,3 +272,60 @@ def test_faults_are_told_apart_by_the_log_of_the_injector(
         assert sum(span["probes"] for span in spans) == len(echoes)
     finally:
         impairer.close()
+
+
+def test_step_of_the_wall_clock_fails_no_probe(engine: IcmpProcess, address: str) -> None:
+    """Answers that wait to be read were stamped by the clock as it was before."""
+    add(engine, address)
+    for step_s in (3600, -3600, -0.25):
+        engine.order(f"step {step_s}")
+        more = engine.found(address).probes + ENOUGH
+        engine.until(address, partial(has_more, more), "more probes")
+    assert engine.found(address).verdicts == ["up"]
+
+
+def test_identifier_changes_and_what_is_under_way_is_answered_all_the_same(
+    engine: IcmpProcess, network: Namespaces, impairer: Impairer
+) -> None:
+    """A constant one is a flow to NAT, which keeps passing, or stays dead, when new flows do not."""
+    address = f"172.20.7.{next(NET)}"
+    network.add([address])
+    impairer.impair([address], Behaviour(delay_s=0.5))
+    assert engine.order(f"add {address}") is True
+    for changes in range(3):
+        engine.until(address, partial(has_more, (changes + 1) * ENOUGH), "answers")
+        assert len({echo.identifier for echo in impairer.echoes(address)}) == changes + 1
+        engine.order(f"renew {2 * changes + 1}")
+    assert set(engine.found(address).verdicts) == {"up"}
+    assert engine.close()["spans"][address][0]["causes"] == {}
+
+
+def test_failure_during_a_stall_of_ours_is_unknown(
+    engine: IcmpProcess, network: Namespaces, address: str
+) -> None:
+    """What was under way then says nothing, unless it was answered; what came before and after counts."""
+    add(engine, address)
+    network.drop([address])
+    engine.until(address, lambda found: found.causes.get("no-reply", 0) >= ENOUGH, "failures")
+    with engine.stopped():
+        time.sleep(0.5)
+    found = engine.until(address, lambda found: found.verdicts[-2:] == ["unknown", "down"], "failures again")
+    assert found.causes["stall"] >= 1
+    network.restore([address])
+
+
+def test_address_that_answers_no_echo_is_told_to_be_silent_and_the_first_answer_too(
+    spawner: Spawner, network: Namespaces
+) -> None:
+    """After ten seconds; one that has answered is never told, however long it is down later."""
+    silent, fallen = f"172.20.8.{next(NET)}", f"172.20.8.{next(NET)}"
+    network.add([silent, fallen])
+    network.drop([silent])
+    with engine_at(spawner, lambda argv: network.in_vantage([*PING, *argv])) as engine:
+        assert engine.order(f"add {silent}") is True
+        add(engine, fallen)
+        network.drop([fallen])
+        wait_until(lambda: ["Silent", ""] in engine.report()["said"], timeout_s=15, what="it to be told")
+        network.restore([silent])
+        wait_until(lambda: ["Method", "icmp"] in engine.report()["said"], timeout_s=15, what="its answer")
+        assert len([one for one in engine.report()["said"] if one[0] == "Silent"]) == 1

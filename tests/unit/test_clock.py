@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+import pytest
+
 from downtimer import clock
-from downtimer.clock import RunClock
+from downtimer.clock import RunClock, Stamps
 from downtimer.model import SECOND_NS, Run, RunId
 
 UTC_NS = 1_795_365_425_000_000_000
@@ -116,3 +118,60 @@ def test_what_the_host_slept_is_what_the_clocks_differ_by() -> None:
     assert run_clock.slept_ns() == 0
     machine.boot += 7 * SECOND_NS
     assert run_clock.slept_ns() == 7 * SECOND_NS
+
+
+def test_a_stamp_of_the_kernel_becomes_an_instant() -> None:
+    machine = Machine()
+    run_clock = RunClock(clock.tie(machine), machine)
+    stamps = Stamps(run_clock)
+    machine.pass_s(2)
+    stamp_ns = machine.utc
+    machine.pass_s(1)
+    batch = stamps.batch()
+    assert batch.is_sure
+    assert batch.instant_ns(stamp_ns, SECOND_NS) == 2 * SECOND_NS
+
+
+@pytest.mark.parametrize(("step_s", "instant_s"), [(3600, 1), (-3600, 3), (0.0009, 1.9991), (0.0011, 1.9989)])
+def test_a_stamp_from_before_a_step_of_the_wall_clock_is_held_between_send_and_now(
+    step_s: float, instant_s: float
+) -> None:
+    """A step by less than a millisecond is slewing. In the next batch all is as usual."""
+    machine = Machine()
+    stamps = Stamps(RunClock(clock.tie(machine), machine))
+    machine.pass_s(2)
+    stamp_ns = machine.utc
+    machine.utc += round(step_s * SECOND_NS)
+    machine.pass_s(1)
+    batch = stamps.batch()
+    assert batch.is_sure == (step_s < 0.001 and step_s > 0)
+    assert batch.instant_ns(stamp_ns, SECOND_NS) == round(instant_s * SECOND_NS)
+    assert stamps.batch().is_sure
+    assert stamps.batch().instant_ns(machine.utc, SECOND_NS) == 3 * SECOND_NS
+
+
+def test_a_stamp_is_never_later_than_now() -> None:
+    """The two clocks are read one after the other."""
+    machine = Machine()
+    stamps = Stamps(RunClock(clock.tie(machine), machine))
+    assert stamps.batch().instant_ns(machine.utc + 500, 0) == 0
+
+
+def test_being_held_up_between_two_clocks_is_no_sleep() -> None:
+    machine = Machine()
+
+    class Held(Machine):
+        """Loses a second when the clock of the boot is read, the first time."""
+
+        def boot_ns(self) -> int:
+            if machine.name == "first":
+                machine.name = "held"
+                machine.pass_s(1)
+            return machine.boot
+
+        def monotonic_ns(self) -> int:
+            return machine.monotonic
+
+    held = RunClock(clock.Anchor(0, UTC_NS, ""), Held())
+    machine.name = "first"
+    assert held.slept_ns() == 0

@@ -11,6 +11,7 @@ from downtimer.model import (
     Incarnation,
     Kind,
     Mark,
+    Power,
     Run,
     RunId,
     Span,
@@ -38,10 +39,15 @@ RUN = Run(id=RunId("r"), label="l", vantage="v", cloud="c", start_utc_ns=1, boot
 
 UP: list[messages.Message] = [
     messages.Hello(incarnation=Incarnation("icmp.0"), pid=1),
-    messages.Beat(up=1, turned_down=(messages.Turned(ID, "icmp", 5, "no-reply"),)),
+    messages.Beat(
+        counts={Kind.ADDRESS: messages.Counts(up=1)},
+        turned_down=(messages.Turned(ID, "icmp", 5, "no-reply"),),
+    ),
     messages.CannotStart(reason="no permission"),
     messages.Learnt(target=ID, check="icmp", baseline=Baseline(latency_ns=3)),
-    messages.Listing(at_ns=1, found=(TARGET,), missing=(ID,)),
+    messages.Silent(target=ID),
+    messages.Method(target=ID, method="tcp-22"),
+    messages.Listing(at_ns=1, found=(TARGET,), missing=(ID,), powers={"s": Power.STOPPED}, knows_powers=True),
     messages.Token(token="t", issued_ns=1, expires_ns=None),
     messages.TokenRejected(issued_ns=1),
     messages.Report(event=Event(at_ns=1, kind="k", text="t")),

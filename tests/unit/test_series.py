@@ -1,42 +1,18 @@
 """One series: when it is due, what its answers mean, whom they are told."""
 
-from dataclasses import dataclass, field
 from itertools import pairwise
 
-from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, TargetId, Verdict
 from downtimer.pace import Rates
 from downtimer.series import Answer, Series
 from tests.unit import sections
+from tests.unit.told import Told
 
 RATES = Rates.within(sections.API, checks=10, fast=0)
 FAST_NS = 50 * MILLISECOND_NS
 NOVA = TargetId("service:nova")
 ALIAS = TargetId("service:nova-alias")
 QUICK = Answer(10 * MILLISECOND_NS, 200)
-
-
-@dataclass
-class Told:
-    """A sink that keeps everything."""
-
-    spans: dict[tuple[str, int], Span] = field(default_factory=dict)
-    baselines: list[tuple[str, Baseline]] = field(default_factory=list)
-    turns: list[tuple[str, int, str | None]] = field(default_factory=list)
-
-    def span(self, span: Span, *, is_open: bool) -> None:
-        """Keep it."""
-        assert span.probes == 1 or not is_open
-        self.spans[(span.target, span.first_sent_ns)] = span
-
-    def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
-        """Keep it."""
-        assert check == "answers"
-        self.baselines.append((target, baseline))
-
-    def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
-        """Keep it."""
-        assert check == "answers"
-        self.turns.append((target, since_ns, cause))
 
 
 def make(*targets: TargetId, baseline: Baseline | None = None) -> tuple[Series, Told]:
@@ -305,6 +281,7 @@ def test_an_alarm_has_a_probe_sent_at_once_and_dates_its_failure() -> None:
     series, told = make(NOVA)
     answer(series, due(series))
     at_ns = due(series) - SECOND_NS // 4
+    series.date(at_ns)
     series.alarm(at_ns, RATES)
     assert due(series) == at_ns
     fail(series, at_ns + MILLISECOND_NS)
@@ -317,6 +294,7 @@ def test_an_alarm_has_a_probe_sent_at_once_and_dates_its_failure() -> None:
 def test_an_alarm_dates_nothing_if_the_probe_is_answered() -> None:
     """Nor the failure of a later one."""
     series, told = make(NOVA)
+    series.date(SECOND_NS)
     series.alarm(SECOND_NS, RATES)
     answer(series, SECOND_NS)
     fail(series, SECOND_NS + RATES.steady_ns)
@@ -329,6 +307,7 @@ def test_in_an_episode_an_alarm_dates_but_calls_for_no_extra_probe() -> None:
     fail(series, 0)
     answer(series, due(series))
     due_ns = due(series)
+    series.date(due_ns - 10 * MILLISECOND_NS)
     series.alarm(due_ns - 10 * MILLISECOND_NS, RATES)
     assert due(series) == due_ns
     fail(series, due_ns)
@@ -346,3 +325,39 @@ def test_what_could_not_be_seen_is_an_unknown_probe_with_its_cause() -> None:
     assert [span.verdict for span in told.spans.values()] == ["up", "unknown", "up"]
     assert told.spans[NOVA, due_ns - MILLISECOND_NS].causes == {"suspended": 1}
     assert not told.turns
+
+
+def test_what_happened_dates_the_failure_of_a_probe_that_was_just_under_way() -> None:
+    """Its connection was broken by the same death; one that was hanging before has nothing to do with it."""
+    series, told = make(NOVA)
+    answer(series, due(series))
+    hanging_ns = series.issue(due(series), RATES)
+    at_ns = hanging_ns + SECOND_NS // 4
+    series.date(at_ns)
+    fresh_ns = series.issue(at_ns + SECOND_NS, RATES)
+    series.date(fresh_ns + 3 * MILLISECOND_NS)
+    series.bad(hanging_ns, "reset", fresh_ns + 4 * MILLISECOND_NS, RATES)
+    assert told.spans[NOVA, hanging_ns].dated_ns is None
+    series.good(fresh_ns, QUICK, fresh_ns + 4 * MILLISECOND_NS, RATES)
+    young_ns = series.issue(due(series), RATES)
+    series.date(young_ns + 3 * MILLISECOND_NS)
+    series.bad(young_ns, "reset", young_ns + 4 * MILLISECOND_NS, RATES)
+    assert told.spans[NOVA, young_ns].dated_ns == young_ns + 3 * MILLISECOND_NS
+
+
+def test_a_slot_is_missed_once_nothing_was_sent_for_longer_than_counts_as_observed() -> None:
+    """It is the instant at which the next probe was due."""
+    series, _ = make(NOVA)
+    assert series.missed_ns(100 * SECOND_NS) is None  # it has not begun
+    sent_ns = due(series)
+    answer(series, sent_ns)
+    assert series.missed_ns(sent_ns + 2 * SECOND_NS) is None
+    assert series.missed_ns(sent_ns + 2 * SECOND_NS + 1) == due(series)
+
+
+def test_widest_distance_counts_what_is_observed_only() -> None:
+    """A gap is told as one; the resolution is about the rest."""
+    series, _ = make(NOVA)
+    for at_ns in (0, SECOND_NS // 2, 2 * SECOND_NS, 9 * SECOND_NS):
+        answer(series, at_ns)
+    assert series.widest_ns == 1_500 * MILLISECOND_NS

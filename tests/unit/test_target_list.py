@@ -1,7 +1,21 @@
 """The target list: what listings and workers tell of targets, and when an address is retired."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
 from downtimer.messages import Listing
-from downtimer.model import SECOND_NS, Baseline, Kind, Target, TargetId, TargetState
+from downtimer.model import (
+    SECOND_NS,
+    Baseline,
+    Kind,
+    Power,
+    PowerChange,
+    Target,
+    TargetId,
+    TargetState,
+)
 from downtimer.supervisor.targets import TargetList
 
 
@@ -25,6 +39,13 @@ def listing(at_s: float, *found: Target, missing: tuple[Target, ...] = (), compl
     )
 
 
+def apply(
+    targets: TargetList, listing: Listing, answers: Callable[[TargetState], bool] = lambda _: True
+) -> tuple[TargetState, ...]:
+    """Take a listing, while all addresses answer, or those that do."""
+    return targets.apply(listing, answers)
+
+
 def state(targets: TargetList, target: Target) -> TargetState:
     """Return the state of a target that must be there."""
     found = targets.get(target.id)
@@ -34,7 +55,7 @@ def state(targets: TargetList, target: Target) -> TargetState:
 
 def test_what_is_found_is_probed() -> None:
     targets = TargetList()
-    changed = targets.apply(listing(1, SERVICE, address(1)))
+    changed = apply(targets, listing(1, SERVICE, address(1)))
     assert [one.target for one in changed] == [SERVICE, address(1)]
     assert (targets.count_probed(Kind.SERVICE), targets.count_probed(Kind.ADDRESS)) == (1, 1)
     assert targets.serial == 1
@@ -45,14 +66,14 @@ def test_a_reference_is_probed_but_not_reported() -> None:
     reference = Target(
         id=TargetId("reference/10.0.0.254"), kind=Kind.ADDRESS, name="10.0.0.254", reference=True
     )
-    targets.apply(listing(1, SERVICE, address(1), reference))
+    apply(targets, listing(1, SERVICE, address(1), reference))
     assert (targets.count_probed(Kind.ADDRESS), targets.count_probed(Kind.SERVICE)) == (1, 1)
 
 
 def test_one_list_that_lacks_an_address_retires_nothing() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
-    targets.apply(listing(31, missing=(address(1),)))
+    apply(targets, listing(1, address(1)))
+    apply(targets, listing(31, missing=(address(1),)))
     assert state(targets, address(1)).retired_ns is None
     assert state(targets, address(1)).listed_ns == SECOND_NS
     assert state(targets, address(1)).missing_ns == 31 * SECOND_NS
@@ -60,44 +81,44 @@ def test_one_list_that_lacks_an_address_retires_nothing() -> None:
 
 def test_two_lists_far_enough_apart_that_lack_an_address_retire_it() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
-    targets.apply(listing(31, missing=(address(1),)))
-    assert targets.apply(listing(35, missing=(address(1),))) == ()
-    (changed,) = targets.apply(listing(36, missing=(address(1),)))
+    apply(targets, listing(1, address(1), address(2)))
+    apply(targets, listing(31, missing=(address(1),)))
+    assert apply(targets, listing(35, missing=(address(1),))) == ()
+    (changed,) = apply(targets, listing(36, missing=(address(1),)))
     assert changed.retired_ns == 36 * SECOND_NS
-    assert targets.count_probed(Kind.ADDRESS) == 0
+    assert targets.count_probed(Kind.ADDRESS) == 1
 
 
 def test_an_address_that_is_listed_again_is_probed_again() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
+    apply(targets, listing(1, address(1)))
     for at_s in (31, 61):
-        targets.apply(listing(at_s, missing=(address(1),)))
-    (changed,) = targets.apply(listing(91))
+        apply(targets, listing(at_s, missing=(address(1),)), lambda _: False)
+    (changed,) = apply(targets, listing(91))
     assert (changed.missing_ns, changed.retired_ns) == (None, None)
     assert changed.discovered_ns == SECOND_NS
 
 
 def test_a_list_that_is_not_complete_says_nothing_of_what_it_lacks() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
-    assert targets.apply(listing(31, complete=False)) == ()
-    assert targets.apply(listing(61, address(2), complete=False))[0].target == address(2)
+    apply(targets, listing(1, address(1)))
+    assert apply(targets, listing(31, complete=False)) == ()
+    assert apply(targets, listing(61, address(2), complete=False))[0].target == address(2)
     assert state(targets, address(1)).missing_ns is None
 
 
 def test_a_service_is_never_retired() -> None:
     targets = TargetList()
-    targets.apply(listing(1, SERVICE))
+    apply(targets, listing(1, SERVICE))
     for at_s in (31, 61, 91):
-        assert targets.apply(listing(at_s, missing=(SERVICE,))) == ()
+        assert apply(targets, listing(at_s, missing=(SERVICE,))) == ()
 
 
 def test_a_changed_description_keeps_what_was_learnt() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
+    apply(targets, listing(1, address(1)))
     targets.learn(address(1).id, "icmp", Baseline(latency_ns=5))
-    (changed,) = targets.apply(listing(31, address(1, project="q")))
+    (changed,) = apply(targets, listing(31, address(1, project="q")))
     assert changed.target.project == "q"
     assert changed.baselines == {"icmp": Baseline(latency_ns=5)}
     assert changed.discovered_ns == SECOND_NS
@@ -109,6 +130,70 @@ def test_what_is_learnt_of_a_stranger_is_passed_over() -> None:
 
 def test_the_serial_counts_differences_only() -> None:
     targets = TargetList()
-    targets.apply(listing(1, address(1)))
-    targets.apply(listing(2))
+    apply(targets, listing(1, address(1)))
+    apply(targets, listing(2))
     assert targets.serial == 1
+
+
+def test_a_list_that_drops_most_addresses_retires_nothing_that_answers() -> None:
+    targets, wobbling = TargetList(), (address(1), address(2))
+    apply(targets, listing(1, address(1), address(2), address(3)))
+    assert targets.lacks_most(listing(31, missing=wobbling))
+    apply(targets, listing(31, missing=wobbling))
+    assert not targets.lacks_most(listing(36, missing=wobbling))  # said once
+    assert apply(targets, listing(36, missing=wobbling)) == ()
+    (changed,) = apply(targets, listing(41, missing=wobbling), lambda state: state.target == address(2))
+    assert (changed.target, changed.retired_ns) == (address(1), 41 * SECOND_NS)
+    assert apply(targets, listing(46, missing=wobbling)) == ()  # one of three by now, and still doubtful
+    (back,) = apply(targets, listing(51, missing=(address(1),)))
+    assert (back.target, back.missing_ns, back.is_doubtful) == (address(2), None, False)
+
+
+@pytest.mark.parametrize(("listed", "missing"), [(2, 1), (4, 2), (3, 1)])
+def test_a_list_that_drops_half_is_believed(listed: int, missing: int) -> None:
+    targets = TargetList()
+    apply(targets, listing(1, *(address(number) for number in range(listed))))
+    gone = tuple(address(number) for number in range(missing))
+    assert not targets.lacks_most(listing(31, missing=gone))
+    apply(targets, listing(31, missing=gone))
+    assert len(apply(targets, listing(36, missing=gone))) == missing
+
+
+def test_a_silent_address_is_tried_until_the_first_word_on_how_it_answers() -> None:
+    targets = TargetList()
+    apply(targets, listing(1, address(1)))
+    (silent,) = targets.silent(address(1).id, 12 * SECOND_NS)
+    assert (silent.silent_ns, silent.method, silent.check) == (12 * SECOND_NS, None, "icmp")
+    assert targets.silent(address(1).id, 13 * SECOND_NS) == ()
+    (reached,) = targets.reached(address(1).id, "tcp-22")
+    assert (reached.method, reached.port, reached.check) == ("tcp-22", 22, "tcp")
+    assert targets.reached(address(1).id, "icmp") == ()
+    assert targets.reached(TargetId("x"), "icmp") == targets.silent(TargetId("x"), 1) == ()
+    assert targets.serial == 3
+
+
+def server(targets: TargetList, at_s: float, power: Power | None = None) -> tuple[PowerChange, ...]:
+    """Have Nova report its servers; return what is known of that of the first address."""
+    powers = {"vm": power} if power is not None else {}
+    apply(targets, Listing(at_ns=int(at_s * SECOND_NS), powers=powers, knows_powers=True))
+    return state(targets, address(1)).powers
+
+
+def test_the_power_of_a_server_changes_between_two_reports() -> None:
+    targets = TargetList()
+    apply(targets, listing(1, replace(address(1), server_id="vm"), address(2)))
+    assert server(targets, 1, Power.RUNNING) == ()
+    assert server(targets, 31) == ()
+    stopped = PowerChange(31 * SECOND_NS, 61 * SECOND_NS, Power.STOPPED)
+    assert server(targets, 61, Power.STOPPED) == (stopped,)
+    assert server(targets, 91, Power.STOPPED) == (stopped,)
+    running = PowerChange(91 * SECOND_NS, 95 * SECOND_NS, Power.RUNNING)
+    assert server(targets, 95, Power.RUNNING) == (stopped, running)
+    assert state(targets, address(1)).power is Power.RUNNING
+    assert state(targets, address(2)).powers == ()
+
+
+def test_a_server_that_is_found_stopped_has_been_so_since_it_was_looked_at() -> None:
+    targets = TargetList()
+    apply(targets, listing(1, replace(address(1), server_id="vm")))
+    assert server(targets, 1, Power.STOPPED) == (PowerChange(SECOND_NS, SECOND_NS, Power.STOPPED),)

@@ -1,0 +1,128 @@
+"""Finds how to reach addresses that answer no echo: tries a few TCP ports of each, one after another.
+
+Runs in the api worker. What it sends is in no span: a filtered port is no downtime of an address that
+answers on the next one. The first port that accepts or refuses is told; it is the address's method from
+then on, for the supervisor to say.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from downtimer.clock import RunClock
+from downtimer.model import SECOND_NS, TargetId
+from downtimer.pace import Bucket
+from downtimer.source import Source
+from downtimer.workers.talk import Conversation, Result
+from downtimer.workers.tcp_probe import TcpQuestion
+
+AGAIN_NS: Final = 10 * SECOND_NS
+"""Between two rounds over the ports of one address."""
+
+_TICK_S: Final = 0.05
+
+
+@dataclass(slots=True)
+class _Silent:
+    """An address that is tried.
+
+    Attributes:
+        address: Its text.
+        due_ns: When the next port is to be tried.
+        tried: Ports of this round that have not answered.
+        probe: The attempt under way.
+        deadline: Its timer.
+    """
+
+    address: str
+    due_ns: int
+    tried: int = 0
+    probe: Conversation | None = None
+    deadline: asyncio.TimerHandle | None = None
+
+    def rest(self) -> None:
+        """End the attempt under way, if there is one."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+        if self.probe is not None:
+            self.probe.close()
+        self.probe = self.deadline = None
+
+
+class Fallback:
+    """Tries silent addresses.
+
+    Args:
+        ports: To try; none, and nothing is.
+        source: Where connections leave from.
+        clock: The run's.
+        bucket: The cap on what is sent.
+        found: Is told which port of which address has answered.
+    """
+
+    def __init__(
+        self,
+        ports: Sequence[int],
+        *,
+        source: Source,
+        clock: RunClock,
+        bucket: Bucket,
+        found: Callable[[TargetId, int], None],
+    ) -> None:
+        self._ports = ports
+        self._source = source
+        self._clock = clock
+        self._bucket = bucket
+        self._found = found
+        self._silent: dict[TargetId, _Silent] = {}
+
+    def add(self, target: TargetId, address: str) -> None:
+        """Try this address until a port of it answers, or it is removed."""
+        if self._ports and target not in self._silent:
+            self._silent[target] = _Silent(address, self._clock.now_ns())
+
+    def remove(self, target: TargetId) -> None:
+        """Try it no more."""
+        silent = self._silent.pop(target, None)
+        if silent is not None:
+            silent.rest()
+
+    def keep_only(self, targets: set[TargetId]) -> None:
+        """Try no others than these."""
+        for target in self._silent.keys() - targets:
+            self.remove(target)
+
+    async def run(self, timeout_ns: Callable[[], int]) -> None:
+        """Try whatever is due, within the budget. `timeout_ns` tells how long to wait for an answer."""
+        while True:
+            now_ns = self._clock.now_ns()
+            for target, silent in list(self._silent.items()):
+                if silent.probe is not None or silent.due_ns > now_ns:
+                    continue
+                if self._bucket.wait_ns(self._clock.now_ns()):
+                    break
+                self._try(target, silent, timeout_ns())
+            await asyncio.sleep(_TICK_S)
+
+    def _try(self, target: TargetId, silent: _Silent, timeout_ns: int) -> None:
+        """Try the next port of an address."""
+        port = self._ports[silent.tried]
+
+        def done(_: Conversation, result: Result) -> None:
+            self._tried(target, silent, port, result)
+
+        question = TcpQuestion(silent.address, port, self._source)
+        silent.probe = probe = question.conversation(lambda: None, done)
+        silent.deadline = asyncio.get_running_loop().call_later(timeout_ns / SECOND_NS, probe.expire)
+        probe.start(question.resolution().endpoints)
+
+    def _tried(self, target: TargetId, silent: _Silent, port: int, result: Result) -> None:
+        silent.rest()
+        if result.cause is None:
+            self.remove(target)
+            self._found(target, port)
+            return
+        silent.tried += 1
+        if silent.tried == len(self._ports):
+            silent.tried, silent.due_ns = 0, self._clock.now_ns() + AGAIN_NS

@@ -1,0 +1,218 @@
+"""One series of probes of the api worker: its timer, the probes under way, what they found.
+
+A series is an open loop: a probe is due every interval, whether or not the last has returned. What is
+asked is for a `Question` to know.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Verdict
+from downtimer.pace import Bucket, Rates
+from downtimer.series import Answer, Series
+from downtimer.verdicts import verdict_of
+from downtimer.workers.names import Resolution
+from downtimer.workers.probing import Findings
+from downtimer.workers.records import Record
+from downtimer.workers.sentinel import Sentinel
+from downtimer.workers.stalls import DOUBT_NS, note_suspension
+from downtimer.workers.talk import Conversation, Done, Result
+from downtimer.workers.worker import Child
+
+_NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
+
+
+class Question(Protocol):
+    """What a series of probes asks, again and again."""
+
+    @property
+    def check(self) -> str:
+        """Name of the check."""
+
+    @property
+    def name(self) -> tuple[str, int] | None:
+        """Host and port that are looked up for it; None if none are."""
+
+    def resolution(self) -> Resolution | None:
+        """Return where to ask; None while that is to be waited for."""
+
+    def conversation(self, first_class: Callable[[], int | None], done: Done) -> Conversation:
+        """Return a probe that is to be started.
+
+        Args:
+            first_class: Tells the status class of the check's first good answer, None before that.
+            done: What to tell when it has ended.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all series of probes share. `bucket` belongs to their kind of check."""
+
+    child: Child
+    findings: Findings
+    bucket: Bucket
+
+
+class _Flight:
+    """A probe under way.
+
+    Attributes:
+        sent_ns: When it was issued, by which its series knows it.
+        deadline: The timer of its timeout.
+        left_ns: When everything was done to send it; None until then.
+    """
+
+    __slots__ = ("deadline", "left_ns", "sent_ns")
+
+    def __init__(self, sent_ns: int, deadline: asyncio.TimerHandle) -> None:
+        self.sent_ns = sent_ns
+        self.deadline = deadline
+        self.left_ns: int | None = None
+
+
+class Runner:
+    """Runs one series of probes."""
+
+    def __init__(self, question: Question, record: Record, around: Surroundings, rates: Rates) -> None:
+        self.question = question
+        self.record = record
+        self.rates = rates
+        self.series = Series(question.check, around.child.incarnation, around.findings)
+        self._around = around
+        self._clock = around.child.clock
+        self._watch = around.child.watch
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_ns: int | None = None
+        self._flying: dict[Conversation, _Flight] = {}
+        self._is_stopped = False
+        self._sentinel = Sentinel(self._alarm) if around.child.settings.config.api.sentinel else None
+        self._has_alarm = False
+        self._telling_ns: int | None = None  # the probe after an alarm, which tells whether that was right
+
+    # --- when ---
+
+    def arm(self) -> None:
+        """Set the timer to the instant at which the next probe is due, if it has changed."""
+        due_ns = None if self._is_stopped else self.series.due_ns(self.rates)
+        if due_ns == self._armed_ns:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_ns = due_ns
+        if due_ns is not None:
+            self._again(due_ns - self._clock.now_ns())
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._is_stopped = True
+        self.arm()
+        if self._sentinel is not None:
+            self._sentinel.drop()
+
+    def drop(self) -> None:
+        """Send no more and forget what is under way."""
+        self.stop()
+        for probe, flight in self._flying.items():
+            flight.deadline.cancel()
+            probe.close()
+        self._flying.clear()
+
+    def through_ns(self, now_ns: int) -> int:
+        """Return the instant up to which every probe that was due is sent and judged."""
+        due_ns = self.series.due_ns(self.rates)
+        judged_ns = self.series.judged_through_ns(now_ns)
+        return judged_ns if due_ns is None or self._is_stopped else min(judged_ns, due_ns)
+
+    def _again(self, wait_ns: int) -> None:
+        self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self._fire)
+
+    def _fire(self) -> None:
+        """Send the probe that is due, unless it must wait for its name or the budget."""
+        resolution = self.question.resolution()
+        if resolution is None:
+            self._again(_NAME_WAIT_NS)
+            return
+        now_ns = self._clock.now_ns()
+        if wait_ns := self._around.bucket.wait_ns(now_ns):
+            self._again(wait_ns)
+            return
+        self._armed_ns = None
+        note_suspension(self.series, self._watch, now_ns, self.rates)
+        sent_ns = self.series.issue(now_ns, self.rates)
+        if self._has_alarm:
+            self._has_alarm, self._telling_ns = False, sent_ns
+        if resolution.cause is None:
+            self._send(sent_ns, resolution)
+        else:
+            self._settle(sent_ns, Result(resolution.cause), now_ns)
+        self.arm()
+
+    def _send(self, sent_ns: int, resolution: Resolution) -> None:
+        probe = self.question.conversation(lambda: self.series.baseline.status_class, self._done)
+        deadline = self._loop.call_later(self.rates.timeout_ns / SECOND_NS, probe.expire)
+        flight = self._flying[probe] = _Flight(sent_ns, deadline)
+        probe.start(resolution.endpoints)
+        flight.left_ns = self._clock.now_ns()
+
+    # --- what came of it ---
+
+    def _done(self, probe: Conversation, result: Result) -> None:
+        now_ns = self._clock.now_ns()
+        flight = self._flying.pop(probe)
+        flight.deadline.cancel()
+        if self._sentinel is not None and result.cause is None:
+            self._sentinel.keep(probe.take_connection() if probe.is_kept_alive else None, now_ns)
+        probe.close()
+        left_ns = now_ns if flight.left_ns is None else flight.left_ns
+        if left_ns - flight.sent_ns > DOUBT_NS:
+            result = result._replace(cause="stall")
+        self._settle(flight.sent_ns, result, now_ns)
+        self.arm()
+
+    def _settle(self, sent_ns: int, result: Result, now_ns: int) -> None:
+        """Resolve a probe."""
+        cause = result.cause
+        if cause is not None:
+            cause = self._watch.excuse(cause, sent_ns, self.rates.timeout_ns)
+            result = result._replace(cause=cause)
+        verdict = Verdict.UP if cause is None else verdict_of(cause)
+        if self._sentinel is not None:
+            self._hear(self._sentinel, sent_ns, verdict, now_ns)
+        if cause is None:
+            answer = Answer(now_ns - sent_ns, result.status, self._watch.was_late_since(sent_ns))
+            self.series.good(sent_ns, answer, now_ns, self.rates)
+        else:
+            self.series.bad(sent_ns, cause, now_ns, self.rates)
+        self.record.take(self.series.targets(), sent_ns, result, now_ns)
+
+    # --- the sentinel ---
+
+    def _alarm(self) -> None:
+        """The other side has ended the connection of the last answered probe: look at once."""
+        now_ns = self._clock.now_ns()
+        if self._is_prompt(now_ns):
+            self.series.date(now_ns)
+        self.series.alarm(now_ns, self.rates)
+        self._has_alarm = True
+        self.arm()
+
+    def _hear(self, sentinel: Sentinel, sent_ns: int, verdict: Verdict, now_ns: int) -> None:
+        """Let the sentinel date a failure that is known ahead of its own word, and learn from what came."""
+        if sent_ns == self._telling_ns:
+            self._telling_ns = None
+            if verdict is Verdict.UP:
+                sentinel.was_wrong(now_ns)
+            elif verdict is Verdict.DOWN:
+                sentinel.was_right()
+        if verdict is Verdict.DOWN:
+            if sentinel.has_ended() and self._is_prompt(now_ns):
+                self.series.date(now_ns)
+            sentinel.drop()  # whatever fails, it was not the end of that process
+
+    def _is_prompt(self, now_ns: int) -> bool:
+        """Tell whether what we see now has just happened: our loop is not late."""
+        return not self._watch.was_late_since(now_ns - 1)

@@ -1,0 +1,256 @@
+"""One conversation over one fresh TCP connection: what every probe of the api worker is at its core.
+
+A conversation is written as a generator that yields what it waits for, and driven by the event loop's
+reader and writer callbacks instead of transports and tasks: what the kernel has is read, parsed and
+judged in the very callback that learns of it, before any timer that is due as well. So an answer that
+came in time counts, even when our own loop was late to look.
+
+The socket is open until `close`, also after the end, unless its owner takes it.
+"""
+
+import asyncio
+import enum
+import errno
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Generator, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from downtimer.model import Verdict
+from downtimer.source import Source
+from downtimer.verdicts import cause_of_errno, verdict_of
+from downtimer.workers.names import Endpoint
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+class Phase(enum.StrEnum):
+    """How far a probe has come; completes the cause ``timeout-…``."""
+
+    CONNECT = "connect"
+    TLS = "tls"
+    ANSWER = "answer"
+    BODY = "body"
+
+
+class Result(NamedTuple):
+    """What came of a probe.
+
+    Attributes:
+        cause: Why it failed; None if the answer is good.
+        status: Of the answer's head; None if none came.
+    """
+
+    cause: str | None
+    status: int | None = None
+
+
+class Want(enum.Enum):
+    """What a conversation waits for."""
+
+    READ = enum.auto()
+    WRITE = enum.auto()
+
+
+Talk = Generator[Want, None, _T]
+
+
+Done = Callable[["Conversation", Result], None]
+"""Is told of the end of a conversation, once, and what came of it."""
+
+
+class FailureError(Exception):
+    """Ends a conversation with a cause."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class Conversation:
+    """One connection and what is said on it; subclasses say what that is.
+
+    `done` is called once, with the result, unless the conversation is closed first.
+
+    Attributes:
+        phase: How far it has come.
+        status: Of the answer's head; None if none came.
+        is_kept_alive: The answer is whole, and the other side keeps the connection.
+    """
+
+    def __init__(self, source: Source, done: Done) -> None:
+        self.phase = Phase.CONNECT
+        self.status: int | None = None
+        self.is_kept_alive = False
+        self._source = source
+        self._done: Done | None = done
+        self._loop = asyncio.get_running_loop()
+        self._socket: socket.socket | None = None
+        self._watched: Want | None = None
+        self._talk: Talk[None] | None = None
+
+    def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
+        """Say what is to be said; returning means that the answer is good.
+
+        Raises:
+            FailureError: It is not, and why.
+            OSError: The connection broke.
+        """
+        raise NotImplementedError
+
+    def start(self, endpoints: Sequence[Endpoint]) -> None:
+        """Begin; may end at once."""
+        self._talk = self.converse(endpoints)
+        self._step()
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        self._finish(f"timeout-{self.phase}")
+
+    def close(self) -> None:
+        """Let go of the connection; nothing is called after this."""
+        self._done = self._talk = None
+        self._unwatch()
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+    def take_connection(self) -> socket.socket | None:
+        """Return the connection of a conversation that has ended, which is the caller's from now on."""
+        self._unwatch()
+        taken, self._socket = self._socket, None
+        return taken
+
+    # --- driving ---
+
+    def _step(self) -> None:
+        """Go on as far as the kernel lets us."""
+        if self._talk is None:
+            return
+        try:
+            want = next(self._talk)
+        except StopIteration:
+            self._finish(None)
+        except FailureError as exc:
+            self._finish(exc.cause)
+        except ssl.SSLError as exc:
+            self._finish(_cause_of_tls(exc))
+        except OSError as exc:
+            self._finish(self._cause_of(exc))
+        except Exception as exc:  # noqa: BLE001 - the one broad except: a bug of ours must not read as down
+            _log_bug(exc)
+            self._finish("bug")
+        else:
+            self._watch(want)
+
+    def _finish(self, cause: str | None) -> None:
+        self._unwatch()
+        self._talk = None
+        done, self._done = self._done, None
+        if done is not None:
+            done(self, Result(cause, self.status))
+
+    def _watch(self, want: Want) -> None:
+        if want is self._watched or self._socket is None:
+            return
+        self._unwatch()
+        add = self._loop.add_reader if want is Want.READ else self._loop.add_writer
+        add(self._socket.fileno(), self._step)
+        self._watched = want
+
+    def _unwatch(self) -> None:
+        if self._watched is None or self._socket is None:
+            return
+        remove = self._loop.remove_reader if self._watched is Want.READ else self._loop.remove_writer
+        remove(self._socket.fileno())
+        self._watched = None
+
+    def _cause_of(self, exc: OSError) -> str:
+        if exc.errno == errno.ETIMEDOUT:
+            return f"timeout-{self.phase}"
+        return cause_of_errno(exc.errno, remote=self.phase is not Phase.CONNECT)
+
+    # --- what any conversation may need ---
+
+    @property
+    def _connection(self) -> socket.socket:
+        """The socket of a conversation that is connected."""
+        assert self._socket is not None  # noqa: S101 - for the type checker
+        return self._socket
+
+    def _connect(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
+        """Connect to the first endpoint that lets us, as a client does.
+
+        If none does, the cause is that of the first whose failure is its own rather than ours.
+        """
+        causes = []
+        for endpoint in endpoints:
+            cause = yield from self._try(endpoint)
+            if cause is None:
+                return
+            causes.append(cause)
+        raise FailureError(next((cause for cause in causes if verdict_of(cause) is Verdict.DOWN), causes[0]))
+
+    def _try(self, endpoint: Endpoint) -> Talk[str | None]:
+        """Connect to one endpoint; return the cause if that fails."""
+        try:
+            sock = socket.socket(endpoint.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as exc:
+            return self._cause_of(exc)
+        self._socket = sock
+        try:
+            self._source.bind(sock)
+            error = sock.connect_ex(endpoint.address)
+            is_remote = error == errno.EINPROGRESS
+            if is_remote:
+                yield Want.WRITE
+                error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if error == 0 and sock.getsockname() != sock.getpeername():
+                return None
+        except OSError as exc:
+            error, is_remote = exc.errno or 0, False
+        self._unwatch()
+        sock.close()
+        self._socket = None
+        if error == errno.ETIMEDOUT:
+            return f"timeout-{Phase.CONNECT}"
+        # No error is left over if the port is free and was given to this very socket as its own.
+        return cause_of_errno(error, remote=is_remote) if error else "refused"
+
+    def _shake_hands(self, context: ssl.SSLContext, host: str) -> Talk[None]:
+        self._unwatch()  # the wrapped socket takes the descriptor over
+        wrapped = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
+        self._socket = wrapped
+        yield from self._patiently(wrapped.do_handshake)
+
+    def _patiently(self, call: Callable[[], _T], want: Want = Want.READ) -> Talk[_T]:
+        """Call until the kernel is ready for it, or TLS, which may want the other direction first."""
+        while True:
+            try:
+                return call()
+            except BlockingIOError:
+                yield want
+            except ssl.SSLWantReadError:
+                yield Want.READ
+            except ssl.SSLWantWriteError:
+                yield Want.WRITE
+
+
+def _cause_of_tls(exc: ssl.SSLError) -> str:
+    """Map what OpenSSL says; an SSLError is an OSError whose errno is none."""
+    if isinstance(exc, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "closed"
+    return "reset" if isinstance(exc, ssl.SSLSyscallError) else "tls"
+
+
+def _log_bug(exc: Exception) -> None:
+    """Log a defect, with its traceback the first time."""
+    kind = type(exc).__name__
+    log.error("a probe broke: %s", kind, exc_info=exc if kind not in _bugs else None)
+    _bugs.add(kind)
+
+
+_bugs: Final[set[str]] = set()

@@ -1,0 +1,58 @@
+"""One TCP connection, opened and closed again: how an address is probed that does not answer echoes.
+
+Used by the api worker only. Whether the port accepts or refuses, the address has answered.
+"""
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from downtimer.model import TCP
+from downtimer.source import Source
+from downtimer.workers.names import Endpoint, Resolution
+from downtimer.workers.talk import Conversation, Done, FailureError, Talk
+
+
+@dataclass(frozen=True, slots=True)
+class TcpQuestion:
+    """Whether a port of an address answers.
+
+    Attributes:
+        address: Its text.
+        port: Which.
+        source: Where from.
+    """
+
+    address: str
+    port: int
+    source: Source
+
+    @property
+    def check(self) -> str:
+        """Name of the check."""
+        return TCP
+
+    @property
+    def name(self) -> None:
+        """Nothing is looked up."""
+        return None
+
+    def resolution(self) -> Resolution:
+        """Return where to ask."""
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        return Resolution((Endpoint(family, (self.address, self.port)),), None)
+
+    def conversation(self, first_class: Callable[[], int | None], done: Done) -> "TcpProbe":  # noqa: ARG002 - HTTP's
+        """Return a probe that is to be started."""
+        return TcpProbe(self.source, done)
+
+
+class TcpProbe(Conversation):
+    """A connection to the one endpoint given."""
+
+    def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
+        """Connect."""
+        (endpoint,) = endpoints
+        cause = yield from self._try(endpoint)
+        if cause is not None and cause != "refused":
+            raise FailureError(cause)

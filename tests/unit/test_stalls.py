@@ -1,0 +1,94 @@
+"""Our own stalls: how late the loop was while a probe was under way, and why."""
+
+import pytest
+
+from downtimer import clock
+from downtimer.clock import RunClock
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Incarnation, TargetId
+from downtimer.pace import Rates
+from downtimer.series import Answer, Series
+from downtimer.workers.stalls import LoopWatch, note_suspension
+from tests.unit import sections
+from tests.unit.test_clock import Machine
+from tests.unit.told import Told
+
+RATES = Rates.within(sections.ICMP, checks=10, fast=0)
+
+
+class Loop:
+    """A watch whose timer never comes by itself: all time since it was made is time of being late."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        self.clock = RunClock(clock.tie(self.machine), self.machine)
+        self.watch = LoopWatch(self.clock)
+
+
+def test_a_loop_that_is_a_little_late_is_no_trouble() -> None:
+    loop = Loop()
+    loop.machine.pass_s(0.05)
+    assert not loop.watch.was_late_since(0)
+    assert loop.watch.trouble_since(0, 0) is None
+
+
+def test_a_stall_counts_from_when_the_probe_was_sent() -> None:
+    """What was sent in the midst of it lived through the rest only."""
+    loop = Loop()
+    loop.machine.pass_s(3)
+    assert loop.watch.trouble_since(0, 2 * SECOND_NS) == "stall"
+    assert loop.watch.trouble_since(2 * SECOND_NS, 500 * MILLISECOND_NS) == "stall"
+    assert loop.watch.trouble_since(2 * SECOND_NS, SECOND_NS) is None
+    assert loop.watch.was_late_since(2 * SECOND_NS)
+    assert not loop.watch.was_late_since(3 * SECOND_NS)
+
+
+def test_asking_twice_counts_once() -> None:
+    loop = Loop()
+    loop.machine.pass_s(0.3)
+    loop.watch.was_late_since(0)
+    loop.machine.pass_s(0.1)
+    assert loop.watch.trouble_since(0, 400 * MILLISECOND_NS) is None
+    assert loop.watch.trouble_since(0, 399 * MILLISECOND_NS) == "stall"
+
+
+def test_a_suspend_is_told_from_a_stall() -> None:
+    """CLOCK_MONOTONIC stood still meanwhile."""
+    loop = Loop()
+    loop.machine.boot += 5 * SECOND_NS
+    assert loop.watch.trouble_since(0, SECOND_NS) == "suspended"
+
+
+@pytest.mark.parametrize("cause", ["no-reply", "timeout-answer", "reset", "closed", "http-408"])
+def test_a_stall_excuses_what_it_may_have_brought_about(cause: str) -> None:
+    """If it took more than a tenth of the timeout, and that of the probe itself."""
+    loop = Loop()
+    loop.machine.pass_s(0.3)
+    assert loop.watch.excuse(cause, 0, 2 * SECOND_NS) == "stall"
+    assert loop.watch.excuse(cause, 0, 3 * SECOND_NS) == cause
+    assert loop.watch.excuse(cause, 150 * MILLISECOND_NS, 2 * SECOND_NS) == cause
+
+
+@pytest.mark.parametrize("cause", ["refused", "unreachable", "http-503", "tls", "dns", "malformed", "send"])
+def test_a_stall_excuses_nothing_that_the_other_side_has_said(cause: str) -> None:
+    loop = Loop()
+    loop.machine.pass_s(3)
+    assert loop.watch.excuse(cause, 0, SECOND_NS) == cause
+
+
+def test_a_sleep_of_the_host_is_noted_where_probes_were_missed() -> None:
+    """One unknown probe, when the next was due, tells the gap's cause; an ordinary stall needs none."""
+    for sleeps in (False, True):
+        loop, told = Loop(), Told()
+        series = Series("icmp", Incarnation("icmp.1"), told)
+        series.add(TargetId("t"), None, 0, RATES)
+        series.good(series.issue(0, RATES), Answer(1), 1, RATES)
+        if sleeps:
+            loop.machine.boot += 60 * SECOND_NS
+        else:
+            loop.machine.pass_s(60)
+        note_suspension(series, loop.watch, loop.clock.now_ns(), RATES)
+        series.good(series.issue(loop.clock.now_ns(), RATES), Answer(1), loop.clock.now_ns(), RATES)
+        verdicts = [span.verdict for span in told.spans.values()]
+        assert verdicts == (["up", "unknown", "up"] if sleeps else ["up", "up"])
+        if sleeps:
+            assert list(told.spans.values())[1].causes == {"suspended": 1}
