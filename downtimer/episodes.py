@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from downtimer.attribution import label
 from downtimer.brackets import LONGEST_GAP_NS, CheckOutage
 from downtimer.findings import Episode, Outage
 from downtimer.intervals import Cover, measure, unite
-from downtimer.model import SECOND_NS, Span, Verdict
+from downtimer.model import SECOND_NS, Span, TargetState, Verdict
 
 SETTLE_NS: Final = 5 * SECOND_NS
 """So much time of good answers ends an episode."""
@@ -64,6 +65,7 @@ class ProbeCounter:
 class Surroundings:
     """What else of the target is needed to judge an outage."""
 
+    state: TargetState
     unobserved: Cover
     probes: ProbeCounter
 
@@ -133,6 +135,7 @@ def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
         is_ongoing=is_ongoing,
         is_start_censored=any(edge.is_censored and edge.at_ns == start_ns for edge in starts),
         is_end_censored=not is_ongoing and any(edge.is_censored and edge.at_ns == end_ns for edge in ends),
+        label=label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
     )
 
 

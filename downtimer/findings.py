@@ -7,7 +7,7 @@ nanoseconds; seconds, percentages and UTC are a matter of rendering.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from downtimer.model import Kind, Target, TargetState
+from downtimer.model import TCP, Kind, Target, TargetState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +172,8 @@ class TargetSummary:
 
     @property
     def method(self) -> str | None:
-        """How an address was reached (its check); None for services and if it never answered."""
+        """How an address was reached: ``icmp``, ``tcp-22``; None for services and if it never answered."""
         if self.target.kind is Kind.SERVICE or not self.has_answered:
             return None
-        return self.checks[0].name
+        check = self.checks[0].name
+        return self.state.method if check == TCP and self.state.method is not None else check

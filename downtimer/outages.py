@@ -5,9 +5,9 @@ identity ``up + slow + down + unobserved = window`` holds exactly.
 
 The steps, a module each: `downtimer.cells` (what each check observed when), `downtimer.brackets`
 (its outages, with the brackets of their edges), `downtimer.episodes` (the union over the
-checks), and here the whole. What needs the spans of other targets (attribution: vantage,
-Keystone) turns spans into other spans, and is applied before; nothing here looks beyond one
-target.
+checks), and here the whole. What became of an address besides is for `downtimer.attribution` to say.
+What needs the spans of other targets (`downtimer.vantage`) turns spans into other spans, and is
+applied before; nothing here looks beyond one target.
 """
 
 from collections import defaultdict
@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
 
+from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
 from downtimer.cells import STALL, Cell, apportion, clip, is_good, is_observed_between, order, tile
 from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
@@ -28,7 +29,7 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
     """Return the figures of one target.
 
     Args:
-        state: The target. The window ends at its retirement, if it is retired.
+        state: The target. If it is retired, its window ends at `window_end_ns`.
         spans: All of this target's, in any order, each natural key once, open ones with their
             effective last_sent_ns, and after attribution.
     """
@@ -39,11 +40,13 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
     series = _series(state.target.kind, spans)
     start_ns = min(one[0].first_sent_ns for one in series)
     end_ns = max(one[-1].last_sent_ns for one in series)
-    if state.retired_ns is not None and state.retired_ns < end_ns:
-        if state.retired_ns < start_ns:
+    if state.retired_ns is not None:
+        until_ns = window_end_ns(state, series[0])
+        if until_ns is None or until_ns < start_ns:
             return _nothing(state)
-        end_ns = state.retired_ns
-        series = [clipped for one in series if (clipped := clip(one, end_ns))]
+        if until_ns < end_ns:
+            end_ns = until_ns
+            series = [clipped for one in series if (clipped := clip(one, end_ns))]
     return _summarize(state, series, (start_ns, end_ns))
 
 
@@ -81,7 +84,9 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         probes=sum(span.probes for spans in series for span in spans),
         has_answered=any(is_good(span) for spans in series for span in spans),
         checks=tuple(_check(spans, one) for spans, one in zip(series, seen, strict=True)),
-        episodes=find_episodes(found, Surroundings(Cover(unobserved), ProbeCounter(series))) if found else (),
+        episodes=find_episodes(found, Surroundings(state, Cover(unobserved), ProbeCounter(series)))
+        if found
+        else (),
     )
 
 

@@ -13,11 +13,9 @@ from typing import Final, NamedTuple, Protocol
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.pace import Pace, Rates, max_gap_ns
 from downtimer.tracker import Outcome, Tracker
-from downtimer.verdicts import is_hang, verdict_of
+from downtimer.verdicts import SLOW_LEAST_NS, is_hang, slow_after_ns, verdict_of
 
 BASELINE_ANSWERS: Final = 20
-SLOW_BASELINES: Final = 5
-SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
 PATIENCE_NS: Final = SECOND_NS
 """An answer that takes longer is suspect as long as there is no baseline."""
 
@@ -215,7 +213,7 @@ class Series:
         """Return the latency beyond which a good answer is slow."""
         if self.baseline.latency_ns is None:
             return rates.timeout_ns
-        return max(SLOW_BASELINES * self.baseline.latency_ns, self._slow_least_ns)
+        return slow_after_ns(self.baseline.latency_ns, self._slow_least_ns)
 
     # --- what came of it ---
 

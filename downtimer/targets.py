@@ -8,6 +8,7 @@ Pure: no I/O. An id is the natural key of its target within a run, and readable:
 import ipaddress
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import quote
 
 from downtimer.config import StaticSection
@@ -19,6 +20,9 @@ _SERVICE = "service"
 _STATIC = "static"
 _ADDRESS = "address"
 _REFERENCE = "reference"
+
+REFERENCES: Final = f"{_REFERENCE}/"
+"""With what the ids of references begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -42,7 +42,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from downtimer.model import Verdict
+from downtimer.model import MILLISECOND_NS, Verdict
 
 CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
     dict.fromkeys(
@@ -83,6 +83,10 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 """Every cause but the family ``http-NNN``, which is down."""
 
+SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
+"""No good answer that comes sooner is slow."""
+
+_SLOW_BASELINES: Final = 5
 _HTTP_CAUSE = re.compile(r"http-[1-9]\d\d")
 
 _ERRNO_CAUSES: Final[Mapping[int, str]] = MappingProxyType(
@@ -128,6 +132,11 @@ def verdict_of(cause: str) -> Verdict:
     if _HTTP_CAUSE.fullmatch(cause):
         return Verdict.DOWN
     return CAUSES[cause]
+
+
+def slow_after_ns(baseline_ns: int, least_ns: int = SLOW_LEAST_NS) -> int:
+    """Return the latency beyond which a good answer is slow, by the check's own normal."""
+    return max(_SLOW_BASELINES * baseline_ns, least_ns)
 
 
 def is_hang(cause: str) -> bool:

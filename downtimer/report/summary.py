@@ -1,8 +1,8 @@
 """A run as read from a store -> its summary, which every format of report is made from.
 
-Streams: spans are read once, target by target; what stays in memory is the figures. Attribution,
-which judges spans by those of other targets, belongs between the two: after the spans of a
-target are gathered, before they are summarized.
+Streams: spans are read target by target; what stays in memory is the figures. What is judged by the
+spans of other targets (whether the vantage was blind) is found out before, and applied to the spans of
+each target before they are summarized.
 """
 
 import ipaddress
@@ -13,9 +13,13 @@ from itertools import groupby
 from operator import attrgetter
 
 from downtimer.findings import TargetSummary
+from downtimer.intervals import Interval
 from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, TargetState
 from downtimer.outages import summarize
 from downtimer.store.reader import Reader
+from downtimer.targets import REFERENCES
+from downtimer.vantage import RECOVERY_NS, attribute, find_blind
+from downtimer.verdicts import slow_after_ns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +49,9 @@ class Summary:
 def build(reader: Reader) -> Summary:
     """Read a run and return its summary. The reader stays open."""
     strays: list[TargetId] = []
+    blind = _find_blind(reader)
     targets = [
-        summarize(state, spans)
+        summarize(state, _attributed(state, spans, blind))
         for state, spans in _gather(reader.targets(), reader.spans(), strays)
         if not state.target.reference
     ]
@@ -64,6 +69,26 @@ def build(reader: Reader) -> Summary:
         events=reader.events(),
         notes=notes,
     )
+
+
+def _find_blind(reader: Reader) -> list[Interval]:
+    """Return when the vantage was blind. Of most runs this reads the spans of the references only."""
+    references = [
+        list(spans) for _, spans in groupby(reader.spans(REFERENCES), key=attrgetter("target", "check"))
+    ]
+    return find_blind(references, reader.spans(), reader.through_ns())
+
+
+def _attributed(state: TargetState, spans: list[Span], blind: Sequence[Interval]) -> list[Span]:
+    if not blind:
+        return spans
+    found: list[Span] = []
+    for check, of_check in groupby(spans, key=attrgetter("check")):
+        baseline = state.baselines.get(check)
+        known_ns = baseline.latency_ns if baseline is not None else None
+        latency_ns = slow_after_ns(known_ns) if known_ns is not None else RECOVERY_NS
+        found.extend(attribute(of_check, blind, latency_ns))
+    return found
 
 
 def name_targets(targets: Iterable[Target]) -> dict[TargetId, str]:

@@ -5,6 +5,7 @@ characters (see `encode_target`): these few targets are asked for apart, sorted 
 """
 
 import heapq
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -16,7 +17,7 @@ from downtimer.errors import StoreError
 from downtimer.messages import Progress
 from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState, Verdict
 from downtimer.store.influxclient import QUERY_S, Client
-from downtimer.store.lines import decode_target
+from downtimer.store.lines import decode_target, encode_target
 
 _RUN: Final = msgspec.json.Decoder(Run)
 _STATE: Final = msgspec.json.Decoder(TargetState)
@@ -88,9 +89,11 @@ class InfluxReader:
 
         return _in_order(read, lambda state: state.target.id)
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self, prefix: str = "") -> Iterator[Span]:
         """Yield every span, ordered by target, check and first_sent_ns."""
-        return heapq.merge(*map(self._spans_of, self._checks()), key=_span_key)
+        condition = f'"target" =~ /^{re.escape(encode_target(TargetId(prefix)))}/' if prefix else ""
+        each = (self._spans_of(check, condition) for check in self._checks())
+        return heapq.merge(*each, key=_span_key)
 
     def marks(self) -> list[Mark]:
         """Return the user's marks, ordered by instant."""
@@ -144,12 +147,12 @@ class InfluxReader:
         rows = _rows(self._client, query)
         return sorted({row["value"] for row in rows})
 
-    def _spans_of(self, check: str) -> Iterator[Span]:
-        """Yield the spans of all targets' checks of one name."""
+    def _spans_of(self, check: str, condition: str) -> Iterator[Span]:
+        """Yield the spans of targets' checks of one name; `condition` says of which, empty for all."""
+        conditions = [f'"check" = {_quote(check)}', *filter(None, [condition])]
 
         def read(which: str) -> Iterator[Span]:
-            condition = f'"check" = {_quote(check)} AND {which}'
-            rows = self._select(_SPAN_COLUMNS, "spans", condition, by="target")
+            rows = self._select(_SPAN_COLUMNS, "spans", " AND ".join([*conditions, which]), by="target")
             return (self._span(check, row) for row in rows)
 
         return _in_order(read, _span_key)

@@ -21,9 +21,10 @@ class Reader(Protocol):
         """Yield every target of the run, ordered by target id."""
         ...
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self, prefix: str = "") -> Iterator[Span]:
         """Yield every span, ordered by target, check and first_sent_ns.
 
+        With a `prefix`, only those of targets whose id begins so.
         Each natural key comes once; an open span has its effective last_sent_ns, as extended by
         the progress of its worker.
         """

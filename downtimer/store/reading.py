@@ -57,10 +57,10 @@ class JournalReader:
             for (state,) in self._connection.execute(query):
                 yield _STATE.decode(state)
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self, prefix: str = "") -> Iterator[Span]:
         """Yield every span, ordered by target, check and first_sent_ns; ends are effective."""
         with translated(self._path):
-            for fact in read_spans(self._connection):
+            for fact in read_spans(self._connection, prefix=prefix):
                 yield fact.span
 
     def marks(self) -> list[Mark]:
@@ -124,16 +124,22 @@ def read_events(connection: sqlite3.Connection) -> list[Event]:
     return [Event(at_ns=at_ns, kind=kind, text=text) for at_ns, kind, text in rows]
 
 
-def read_spans(connection: sqlite3.Connection, *, only_open: bool = False) -> Iterator[SpanFact]:
+def read_spans(
+    connection: sqlite3.Connection, *, only_open: bool = False, prefix: str = ""
+) -> Iterator[SpanFact]:
     """Yield spans with their effective ends, in order, without holding them.
 
     Args:
         connection: The journal's.
         only_open: Only those that may still grow.
+        prefix: Only those of targets whose id begins so.
     """
     names = _incarnations(connection)
     condition = "AND span.is_open " if only_open else ""
-    for row in connection.execute(f"{_SPANS}{condition}{_ORDER}"):
+    if prefix:
+        condition += "AND target.id >= :from AND target.id < :to "
+    bounds = {"from": prefix, "to": f"{prefix}{chr(0x10FFFF)}"}
+    for row in connection.execute(f"{_SPANS}{condition}{_ORDER}", bounds if prefix else {}):
         yield _fact(row, names)
 
 

@@ -103,8 +103,13 @@ def service(name: str, region: str | None = "RegionOne", **more: str) -> TargetS
     return TargetState(target=target, discovered_ns=0, listed_ns=0)
 
 
-def address(name: str, *, reference: bool = False, retired: float | None = None) -> TargetState:
-    """Return an address; its id is ``address:NAME``."""
+def address(name: str, *, reference: bool = False, **times: float) -> TargetState:
+    """Return an address; its id is ``address:NAME``.
+
+    `listed`, `missing` and `retired` are in seconds: when a list last had it, first lacked it, and
+    when it was retired. It was listed long ago if that is not said, so lists are no reason to believe
+    that it was taken away.
+    """
     target = Target(
         id=TargetId(f"address:{name}"),
         kind=Kind.ADDRESS,
@@ -113,8 +118,13 @@ def address(name: str, *, reference: bool = False, retired: float | None = None)
         project="shop",
         reference=reference,
     )
-    retired_ns = None if retired is None else ns(retired)
-    return TargetState(target=target, discovered_ns=0, listed_ns=0, retired_ns=retired_ns)
+    return TargetState(
+        target=target,
+        discovered_ns=0,
+        listed_ns=ns(times.get("listed", -1000)),
+        missing_ns=ns(times["missing"]) if "missing" in times else None,
+        retired_ns=ns(times["retired"]) if "retired" in times else None,
+    )
 
 
 @dataclass(kw_only=True)
@@ -136,9 +146,10 @@ class MemoryReader:
         """Yield the targets by id."""
         return iter(sorted(self.states, key=lambda state: state.target.id))
 
-    def spans(self) -> Iterator[Span]:
+    def spans(self, prefix: str = "") -> Iterator[Span]:
         """Yield the spans by natural key."""
-        return iter(sorted(self.stored, key=lambda span: (span.target, span.check, span.first_sent_ns)))
+        chosen = [span for span in self.stored if span.target.startswith(prefix)]
+        return iter(sorted(chosen, key=lambda span: (span.target, span.check, span.first_sent_ns)))
 
     def marks(self) -> list[Mark]:
         """Return the marks."""

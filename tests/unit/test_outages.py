@@ -320,16 +320,17 @@ def test_of_methods_that_never_worked_the_one_tried_longest_counts() -> None:
     assert summarize(address("10.0.0.9"), spans).down_ns == ns(49.5)
 
 
-def test_retired_address_has_a_window_to_its_retirement() -> None:
+def test_retired_address_has_a_window_to_the_first_list_without_it() -> None:
     spans = [up(0, 10, check="icmp"), down(10.5, 40, check="icmp")]
-    summary = summarize(address("10.0.0.9", retired=20), spans)
+    summary = summarize(address("10.0.0.9", missing=20, retired=40), spans)
     assert times(summary) == (10.25, 0, 9.75, 0)
-    assert only_episode(summary).failed == 20
+    episode = only_episode(summary)
+    assert (episode.failed, episode.is_ongoing, episode.label) == (20, True, "no longer listed")
 
 
 def test_address_retired_as_of_its_last_good_answer_was_not_down() -> None:
     spans = [up(0, 10, check="icmp"), down(10.5, 40, check="icmp")]
-    summary = summarize(address("10.0.0.9", retired=10), spans)
+    summary = summarize(address("10.0.0.9", listed=1, missing=20, retired=40), spans)
     assert times(summary) == (10, 0, 0, 0)
     assert summary.episodes == ()
 

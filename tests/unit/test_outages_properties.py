@@ -294,13 +294,18 @@ def _without_spacing(summary: TargetSummary) -> TargetSummary:
     return replace(summary, checks=checks, episodes=episodes)
 
 
+def _retired(at_ns: int) -> TargetState:
+    """Return the state of an address that was retired as of an instant, whatever it answered."""
+    return replace(STATE, listed_ns=-(10**18), missing_ns=at_ns, retired_ns=at_ns)
+
+
 @given(TARGETS, st.integers(0, 1000))
 @settings(max_examples=300, deadline=None)
 def test_retirement_ends_the_window_and_keeps_the_identity(checks: Sequence[Sampled], share: int) -> None:
     window = _window(checks)
     retired_ns = _between(*window, share)
     spans = [span for check in checks for span in check.spans()]
-    summary = summarize(replace(STATE, retired_ns=retired_ns), spans)
+    summary = summarize(_retired(retired_ns), spans)
     assert summary.window_ns == retired_ns - window[0]
     assert summary.unobserved_ns == sum(summary.unobserved.values())
     assert summary.down_min_ns <= summary.down_ns <= summary.down_max_ns <= summary.window_ns
@@ -316,7 +321,7 @@ def test_retirement_at_a_good_answer_equals_a_measurement_that_ended_there(check
         return
     until_ns = good[len(good) // 2]
     ended = Sampled(check.check, [probe for probe in check.probes if probe.sent_ns <= until_ns])
-    retired = summarize(replace(STATE, retired_ns=until_ns), check.spans())
+    retired = summarize(_retired(until_ns), check.spans())
     assert _core(retired) == _core(_summary([ended]))
 
 

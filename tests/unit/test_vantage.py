@@ -1,0 +1,160 @@
+"""When the vantage was blind, and what of the failures is for that."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from downtimer.model import Span, TargetId, Verdict
+from downtimer.vantage import attribute, find_blind
+from tests.unit.runs import down, ns, slow, span, unknown, up
+
+LATENCY_NS = ns(0.2)
+UNTIL_NS = ns(100)
+
+
+def reference(*spans: Span) -> list[Span]:
+    """Return the spans of a reference, probed five times a second."""
+    return [replace(one, target=TargetId("reference/10.0.0.1"), check="icmp") for one in spans]
+
+
+def gateway(first: float, last: float) -> list[Span]:
+    """Return the spans of a reference that fails from one probe to another."""
+    return reference(
+        up(0, first - 0.2, every=0.2), down(first, last, every=0.2), up(last + 0.2, 100, every=0.2)
+    )
+
+
+def blind(references: Sequence[Sequence[Span]], *others: Span) -> list[tuple[float, float]]:
+    """Return when it was blind, in seconds."""
+    everything = [span for one in references for span in one] + list(others)
+    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, everything, UNTIL_NS)]
+
+
+def test_blind_between_the_nearest_good_answers_where_all_fail() -> None:
+    nova = [up(0, 9.95), down(10.45, 14.5), up(15.1, 100)]
+    assert blind([gateway(10, 15)], *nova) == [(9.95, 15.1)]
+
+
+def test_any_timely_answer_in_the_midst_proves_the_link() -> None:
+    assert blind([gateway(10, 15)], up(12, 12)) == []
+    assert blind([gateway(10, 15)], up(0, 12)) == []
+    assert blind([gateway(10, 15)], up(15, 100)) == []
+
+
+def test_target_that_was_up_all_the_time_proves_the_link_if_it_was_probed_in_it() -> None:
+    assert blind([gateway(10, 15)], up(0, 100, every=0.5)) == []
+    assert blind([gateway(10, 10.4)], up(0, 100, every=0.5)) == [(9.8, 10.6)]
+
+
+def test_late_answer_proves_nothing() -> None:
+    """Its request was sent again when the link was there again."""
+    assert blind([gateway(10, 15)], slow(14, 14.9)) == [(9.8, 15.2)]
+
+
+def test_without_references_nobody_is_blind() -> None:
+    assert blind([], down(10, 20)) == []
+
+
+def test_reference_that_never_answered_is_none() -> None:
+    assert blind([reference(down(0, 100))]) == []
+    assert blind([reference(down(0, 100)), gateway(10, 15)]) == [(9.8, 15.2)]
+
+
+def test_before_its_first_answer_a_reference_does_not_count() -> None:
+    late = reference(down(0, 50), up(50.2, 100, every=0.2))
+    assert blind([late]) == []
+    assert blind([late, gateway(10, 15)]) == [(9.8, 15.2)]
+    assert blind([late, gateway(70, 75)]) == []
+
+
+def test_one_of_several_references_is_enough_to_prove_the_link() -> None:
+    assert blind([gateway(10, 15), reference(up(0, 100, every=0.2))]) == []
+    assert blind([gateway(10, 15), gateway(12, 20)]) == [(11.8, 15.2)]
+    assert blind([gateway(10, 15), gateway(15.2, 20)]) == []
+
+
+def test_link_that_is_not_back_at_the_end_is_blind_to_the_end() -> None:
+    assert blind([reference(up(0, 10, every=0.2), down(10.2, 99, every=0.2))]) == [(10, 100)]
+
+
+def test_blind_times_less_than_a_second_apart_are_one() -> None:
+    again = reference(
+        up(0, 9.8), down(10, 12), up(12.5, 13), down(13.5, 15), up(15.5, 20), down(20.5, 22), up(22.5, 100)
+    )
+    assert blind([again]) == [(9.8, 15.5), (20, 22.5)]
+
+
+def test_gap_without_probes_is_no_failure_and_our_own_missing_route_is_one() -> None:
+    assert blind([reference(up(0, 10), up(20, 100))]) == []
+    assert blind([reference(up(0, 10), unknown(10.5, 19, causes="stall"), up(20, 100))]) == []
+    assert blind([reference(up(0, 10), unknown(10.5, 19, causes="no-route"), up(20, 100))]) == [(10, 20)]
+
+
+def test_reference_that_loses_echoes_now_and_then_is_refuted_each_time() -> None:
+    flapping, at = [up(0, 0.9, every=0.1)], 1.0
+    while at < 90:
+        flapping += [down(at, at + 1, every=0.5), up(at + 1.1, at + 2.9, every=0.1)]
+        at += 3
+    everything = [up(0, 100, every=0.5), up(0, 45, every=0.3), up(45.3, 100, every=0.3)]
+    assert blind([reference(*flapping)], *everything) == []
+    assert len(blind([reference(*flapping)], up(50, 100))) == 16  # those that were over before 50
+
+
+# --- what is for that ---
+
+
+def attributed(
+    one: Span, *blind_times: tuple[float, float]
+) -> list[tuple[str, float, float, int, dict[str, int]]]:
+    """Return what becomes of a span: verdict, first, last, probes, causes."""
+    times = [(ns(start), ns(end)) for start, end in blind_times]
+    return [
+        (
+            part.verdict.value,
+            part.first_sent_ns / 1e9,
+            part.last_sent_ns / 1e9,
+            part.probes,
+            dict(part.causes),
+        )
+        for part in attribute([one], times, LATENCY_NS)
+    ]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UP, Verdict.SLOW, Verdict.UNKNOWN])
+def test_only_failures_are_judged_anew(verdict: Verdict) -> None:
+    one = span(verdict, 10, 20)
+    assert list(attribute([one], [(0, ns(100))], LATENCY_NS)) == [one]
+
+
+def test_failures_within_blind_time_are_unknown() -> None:
+    assert attributed(down(10, 14), (9.9, 15)) == [("unknown", 10, 14, 9, {"vantage": 9})]
+
+
+def test_what_was_under_way_when_the_link_went_is_judged_with_it() -> None:
+    assert attributed(down(9.8, 14), (10, 15)) == [("unknown", 9.8, 14, 9, {"vantage": 9})]
+    assert attributed(down(9.9, 9.9), (10, 15)) == [("unknown", 9.9, 9.9, 1, {"vantage": 1})]
+    assert attributed(down(9.7, 9.7), (10, 15)) == [("down", 9.7, 9.7, 1, {"refused": 1})]
+
+
+def test_what_goes_on_for_a_second_after_it_is_judged_with_it() -> None:
+    assert attributed(down(10, 16), (9.9, 15)) == [("unknown", 10, 16, 13, {"vantage": 13})]
+
+
+def test_target_that_was_down_before_and_after_is_known_to_be_so_only_there() -> None:
+    """The probes next to blind time may have been as far from it as they are from each other."""
+    assert attributed(down(0, 40), (10, 15)) == [
+        ("down", 0, 9.3, 19, {"refused": 19}),
+        ("unknown", 9.8, 16, 13, {"vantage": 13}),
+        ("down", 16.5, 40, 48, {"refused": 48}),
+    ]
+
+
+def test_several_blind_times_in_one_outage() -> None:
+    found = attributed(down(0, 40), (10, 13), (20, 25), (50, 60))
+    assert [part[0] for part in found] == ["down", "unknown", "down", "unknown", "down"]
+    assert [part[1:3] for part in found] == [(0, 9.3), (9.8, 14), (14.5, 19.3), (19.8, 26), (26.5, 40)]
+
+
+def test_failure_that_begins_after_blind_time_counts() -> None:
+    assert attributed(down(15.1, 20), (10, 15)) == [("down", 15.1, 20, 11, {"refused": 11})]
