@@ -7,12 +7,13 @@ passed over and named, and never spoils the others.
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 import msgspec
 
 from downtimer import endpoints, targets
-from downtimer.model import Target
+from downtimer.model import Power, Target
 from downtimer.targets import Endpoint
 
 _SHOWN: Final = 120
@@ -89,11 +90,20 @@ class _RawNamed(msgspec.Struct):
     name: str
 
 
+class _RawServer(msgspec.Struct):
+    id: str
+    name: str | None = None
+    status: str = ""
+    task_state: str | None = msgspec.field(name="OS-EXT-STS:task_state", default=None)
+    updated: datetime | None = None
+
+
 _ANSWER = msgspec.json.Decoder(_RawAnswer)
 _SERVICE = msgspec.json.Decoder(_RawService)
 _ENDPOINT = msgspec.json.Decoder(_RawEndpoint)
 _FLOATING = msgspec.json.Decoder(_RawFloatingIp)
 _NAMED = msgspec.json.Decoder(_RawNamed)
+_SERVER = msgspec.json.Decoder(_RawServer)
 
 
 def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
@@ -210,6 +220,41 @@ def read_names(items: Iterable[msgspec.Raw]) -> Mapping[str, str]:
     """Return names by id from a list of projects or servers; what is malformed is passed over."""
     decoded = (_decode(_NAMED.decode, item) for item in items)
     return {item.id: item.name for item in decoded if not isinstance(item, str)}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server, as Nova lists it. `updated`: when it last changed, by Nova's clock, if that is said."""
+
+    id: str
+    name: str | None
+    power: Power
+    updated: datetime | None
+
+
+def read_server(item: msgspec.Raw) -> Server | None:
+    """Return a server of Nova's list; None if it is malformed."""
+    raw = _decode(_SERVER.decode, item)
+    if isinstance(raw, str):
+        return None
+    updated = raw.updated if raw.updated is None or raw.updated.tzinfo else raw.updated.replace(tzinfo=UTC)
+    return Server(raw.id, raw.name, _power_of(raw.status.upper(), (raw.task_state or "").lower()), updated)
+
+
+def _power_of(status: str, task: str) -> Power:
+    """Tell what the owner has done: what has happened, or what is under way."""
+    if status in _DELETED or task in _DELETING:
+        return Power.DELETED
+    if status in _STOPPED or task.startswith(_STOPPING):
+        return Power.STOPPED
+    return Power.RUNNING
+
+
+# Of Nova's server states and task states (nova/compute/vm_states.py, task_states.py).
+_DELETED = frozenset({"DELETED", "SOFT_DELETED"})
+_DELETING = frozenset({"deleting", "soft-deleting"})
+_STOPPED = frozenset({"SHUTOFF", "PAUSED", "SUSPENDED", "SHELVED", "SHELVED_OFFLOADED"})
+_STOPPING = ("powering-off", "pausing", "suspending", "shelving")
 
 
 def _decode(decode: Callable[[msgspec.Raw], _T], raw: msgspec.Raw) -> _T | str:

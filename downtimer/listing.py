@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from downtimer.messages import Listing, Targets
-from downtimer.model import Target, TargetId
+from downtimer.model import Power, Target, TargetId
 
 CHUNK: Final = 5_000
 """Most targets in one message: a great list travels in several, so that nobody stalls on it."""
@@ -17,6 +17,7 @@ class Known:
     """The supervisor's targets, as far as a listing needs them."""
 
     def __init__(self) -> None:
+        self._powers: dict[str, Power] = {}  # of servers; those that are not here run
         self._targets: dict[TargetId, Target] = {}
         self._absent: set[TargetId] = set()  # missing or retired: news when listed again
 
@@ -34,6 +35,8 @@ class Known:
         for state in told.changed:
             id_ = state.target.id
             self._targets[id_] = state.target
+            if state.target.server_id is not None:
+                self._powers[state.target.server_id] = state.power
             if state.missing_ns is None and state.retired_ns is None:
                 self._absent.discard(id_)
             else:
@@ -60,6 +63,18 @@ class Known:
             yield Listing(at_ns=at_ns, found=tuple(found[:CHUNK]), complete=False)
             del found[:CHUNK]
         yield Listing(at_ns=at_ns, found=tuple(found), missing=tuple(missing), complete=complete)
+
+    def news_of_powers(
+        self, listed: Mapping[TargetId, Target], powers: Mapping[str, Power]
+    ) -> dict[str, Power]:
+        """Return what is news of the servers behind the addresses that are listed."""
+        servers = {target.server_id for target in listed.values() if target.server_id is not None}
+        return {
+            server: power
+            for server in servers
+            if (power := powers.get(server)) is not None
+            and power is not self._powers.get(server, Power.RUNNING)
+        }
 
     def _missing(self, listed: Mapping[TargetId, Target]) -> Iterator[TargetId]:
         for id_, target in self._targets.items():

@@ -134,16 +134,26 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
         found: Targets that are new, or whose description changed.
         missing: Targets that the list lacks.
         complete: False if a part could not be listed; then nothing is missing.
-        powers: What Nova reports of servers behind addresses, by server, where that is news.
-        knows_powers: False if Nova could not be asked; then it is not known that the others are as before.
     """
 
     at_ns: int
     found: tuple[Target, ...] = ()
     missing: tuple[TargetId, ...] = ()
     complete: bool = True
-    powers: dict[str, Power] = {}
-    knows_powers: bool = False
+
+
+class Powers(Message, frozen=True, kw_only=True, tag="powers"):
+    """What Nova reports of the servers behind addresses.
+
+    Attributes:
+        at_ns: When it was asked.
+        changed: By server, where that is news.
+        complete: All the others are as before; False if a Nova could not be asked.
+    """
+
+    at_ns: int
+    changed: dict[str, Power] = {}
+    complete: bool = True
 
 
 class Token(Message, frozen=True, kw_only=True, tag="token"):
@@ -366,6 +376,7 @@ BusUp = (
     | Silent
     | Method
     | Listing
+    | Powers
     | Token
     | TokenRejected
     | Report

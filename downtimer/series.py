@@ -13,9 +13,8 @@ from typing import Final, NamedTuple, Protocol
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.pace import Pace, Rates, max_gap_ns
 from downtimer.tracker import Outcome, Tracker
-from downtimer.verdicts import SLOW_LEAST_NS, is_hang, slow_after_ns, verdict_of
+from downtimer.verdicts import BASELINE_ANSWERS, SLOW_LEAST_NS, is_hang, slow_after_ns, verdict_of
 
-BASELINE_ANSWERS: Final = 20
 PATIENCE_NS: Final = SECOND_NS
 """An answer that takes longer is suspect as long as there is no baseline."""
 

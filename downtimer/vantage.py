@@ -4,8 +4,9 @@ Pure. References are addresses that prove the link. While they and everything el
 down: such failures are unknown, cause ``vantage``. The rules:
 
 - A reference counts once it has answered. Where all that count fail, from a first failed probe to a
-  last one, the link may be down. Any timely good answer to a probe of anything, sent in that time,
-  proves that it is not. A late answer proves nothing: its packets may have been sent again.
+  last one, the link may be down. Any timely good answer to a probe of anything proves that it was not,
+  if it was sent, and must have come, within that time. A late answer proves nothing: its packets may
+  have been sent again.
 - The blind time then reaches out to the nearest good answers of anything on either side; if there is
   none after it, to the end of the measurement.
 - A probe needs the link for as long as its answer takes, so what was sent shortly before the blind time
@@ -18,18 +19,66 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Final
+from typing import Final, NamedTuple
 
 from downtimer.cells import apportion, is_good
 from downtimer.intervals import Interval
 from downtimer.model import SECOND_NS, Span, Verdict
+from downtimer.verdicts import BASELINE_ANSWERS, slow_after_ns
 
 CAUSE: Final = "vantage"
 RECOVERY_NS: Final = SECOND_NS
 """Until what was lost with the link is sent again."""
 
+PATIENCE_NS: Final = 2 * SECOND_NS
+"""How long an answer may take of which no normal is known."""
+
 _NO_ROUTE: Final = "no-route"
 _NEVER: Final = -(2**62)
+
+
+class Answers(NamedTuple):
+    """Timely good answers of one check; of those between the first and the last only the spacing is known.
+
+    Attributes:
+        first_ns: When the first probe was sent.
+        last_ns: When the last one was.
+        widest_ns: How far apart they are at most.
+        latency_ns: How long they took at most.
+    """
+
+    first_ns: int
+    last_ns: int
+    widest_ns: int
+    latency_ns: int
+
+
+def answers_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
+    """Yield the timely good answers of one check.
+
+    Until its normal was known, an answer was taken for timely that came within a user's patience.
+
+    Args:
+        spans: Of the check, in order.
+        baseline_ns: Its normal, if that is known by now.
+    """
+    to_learn = BASELINE_ANSWERS
+    for span in spans:
+        if span.verdict is Verdict.UP:
+            yield from _answers_of(span, to_learn, baseline_ns)
+        if is_good(span):
+            to_learn = max(to_learn - span.probes, 0)
+
+
+def _answers_of(span: Span, to_learn: int, baseline_ns: int | None) -> Iterator[Answers]:
+    first_ns, last_ns = span.first_sent_ns, span.last_sent_ns
+    if baseline_ns is None or to_learn >= span.probes:
+        yield Answers(first_ns, last_ns, span.widest_ns, PATIENCE_NS)
+        return
+    learnt_ns = first_ns + (last_ns - first_ns) * to_learn // span.probes
+    if to_learn:
+        yield Answers(first_ns, learnt_ns, span.widest_ns, PATIENCE_NS)
+    yield Answers(learnt_ns, last_ns, span.widest_ns, slow_after_ns(baseline_ns))
 
 
 @dataclass(slots=True)
@@ -52,28 +101,34 @@ class _Suspicion:
     is_real: bool = True
     is_refuted: bool = False
 
-    def hear(self, span: Span) -> None:
-        """Take good answers into account. Of the probes within a span only their spacing is known."""
-        if span.last_sent_ns < self.first_ns:
-            self.after_ns = max(self.after_ns, span.last_sent_ns)
-        elif span.first_sent_ns > self.last_ns:
-            self.before_ns = min(self.before_ns, span.first_sent_ns)
-        elif span.first_sent_ns >= self.first_ns or span.last_sent_ns <= self.last_ns:
+    def hear(self, answers: Answers) -> None:
+        """Take good answers into account."""
+        first_ns, last_ns, widest_ns, latency_ns = answers
+        proof_ns = self.last_ns - latency_ns  # a probe sent later may have been answered after all this
+        if self.first_ns <= first_ns <= proof_ns or self.first_ns <= last_ns <= proof_ns:
             self.is_refuted = True
-        else:
-            self.cover(span.widest_ns)
+        if first_ns < self.first_ns:
+            near_ns = last_ns if last_ns < self.first_ns else self.first_ns - widest_ns
+            self.after_ns = max(self.after_ns, near_ns)
+        if last_ns > self.last_ns:
+            near_ns = first_ns if first_ns > self.last_ns else self.last_ns + widest_ns
+            self.before_ns = min(self.before_ns, near_ns)
+        if first_ns < self.first_ns and last_ns > proof_ns:
+            self.cover(widest_ns, latency_ns)
 
-    def cover(self, widest_ns: int) -> None:
-        """Good answers came all the time, so far apart at most."""
-        self.is_refuted |= widest_ns <= self.last_ns - self.first_ns
+    def cover(self, widest_ns: int, latency_ns: int) -> None:
+        """Good answers came all the time, so far apart at most, after so long at most."""
+        self.is_refuted |= widest_ns <= self.last_ns - latency_ns - self.first_ns
 
 
-def find_blind(references: Iterable[Sequence[Span]], spans: Iterable[Span], until_ns: int) -> list[Interval]:
+def find_blind(
+    references: Iterable[Sequence[Span]], answers: Iterable[Answers], until_ns: int
+) -> list[Interval]:
     """Return the times in which the vantage was blind, in order.
 
     Args:
         references: The spans of each reference, in order of time.
-        spans: All spans of the run, in any order; looked at only if there is a suspicion.
+        answers: Of everything in the run, in any order; looked at only if there is a suspicion.
         until_ns: The end of the measurement.
     """
     suspicions = _suspicions([one for one in references if any(map(is_good, one))], until_ns)
@@ -81,19 +136,17 @@ def find_blind(references: Iterable[Sequence[Span]], spans: Iterable[Span], unti
         return []
     starts = [suspicion.after_ns for suspicion in suspicions]
     ends = [suspicion.before_ns for suspicion in suspicions]
-    covered: dict[tuple[int, int], int] = {}  # widest spacing by range: most spans cover the same ones
-    for span in spans:
-        if span.verdict is not Verdict.UP:
-            continue
-        low, high = bisect_left(ends, span.first_sent_ns), bisect_right(starts, span.last_sent_ns)
+    covered: dict[tuple[int, int, int], int] = {}  # most answers cover the same ones, so spaced
+    for one in answers:
+        low, high = bisect_left(ends, one.first_ns), bisect_right(starts, one.last_ns)
         for i in {low, high - 1} if low < high else ():
-            suspicions[i].hear(span)
+            suspicions[i].hear(one)
         if high - low > 2:
-            inner = (low + 1, high - 1)
-            covered[inner] = min(span.widest_ns, covered.get(inner, span.widest_ns))
-    for (low, high), widest_ns in covered.items():
+            inner = (low + 1, high - 1, one.latency_ns)
+            covered[inner] = min(one.widest_ns, covered.get(inner, one.widest_ns))
+    for (low, high, latency_ns), widest_ns in covered.items():
         for suspicion in suspicions[low:high]:
-            suspicion.cover(widest_ns)
+            suspicion.cover(widest_ns, latency_ns)
     return _joined((each.after_ns, each.before_ns) for each in suspicions if not each.is_refuted)
 
 
@@ -155,14 +208,15 @@ def _both(left: Sequence[_Suspicion], right: Sequence[_Suspicion]) -> Iterator[_
             j += 1
 
 
-def attribute(spans: Iterable[Span], blind: Sequence[Interval], latency_ns: int) -> Iterator[Span]:
+def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int | None) -> Iterator[Span]:
     """Yield the spans of one check, in order, with the failures of blind times made unknown.
 
     Args:
         spans: Of one check.
         blind: See `find_blind`.
-        latency_ns: How long its answers may take while all is well.
+        baseline_ns: Its normal, if that is known.
     """
+    latency_ns = slow_after_ns(baseline_ns) if baseline_ns is not None else PATIENCE_NS
     for span in spans:
         if blind and span.verdict is Verdict.DOWN:
             yield from _cut(span, blind, latency_ns)

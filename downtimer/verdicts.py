@@ -83,6 +83,9 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 """Every cause but the family ``http-NNN``, which is down."""
 
+BASELINE_ANSWERS: Final = 20
+"""The median latency of so many good answers is a check's own normal."""
+
 SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
 """No good answer that comes sooner is slow."""
 

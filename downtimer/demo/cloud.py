@@ -25,6 +25,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
@@ -200,6 +201,22 @@ class SimulatedCloud:
             self._impairer.forget(addresses)
         for address in addresses:
             self.truth.end(address, back)
+
+    def set_server(self, address: str, status: str, task_state: str | None = None) -> None:
+        """Have Nova report the server behind a floating IP so from now on. Nothing is done to the address."""
+        (server_id,) = {item.server_id for item in self.world.floatingips if item.address == address}
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+        def alter(world: World) -> World:
+            changed = (
+                replace(item, status=status, task_state=task_state, updated=now)
+                if item.id == server_id
+                else item
+                for item in world.servers
+            )
+            return replace(world, servers=tuple(changed))
+
+        self.change(alter)
 
     def cut_link(self) -> Bracket:
         """Cut the vantage's link to everything. No fault of any target; return when."""

@@ -7,7 +7,9 @@ from urllib.parse import urlencode
 
 Item = Mapping[str, Any]
 
-_RESERVED = frozenset({"limit", "marker", "fields", "page_reverse", "sort_key", "sort_dir", "all_tenants"})
+_RESERVED = frozenset(
+    {"limit", "marker", "fields", "page_reverse", "sort_key", "sort_dir", "all_tenants", "changes-since"}
+)
 
 
 class BadPageError(ValueError):

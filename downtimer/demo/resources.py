@@ -1,5 +1,6 @@
 """The lists that discovery reads: floating IPs as the simulated Neutron, servers as the simulated Nova."""
 
+from datetime import datetime
 from typing import Any
 
 from downtimer.demo.api import Calls
@@ -48,7 +49,12 @@ class Compute:
         if everywhere and not claims.admin:
             return json_response(403, {"forbidden": {"code": 403, "message": "Policy doesn't allow it."}})
         world = self._world.read()
-        seen = [_server(item) for item in world.servers if everywhere or item.project_id == claims.project_id]
+        since = request.query.get("changes-since")
+        seen = [
+            _server(item)
+            for item in world.servers
+            if (everywhere or item.project_id == claims.project_id) and _is_asked_for(item, since)
+        ]
         return _listed("servers", seen, request, cap=world.page_cap)
 
 
@@ -97,6 +103,13 @@ def _floatingip(item: FloatingIp) -> Item:
     }
 
 
+def _is_asked_for(item: Server, since: str | None) -> bool:
+    """Tell whether a server is in the list; a deleted one only is if changes are asked for."""
+    if since is None:
+        return item.status != "DELETED"
+    return datetime.fromisoformat(item.updated) >= datetime.fromisoformat(since)
+
+
 def _server(item: Server) -> Item:
     """Return it with the fields of Nova's that say who and how it is."""
     return {
@@ -108,5 +121,5 @@ def _server(item: Server) -> Item:
         "OS-EXT-STS:vm_state": item.status.lower(),
         "OS-EXT-STS:power_state": 1 if item.status == "ACTIVE" else 4,
         "created": _CREATED,
-        "updated": _CREATED,
+        "updated": item.updated,
     }

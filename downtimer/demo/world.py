@@ -50,13 +50,14 @@ class FloatingIp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """An instance as Nova knows it."""
+    """An instance as Nova knows it. `updated`: when that last changed, as Nova writes it."""
 
     id: str
     name: str
     project_id: str
     status: str = "ACTIVE"
     task_state: str | None = None
+    updated: str = "2024-01-01T00:00:00Z"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

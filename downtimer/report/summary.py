@@ -18,8 +18,7 @@ from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, Targ
 from downtimer.outages import summarize
 from downtimer.store.reader import Reader
 from downtimer.targets import REFERENCES
-from downtimer.vantage import RECOVERY_NS, attribute, find_blind
-from downtimer.verdicts import slow_after_ns
+from downtimer.vantage import Answers, answers_of, attribute, find_blind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +75,13 @@ def _find_blind(reader: Reader) -> list[Interval]:
     references = [
         list(spans) for _, spans in groupby(reader.spans(REFERENCES), key=attrgetter("target", "check"))
     ]
-    return find_blind(references, reader.spans(), reader.through_ns())
+    return find_blind(references, _answers(reader), reader.through_ns())
+
+
+def _answers(reader: Reader) -> Iterator[Answers]:
+    for state, spans in _gather(reader.targets(), reader.spans(), []):
+        for check, of_check in groupby(spans, key=attrgetter("check")):
+            yield from answers_of(of_check, _baseline_ns(state, check))
 
 
 def _attributed(state: TargetState, spans: list[Span], blind: Sequence[Interval]) -> list[Span]:
@@ -84,11 +89,13 @@ def _attributed(state: TargetState, spans: list[Span], blind: Sequence[Interval]
         return spans
     found: list[Span] = []
     for check, of_check in groupby(spans, key=attrgetter("check")):
-        baseline = state.baselines.get(check)
-        known_ns = baseline.latency_ns if baseline is not None else None
-        latency_ns = slow_after_ns(known_ns) if known_ns is not None else RECOVERY_NS
-        found.extend(attribute(of_check, blind, latency_ns))
+        found.extend(attribute(of_check, blind, _baseline_ns(state, check)))
     return found
+
+
+def _baseline_ns(state: TargetState, check: str) -> int | None:
+    baseline = state.baselines.get(check)
+    return None if baseline is None else baseline.latency_ns
 
 
 def name_targets(targets: Iterable[Target]) -> dict[TargetId, str]:

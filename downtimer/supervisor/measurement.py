@@ -23,6 +23,7 @@ from downtimer.messages import (
     Listing,
     Look,
     Method,
+    Powers,
     Record,
     Report,
     Settings,
@@ -234,6 +235,8 @@ class Measurement:
                 self._on_beat(child, message)
             case Listing():
                 self._on_listing(message)
+            case Powers():
+                self._tell_changed(self.targets.apply_powers(message))
             case Learnt() | Silent() | Method():
                 self._on_finding(message)
             case Token():

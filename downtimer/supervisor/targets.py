@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from downtimer.messages import Listing
+from downtimer.messages import Listing, Powers
 from downtimer.model import SECOND_NS, Baseline, Kind, PowerChange, TargetId, TargetState
 
 RETIRE_NS: Final = 5 * SECOND_NS
@@ -50,24 +50,12 @@ class TargetList:
             listing: What it found.
             answers: Of the addresses at present.
         """
-        changed: dict[TargetId, TargetState] = {}
-
-        def change(states: Iterable[TargetState]) -> None:
-            for state in states:
-                self._states[state.target.id] = changed[state.target.id] = state
-
-        change([self._found(new) for new in self._as_states(listing)])
+        changed = [self._found(new) for new in self._as_states(listing)]
         if listing.complete:
-            change(self._back(listing))
-            change(self._missing(listing, answers))
+            changed += self._back(listing)
+            changed += self._missing(listing, answers)
             self._complete_ns = listing.at_ns
-        if listing.powers:
-            change(self._powered(listing))
-        if listing.knows_powers:
-            self._powers_ns = listing.at_ns
-        if changed:
-            self.serial += 1
-        return tuple(changed.values())
+        return self._change(*changed)
 
     def _as_states(self, listing: Listing) -> Iterable[TargetState]:
         for target in listing.found:
@@ -109,18 +97,19 @@ class TargetList:
         dropped = sum(state.target.id in missing for state in listed)
         return listing.complete and 2 * dropped > len(listed)
 
-    def _powered(self, listing: Listing) -> list[TargetState]:
-        """Return the addresses whose server has been started, stopped or deleted."""
+    def apply_powers(self, told: Powers) -> tuple[TargetState, ...]:
+        """Take what Nova reports; return the addresses whose server was started, stopped or deleted."""
+        after_ns = told.at_ns if self._powers_ns is None else self._powers_ns
         changed = []
-        for state in self._states.values():
+        for state in self._states.values() if told.changed else ():
             server = state.target.server_id
-            power = listing.powers.get(server) if server is not None else None
-            if power is None or power is state.power:
-                continue
-            after_ns = self._powers_ns if self._powers_ns is not None else listing.at_ns
-            change = PowerChange(after_ns, listing.at_ns, power)
-            changed.append(replace(state, powers=(*state.powers, change)))
-        return changed
+            power = told.changed.get(server) if server is not None else None
+            if power is not None and power is not state.power:
+                change = PowerChange(after_ns, told.at_ns, power)
+                changed.append(replace(state, powers=(*state.powers, change)))
+        if told.complete:
+            self._powers_ns = told.at_ns
+        return self._change(*changed)
 
     # --- what workers have learnt ---
 
@@ -147,10 +136,10 @@ class TargetList:
             return ()
         return self._change(replace(state, method=method))
 
-    def _change(self, state: TargetState) -> tuple[TargetState, ...]:
-        self._states[state.target.id] = state
-        self.serial += 1
-        return (state,)
+    def _change(self, *states: TargetState) -> tuple[TargetState, ...]:
+        self._states |= {state.target.id: state for state in states}
+        self.serial += bool(states)
+        return states
 
 
 def _is_probed(state: TargetState) -> bool:

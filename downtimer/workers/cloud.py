@@ -1,8 +1,8 @@
-"""The cloud's lists, read by blocking calls: the catalog, floating IPs, the names that go with them.
+"""The cloud's lists, read by blocking calls: the catalog, floating IPs, and what goes with them.
 
 Runs in discovery's thread. A listing never raises for what the cloud does: it says what could be had,
-and what was away. Names of projects and servers are best effort, where the user may read them; floating
-IPs are what Neutron shows this user, all projects' to an admin.
+and what was away. Names of projects and servers, and whether servers run, are best effort, where the
+user may read them; floating IPs are what Neutron shows this user, all projects' to an admin.
 """
 
 import logging
@@ -16,9 +16,10 @@ from downtimer import catalog, endpoints, paging, targets
 from downtimer.catalog import Catalog, FloatingIp
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
-from downtimer.model import SECOND_NS, Target
+from downtimer.model import SECOND_NS, Power, Target
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
+from downtimer.workers.servers import Servers
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class CloudList:
         addresses: Associated floating IPs; what could be had.
         away: Why, by what was away; empty if the listing is complete.
         oddities: Entries that were passed over.
+        powers: What is known of servers, by id.
+        knows_powers: Nova could be asked now, wherever there is one.
         signed_in: A token that is new with this listing; None if it is the old one.
         sign_in_error: Why signing in failed; None if it did not.
     """
@@ -52,6 +55,8 @@ class CloudList:
     addresses: list[Target] = field(default_factory=list)
     away: dict[str, str] = field(default_factory=dict)
     oddities: list[str] = field(default_factory=list)
+    powers: Mapping[str, Power] = field(default_factory=dict)
+    knows_powers: bool = False
     signed_in: SignedIn | None = None
     sign_in_error: str | None = None
 
@@ -72,7 +77,7 @@ class Cloud:
         self._catalog = Catalog(())
         self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = Names()
-        self._servers = Names()
+        self._servers = Servers()
 
     @property
     def renew_ns(self) -> int | None:
@@ -91,7 +96,7 @@ class Cloud:
         """Take names from the targets of an earlier life of this process."""
         for target in known:
             self._projects.learn(target.project_id, target.project)
-            self._servers.learn(target.server_id, target.server)
+            self._servers.remember(target.server_id, target.server)
 
     def read(self) -> CloudList:
         """Read all lists."""
@@ -181,7 +186,9 @@ class Cloud:
                 found.away[name] = f"{name} at {url} cannot list floating IPs: {_clause(exc)}"
                 continue
             made |= {item.address: item for item in listed if item.address not in made}
-        self._find_names(found, made.values())
+        self._rest.limit(NAMES_S)
+        self._find_projects(found, made.values())
+        self._find_servers(found)
         found.addresses = [self._describe(item) for item in made.values()]
 
     def _read_floating(self, found: CloudList, url: str) -> list[FloatingIp]:
@@ -210,37 +217,47 @@ class Cloud:
             project_id=item.project_id,
             project=self._projects.get(item.project_id),
             server_id=item.server_id,
-            server=self._servers.get(item.server_id),
+            server=self._servers.name(item.server_id),
         )
 
-    # --- names ----------------------------------------------------------------------------------
+    # --- what adorns addresses: had if it can be had, else passed over in silence ----------------
 
-    def _find_names(self, found: CloudList, listed: Iterable[FloatingIp]) -> None:
-        """Look for the names that are not known yet. What cannot be had stays unknown, in silence."""
-        now_ns = self._clock.now_ns()
+    def _find_projects(self, found: CloudList, listed: Iterable[FloatingIp]) -> None:
+        """Look for the names of projects that are not known yet."""
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
-        self._rest.limit(NAMES_S)
-        items = list(listed)
-        if self._projects.needs_look({item.project_id for item in items}, now_ns):
-            for path in ("projects", "auth/projects"):
-                if self._learn(found, self._projects, f"{self._identity.base}/{path}", "projects", {}):
-                    break
-        if self._servers.needs_look({item.server_id for item in items}, now_ns):
-            for url in self._catalog.of_type("compute").values():
-                detail = f"{url.rstrip('/')}/servers/detail"
-                if not self._learn(found, self._servers, detail, "servers", {"all_tenants": "1"}):
-                    self._learn(found, self._servers, detail, "servers", {})
+        if not self._projects.needs_look({item.project_id for item in listed}, self._clock.now_ns()):
+            return
+        for path in ("projects", "auth/projects"):
+            try:
+                for item in self._pages(found, f"{self._identity.base}/{path}", "projects", {}):
+                    self._projects.learn_all(catalog.read_names([item]))
+            except (AwayError, SignInError, paging.PagingError) as exc:
+                log.info("projects: %s", _clause(exc))
+                if isinstance(exc, RefusedError):
+                    continue  # the other list may be permitted
+            break
 
-    def _learn(self, found: CloudList, names: "Names", url: str, key: str, query: Mapping[str, str]) -> bool:
-        """Read names; return False if that is not permitted, and something else might be."""
+    def _find_servers(self, found: CloudList) -> None:
+        """Ask every region's Nova what it has, or what has changed."""
+        urls = self._catalog.of_type("compute").values()
+        answered = [self._read_servers(found, f"{url.rstrip('/')}/servers/detail") for url in urls]
+        found.powers, found.knows_powers = self._servers.powers(), bool(answered) and all(answered)
+
+    def _read_servers(self, found: CloudList, url: str) -> bool:
+        """Ask one Nova; return whether it has answered."""
+        query = self._servers.query(url, self._clock.now_ns())
+        if query is None:
+            return False
         try:
-            for item in self._pages(found, url, key, query):
-                names.learn_all(catalog.read_names([item]))
+            items = self._pages(found, url, "servers", query)
+            servers = (server for item in items if (server := catalog.read_server(item)) is not None)
+            self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:
-            log.info("names of %s: %s: %s", key, url, exc)
-            return not isinstance(exc, RefusedError)
+            log.info("servers: %s: %s", url, _clause(exc))
+            is_refused = isinstance(exc, RefusedError) and exc.status not in _TOKEN_REFUSED
+            return is_refused and self._servers.refused(url) and self._read_servers(found, url)
         return True
 
 

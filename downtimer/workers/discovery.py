@@ -15,7 +15,7 @@ from typing import Final
 
 from downtimer import targets
 from downtimer.listing import Known
-from downtimer.messages import Beat, Done, Finish, Flush, Look, Targets, Token, TokenRejected
+from downtimer.messages import Beat, Done, Finish, Flush, Look, Powers, Targets, Token, TokenRejected
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from downtimer.selection import Selection
 from downtimer.workers import gateway
@@ -148,6 +148,9 @@ class Discovery:
         for part in self._known.compare(found.listed, at_ns=at_ns, complete=not found.cloud.away):
             self._child.bus.send(part)
             await asyncio.sleep(0)
+        powers = self._known.news_of_powers(found.listed, found.cloud.powers)
+        if powers or found.cloud.knows_powers:
+            self._child.bus.send(Powers(at_ns=at_ns, changed=powers, complete=found.cloud.knows_powers))
 
     def _tell_token(self, new: SignedIn | None) -> None:
         if new is not None:

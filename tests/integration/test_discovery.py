@@ -16,8 +16,8 @@ from downtimer.config import Config
 from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
 from downtimer.demo.services import PROFILES
 from downtimer.demo.world import Endpoint, World
-from downtimer.messages import Beat, CannotStart, Listing, Look, Targets, Token, TokenRejected
-from downtimer.model import SECOND_NS, Kind, Target, TargetId
+from downtimer.messages import Beat, CannotStart, Listing, Look, Powers, Targets, Token, TokenRejected
+from downtimer.model import SECOND_NS, Kind, Power, PowerChange, Target, TargetId
 from tests.fake_supervisor import FakeSupervisor, as_known
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
@@ -513,3 +513,73 @@ def test_a_real_token_with_a_short_life_is_renewed_ahead_of_its_end(
         assert old.expires_ns is not None
         assert old.issued_ns < new.issued_ns < old.expires_ns
         assert old.token != new.token
+
+
+# --- lists that wobble, and servers ---------------------------------------------------------------
+
+
+def test_an_empty_list_and_a_partial_one_are_told_as_they_are(cloud: SimulatedCloud) -> None:
+    """What to make of them is for the supervisor; a new address is there with the next list."""
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        cloud.change(lambda world: replace(world, floatingips=()))
+        (empty,) = relist(supervisor)
+        assert (len(empty.missing), empty.complete) == (len(ADDRESSES), True)
+        fill(cloud)
+        cloud.change(drop_address(ADDRESSES[3]))
+        (partial,) = relist(supervisor)
+        assert partial.missing == (f"address/{ADDRESSES[3]}",)
+        new = make_world(cloud.config, ("172.16.166.250",))
+        cloud.change(lambda world: replace(world, floatingips=(*world.floatingips, *new.floatingips)))
+        (grown,) = relist(supervisor)
+        assert [target.name for target in grown.found] == ["172.16.166.250"]
+
+
+def powers(supervisor: FakeSupervisor) -> Powers:
+    """Have it look; return what it then tells of servers."""
+    before = len(supervisor.of_kind(Powers))
+    supervisor.send(Look())
+    return supervisor.wait_for(Powers, before + 1)[-1]
+
+
+def test_what_owners_do_to_their_servers_is_told_once(cloud: SimulatedCloud) -> None:
+    cloud.set_server(ADDRESSES[0], "SHUTOFF")
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        known = listed_once(supervisor)
+        (first,) = supervisor.wait_for(Powers)
+        server, other = (known[TargetId(f"address/{ADDRESSES[i]}")].server_id for i in (0, 1))
+        assert (first.changed, first.complete) == ({server: Power.STOPPED}, True)
+        stopped = (PowerChange(0, 0, Power.STOPPED),)
+        states = [
+            replace(state, powers=stopped if state.target.server_id == server else ())
+            for state in as_known(list(known.values()))
+        ]
+        supervisor.send(Targets(serial=2, whole=False, changed=tuple(states)))
+        assert powers(supervisor).changed == {}
+        cloud.set_server(ADDRESSES[0], "ACTIVE")
+        cloud.set_server(ADDRESSES[1], "ACTIVE", "deleting")
+        assert powers(supervisor).changed == {server: Power.RUNNING, other: Power.DELETED}
+
+
+def test_a_user_who_is_no_admin_learns_of_the_own_servers(cloud: SimulatedCloud) -> None:
+    for address in ADDRESSES[:3]:
+        cloud.set_server(address, "PAUSED")
+    given = configure(cloud.keystone_url, "project_name=demo")
+    with discovery(replace(given, global_=replace(given.global_, user="demo"))) as supervisor:
+        listed_once(supervisor)
+        (told,) = supervisor.wait_for(Powers)
+        assert list(told.changed.values()) == [Power.STOPPED]
+
+
+def test_a_nova_that_is_away_is_no_news_of_servers(cloud: SimulatedCloud) -> None:
+    """The addresses are listed all the same; once it is back, what changed meanwhile is told."""
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        tell_known(supervisor, listed_once(supervisor))
+        supervisor.wait_for(Powers)
+        cloud.service("nova").set_mode("500")
+        assert relist(supervisor)[-1].complete
+        relist(supervisor)
+        assert len(supervisor.of_kind(Powers)) == 1
+        cloud.set_server(ADDRESSES[0], "SHUTOFF")
+        cloud.service("nova").set_mode("normal")
+        assert list(powers(supervisor).changed.values()) == [Power.STOPPED]

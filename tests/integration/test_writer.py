@@ -35,10 +35,10 @@ def test_facts_are_committed_and_then_acknowledged(tmp_path: Path) -> None:
             epoch,
             1,
             SpanFact(up(0, 1), is_open=True),
-            progress=Progress(INCARNATION, ns(9), ns(0.5), ns(0.7)),
+            progress=Progress(INCARNATION, ns(9), ns(0.5), ns(4.25)),
         )
         worker.acknowledged(1)
-        assert read(bench) == [up(0, 8.5, every=8.5 / 2)]
+        assert read(bench) == [up(0, 8.5, every=4.25)]
         writer.send(Record(marks=(Mark(at_ns=5, text="step"),)))
         writer.send(Record(events=(Event(at_ns=6, kind="restart", text="icmp"),)))
         writer.send(Targets(serial=2, whole=False, changed=(FLOATING,)))

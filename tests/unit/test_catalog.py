@@ -2,12 +2,14 @@
 
 import ipaddress
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import pytest
 
-from downtimer.catalog import Catalog, FloatingIp, read_catalog, read_floating, read_names
+from downtimer.catalog import Catalog, FloatingIp, read_catalog, read_floating, read_names, read_server
+from downtimer.model import Power
 
 
 def endpoint(url: str, **fields: object) -> dict[str, object]:
@@ -220,3 +222,41 @@ def test_names_by_id() -> None:
         {"id": "1", "name": "one", "status": "ACTIVE"}, {"id": "2"}, None, {"id": "3", "name": "zwölf"}
     )
     assert read_names(items) == {"1": "one", "3": "zwölf"}
+
+
+@pytest.mark.parametrize(
+    ("status", "task", "power"),
+    [
+        ("ACTIVE", None, Power.RUNNING),
+        ("ACTIVE", "powering-off", Power.STOPPED),
+        ("ACTIVE", "shelving_image_uploading", Power.STOPPED),
+        ("ACTIVE", "deleting", Power.DELETED),
+        ("SHUTOFF", None, Power.STOPPED),
+        ("SHUTOFF", "powering-on", Power.STOPPED),
+        ("SHELVED_OFFLOADED", None, Power.STOPPED),
+        ("PAUSED", "soft-deleting", Power.DELETED),
+        ("SOFT_DELETED", None, Power.DELETED),
+        ("DELETED", None, Power.DELETED),
+        ("REBOOT", "rebooting", Power.RUNNING),
+        ("ERROR", None, Power.RUNNING),
+        ("", None, Power.RUNNING),
+    ],
+)
+def test_what_the_owner_has_done_to_a_server(status: str, task: str | None, power: Power) -> None:
+    item = {"id": "1", "name": "one", "status": status, "OS-EXT-STS:task_state": task}
+    server = read_server(raws(item)[0])
+    assert server is not None
+    assert (server.power, server.updated) == (power, None)
+
+
+def test_when_a_server_has_changed() -> None:
+    at = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
+    for text in ("2026-11-24T01:02:03Z", "2026-11-24T01:02:03", "2026-11-24T02:02:03+01:00"):
+        server = read_server(raws({"id": "1", "updated": text})[0])
+        assert server is not None
+        assert server.updated == at
+
+
+@pytest.mark.parametrize("item", [None, [], {"name": "x"}, {"id": 5}, {"id": "1", "updated": "yesterday"}])
+def test_a_malformed_server_is_none(item: object) -> None:
+    assert read_server(raws(item)[0]) is None

@@ -1,4 +1,4 @@
-"""Names of projects and servers: looked for when one is new, and seldom when none can be had."""
+"""Names of projects: looked for when one is new, and seldom when none can be had."""
 
 from downtimer.model import SECOND_NS
 from downtimer.workers.cloud import Names

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from downtimer.messages import Listing
+from downtimer.messages import Listing, Powers
 from downtimer.model import (
     SECOND_NS,
     Baseline,
@@ -174,8 +174,8 @@ def test_a_silent_address_is_tried_until_the_first_word_on_how_it_answers() -> N
 
 def server(targets: TargetList, at_s: float, power: Power | None = None) -> tuple[PowerChange, ...]:
     """Have Nova report its servers; return what is known of that of the first address."""
-    powers = {"vm": power} if power is not None else {}
-    apply(targets, Listing(at_ns=int(at_s * SECOND_NS), powers=powers, knows_powers=True))
+    changed = {"vm": power} if power is not None else {}
+    targets.apply_powers(Powers(at_ns=int(at_s * SECOND_NS), changed=changed))
     return state(targets, address(1)).powers
 
 

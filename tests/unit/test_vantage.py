@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from downtimer.model import Span, TargetId, Verdict
-from downtimer.vantage import attribute, find_blind
+from downtimer.vantage import answers_of, attribute, find_blind
 from tests.unit.runs import down, ns, slow, span, unknown, up
 
-LATENCY_NS = ns(0.2)
+BASELINE_NS = ns(0.01)  # so what comes within 0.2 s is timely
 UNTIL_NS = ns(100)
 
 
@@ -27,24 +27,45 @@ def gateway(first: float, last: float) -> list[Span]:
 
 def blind(references: Sequence[Sequence[Span]], *others: Span) -> list[tuple[float, float]]:
     """Return when it was blind, in seconds."""
-    everything = [span for one in references for span in one] + list(others)
-    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, everything, UNTIL_NS)]
+    everything = [*references, *([other] for other in others)]
+    answers = [answer for one in everything for answer in answers_of(_learnt(one), BASELINE_NS)]
+    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, answers, UNTIL_NS)]
+
+
+def _learnt(spans: Sequence[Span]) -> list[Span]:
+    """Return the spans of a check whose normal has been known for long."""
+    return [up(-1000, -900), *spans]
 
 
 def test_blind_between_the_nearest_good_answers_where_all_fail() -> None:
-    nova = [up(0, 9.95), down(10.45, 14.5), up(15.1, 100)]
-    assert blind([gateway(10, 15)], *nova) == [(9.95, 15.1)]
+    assert blind([gateway(10, 15)], up(0, 9.95), down(10.45, 14.5), up(15.1, 100)) == [(9.95, 15.1)]
 
 
 def test_any_timely_answer_in_the_midst_proves_the_link() -> None:
     assert blind([gateway(10, 15)], up(12, 12)) == []
     assert blind([gateway(10, 15)], up(0, 12)) == []
-    assert blind([gateway(10, 15)], up(15, 100)) == []
+    assert blind([gateway(10, 15)], up(14.8, 100)) == []
+    assert blind([gateway(10, 15)], up(14.9, 100)) == [(9.8, 15.2)]  # it may have come after all that
 
 
 def test_target_that_was_up_all_the_time_proves_the_link_if_it_was_probed_in_it() -> None:
     assert blind([gateway(10, 15)], up(0, 100, every=0.5)) == []
-    assert blind([gateway(10, 10.4)], up(0, 100, every=0.5)) == [(9.8, 10.6)]
+    assert blind([gateway(10, 10.8)], up(0, 100, every=0.5)) == []
+    assert blind([gateway(10, 10.6)], up(0, 100, every=0.5)) == [(9.8, 10.8)]
+    assert blind([gateway(10, 10.6)], up(0, 100, every=0.1)) == []
+
+
+def test_until_its_normal_is_known_an_answer_may_have_been_late() -> None:
+    """Twenty answers make it known; before that, up means within a user's patience."""
+    references = [gateway(10, 15)]
+    for first, is_proof in ((12.9, True), (13.5, False)):
+        answers = [one for spans in (*references, [up(first, 15)]) for one in answers_of(spans, BASELINE_NS)]
+        assert find_blind(references, answers, UNTIL_NS) == ([] if is_proof else [(ns(9.8), ns(15.2))])
+    learnt, known = answers_of([up(0, 49.5)], BASELINE_NS)
+    assert (learnt.last_ns, learnt.latency_ns) == (ns(9.9), ns(2))
+    assert (known.first_ns, known.last_ns, known.latency_ns) == (ns(9.9), ns(49.5), ns(0.2))
+    (unknown_normal,) = answers_of([up(0, 49.5)], None)
+    assert unknown_normal.latency_ns == ns(2)
 
 
 def test_late_answer_proves_nothing() -> None:
@@ -98,7 +119,7 @@ def test_reference_that_loses_echoes_now_and_then_is_refuted_each_time() -> None
         at += 3
     everything = [up(0, 100, every=0.5), up(0, 45, every=0.3), up(45.3, 100, every=0.3)]
     assert blind([reference(*flapping)], *everything) == []
-    assert len(blind([reference(*flapping)], up(50, 100))) == 16  # those that were over before 50
+    assert len(blind([reference(*flapping)], up(50, 100))) == 17  # those that were over before 50
 
 
 # --- what is for that ---
@@ -117,14 +138,14 @@ def attributed(
             part.probes,
             dict(part.causes),
         )
-        for part in attribute([one], times, LATENCY_NS)
+        for part in attribute([one], times, BASELINE_NS)
     ]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.UP, Verdict.SLOW, Verdict.UNKNOWN])
 def test_only_failures_are_judged_anew(verdict: Verdict) -> None:
     one = span(verdict, 10, 20)
-    assert list(attribute([one], [(0, ns(100))], LATENCY_NS)) == [one]
+    assert list(attribute([one], [(0, ns(100))], BASELINE_NS)) == [one]
 
 
 def test_failures_within_blind_time_are_unknown() -> None:

@@ -1,0 +1,64 @@
+"""What Nova is asked: everything once, then what has changed by its own clock."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from downtimer.catalog import Server
+from downtimer.model import SECOND_NS, Power
+from downtimer.workers.servers import AGAIN_NS, Servers
+
+URL = "http://nova/servers/detail"
+EVERYTHING = {"all_tenants": "1"}
+
+
+def server(name: str, power: Power = Power.RUNNING, minute: int = 0) -> Server:
+    """Return a server that changed at some minute past noon."""
+    return Server(name, f"name of {name}", power, datetime(2026, 11, 24, 12, minute, tzinfo=UTC))
+
+
+def test_after_a_whole_list_only_changes_are_asked_for() -> None:
+    servers = Servers()
+    assert servers.query(URL, 0) == EVERYTHING
+    servers.learn(URL, [server("a", minute=5), server("b", Power.STOPPED, minute=3)])
+    assert servers.powers() == {"a": Power.RUNNING, "b": Power.STOPPED}
+    assert (servers.name("a"), servers.name("x"), servers.name(None)) == ("name of a", None, None)
+    assert servers.query(URL, 1) == EVERYTHING | {"changes-since": "2026-11-24T12:04:00Z"}
+    servers.learn(URL, [server("b", minute=9)])
+    assert servers.powers()["b"] is Power.RUNNING
+    assert servers.query(URL, 2) == EVERYTHING | {"changes-since": "2026-11-24T12:08:00Z"}
+    servers.learn(URL, [])
+    assert servers.query(URL, 3) == EVERYTHING | {"changes-since": "2026-11-24T12:08:00Z"}
+
+
+def test_a_list_that_broke_off_is_asked_for_again_later_and_what_it_had_is_known() -> None:
+    servers = Servers()
+    assert servers.query(URL, 0) == EVERYTHING
+    with pytest.raises(RuntimeError):
+        servers.learn(URL, _broken())
+    assert servers.powers() == {"a": Power.STOPPED}
+    assert servers.query(URL, SECOND_NS) is None
+    assert servers.query(URL, AGAIN_NS) == EVERYTHING
+
+
+def _broken() -> Iterator[Server]:
+    yield server("a", Power.STOPPED)
+    raise RuntimeError
+
+
+def test_a_user_who_may_not_see_all_projects_asks_for_the_own() -> None:
+    servers = Servers()
+    servers.query(URL, 0)
+    assert servers.refused(URL)
+    assert servers.query(URL, 0) == {}
+    assert not servers.refused(URL)
+
+
+def test_each_region_is_asked_by_its_own_clock() -> None:
+    servers, other = Servers(), "http://elsewhere/servers/detail"
+    servers.query(URL, 0)
+    servers.learn(URL, [server("a")])
+    assert servers.query(other, 0) == EVERYTHING
+    servers.learn(other, [])
+    assert servers.query(other, 1) == EVERYTHING | {"changes-since": "1999-12-31T23:59:00Z"}
