@@ -37,6 +37,7 @@ def render(summary: Summary) -> Iterator[str]:
         _outages,
         _slow,
         _never_answered,
+        _retired,
         _unobserved,
         _resolution,
         _marks,
@@ -182,18 +183,31 @@ def _never_answered(summary: Summary) -> Iterator[str]:
         yield _SECURITY_GROUPS
 
 
+def _retired(summary: Summary) -> Iterator[str]:
+    retired = [target for target in summary.targets if target.state.retired_ns is not None]
+    if retired:
+        yield "Retired (no longer listed; measured until then)\n"
+    for target in retired:
+        until = "not at all" if target.end_ns is None else f"until {_moment(summary, target.end_ns)}"
+        yield f"  {_title(summary, target)}: {until}\n"
+
+
 def _unobserved(summary: Summary) -> Iterator[str]:
     blind = [target for target in summary.targets if not target.observed_ns]
-    by_cause: defaultdict[tuple[Kind, str], list[tuple[int, TargetId]]] = defaultdict(list)
+    by_cause: defaultdict[str, defaultdict[Kind, list[tuple[int, TargetId]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
     for target in summary.targets:
         for cause, length_ns in target.unobserved.items():
-            by_cause[target.target.kind, cause].append((length_ns, target.target.id))
+            by_cause[cause][target.target.kind].append((length_ns, target.target.id))
     partial = list(_partial_checks(summary))
     if not (blind or by_cause or partial):
         return
     yield "Not observed (in no downtime and in no percentage)\n"
-    for (kind, cause), shares in sorted(by_cause.items(), key=lambda item: _class_rank(*item[0])):
-        yield f"  {printable(cause):<9} {_extent(summary, kind, shares)}\n"
+    for cause in sorted(by_cause):
+        yield f"  {printable(cause)}: {wording.REASONS.get(cause, 'no verdict')}\n"
+        for kind, shares in by_cause[cause].items():  # services come first
+            yield f"    {_extent(summary, kind, shares)}\n"
     yield from partial
     for target in blind:
         reason = "no probe gave a verdict" if target.probes else "not probed"

@@ -4,10 +4,32 @@ Figures are rounded halves up, in integers, since a float's half is rarely one. 
 outwards, so that what lies within the bounds lies within the bounds shown.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
 
 from downtimer.findings import Outage, TargetSummary
 from downtimer.model import SECOND_NS
+
+REASONS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "send": "this host could not send",
+        "no-route": "this host had no route",
+        "resolver": "this host's resolver failed, and no address was known",
+        "stall": "downtimer was held up on this host",
+        "restart": "a process of downtimer was being restarted",
+        "suspended": "this host was suspended",
+        "paused": "the measurement was paused",
+        "unlisted": "the address was in no list, so it was not probed",
+        "vantage": "this host's own link was down: the references failed, and so did all else",
+        "keystone": "Keystone's fault, which is on its own line",
+        "token": "our token was not accepted",
+        "throttled": "the service asked for fewer requests (429)",
+        "bug": "a defect of downtimer; its log says more",
+    }
+)
+"""Why a probe said nothing of its target, by cause."""
 
 _MICROSECOND_NS = 1_000
 _FINE_UNTIL_NS = 10 * SECOND_NS

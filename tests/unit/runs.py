@@ -104,14 +104,14 @@ def service(name: str, region: str | None = "RegionOne", **more: str) -> TargetS
 
 
 def address(name: str, *, reference: bool = False, **times: float) -> TargetState:
-    """Return an address; its id is ``address:NAME``.
+    """Return an address; its id is ``address:NAME``, or ``reference/NAME``.
 
     `listed`, `missing` and `retired` are in seconds: when a list last had it, first lacked it, and
     when it was retired. It was listed long ago if that is not said, so lists are no reason to believe
     that it was taken away.
     """
     target = Target(
-        id=TargetId(f"address:{name}"),
+        id=TargetId(f"{'reference/' if reference else 'address:'}{name}"),
         kind=Kind.ADDRESS,
         name=name,
         project_id="f00d",

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from downtimer.errors import DowntimerError
-from downtimer.model import SECOND_NS, Event, Mark, Span, TargetState
+from downtimer.model import SECOND_NS, Event, Mark, Span, TargetState, Verdict
 from downtimer.report import render, wording
 from downtimer.report.output import write_atomically
+from downtimer.report.wording import REASONS
+from downtimer.verdicts import CAUSES
 from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, slow, unknown, up
 
 
@@ -258,21 +260,59 @@ def test_unobserved_time_is_gathered_by_cause_with_the_most_affected_first() -> 
     ]
     text = report(*spans, states=[address(name) for name in names])
     assert section(text, "Not observed") == [
-        "  restart   1.00 s to 2.25 s on each of 6 addresses: 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, …"
+        "  restart: a process of downtimer was being restarted",
+        "    1.00 s to 2.25 s on each of 6 addresses: 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, …",
     ]
 
 
 def test_unobserved_time_of_one_target_names_it() -> None:
     text = report(up(0, 10), unknown(10.5, 12), up(12.5, 60), states=[service("nova")])
-    assert section(text, "Not observed") == ["  send      2.50 s  Service nova"]
+    assert section(text, "Not observed") == ["  send: this host could not send", "    2.50 s  Service nova"]
 
 
 def test_target_of_which_nothing_was_observed_says_so() -> None:
     text = report(unknown(0, 60), states=[service("nova"), address("10.0.0.9")])
     assert lines(text)[0] == "Service nova was down approximately 0 seconds which is 0.0% of total uptime"
-    assert section(text, "Not observed")[1:] == [
+    assert section(text, "Not observed")[2:] == [
         "  Service nova: nothing was observed, no probe gave a verdict",
         "  Address 10.0.0.9: nothing was observed, not probed",
+    ]
+
+
+def test_every_cause_of_not_observing_is_explained() -> None:
+    assert set(REASONS) == {cause for cause, verdict in CAUSES.items() if verdict is Verdict.UNKNOWN}
+
+
+def test_retired_address_says_until_when_it_was_measured() -> None:
+    text = report(
+        *icmp("10.0.0.8", up(0, 60, every=0.2)),
+        states=[
+            address("10.0.0.8", missing=30, retired=60),
+            address("10.0.0.9", missing=30, retired=60),
+            address("10.0.0.7"),
+        ],
+    )
+    assert section(text, "Retired") == [
+        "  Address 10.0.0.8: until 2026-11-22 16:37:35.123",
+        "  Address 10.0.0.9: not at all",
+    ]
+
+
+def test_blind_vantage_is_nobodys_downtime_and_said() -> None:
+    gateway = address("10.0.0.254", reference=True)
+    gateway_spans = [
+        replace(span, target=gateway.target.id)
+        for span in icmp("", up(0, 10, every=0.2), down(10.2, 15, every=0.2), up(15.2, 60, every=0.2))
+    ]
+    text = report(
+        *gateway_spans,
+        *icmp("10.0.0.9", up(0, 9.9, every=0.2), down(10.1, 15.1, every=0.2), up(15.3, 60, every=0.2)),
+        states=[gateway, address("10.0.0.9")],
+    )
+    assert lines(text)[0].startswith("Address 10.0.0.9 was unreachable approximately 0.0 second")
+    assert section(text, "Not observed") == [
+        "  vantage: this host's own link was down: the references failed, and so did all else",
+        "    5.40 s  Address 10.0.0.9",
     ]
 
 
