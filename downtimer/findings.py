@@ -143,6 +143,14 @@ class TargetSummary:
         return self.state.target
 
     @property
+    def retired_ns(self) -> int | None:
+        """From when on it no longer counts; None if it is not retired."""
+        state = self.state
+        if state.retired_ns is None:
+            return None
+        return next(at for at in (self.end_ns, state.missing_ns, state.retired_ns) if at is not None)
+
+    @property
     def window_ns(self) -> int:
         """Length of the window; 0 if nothing was probed."""
         if self.start_ns is None or self.end_ns is None:

@@ -33,7 +33,7 @@ from downtimer.demo.impairment import Echo, Impairer
 from downtimer.demo.netns import AUTO, Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner, kill
 from downtimer.demo.responder import Behaviour
-from downtimer.demo.serviceprocess import SimulatedService, Surroundings
+from downtimer.demo.serviceprocess import Place, SimulatedService, Surroundings
 from downtimer.demo.services import HOWTO, PROFILES, profile_of
 from downtimer.demo.truth import Bracket, Fault, Truth
 from downtimer.demo.world import Server, User, World, make_catalog, make_floating, make_id, make_uuid
@@ -240,10 +240,20 @@ class SimulatedCloud:
         """Start a program where the services are, for instance a real Keystone."""
         return self._run(self._inside(argv), pipes)
 
-    def start_service(self, name: str) -> SimulatedService:
-        """Add a process; it answers, but is in no catalog yet."""
+    def start_service(
+        self, name: str, *, alias: str | None = None, port: int | None = None, certificate: Path | None = None
+    ) -> SimulatedService:
+        """Add a process; it answers, but is in no catalog yet.
+
+        Args:
+            name: Of its profile.
+            alias: Under which it is known here, where there are several with one profile.
+            port: Where it listens; None for the profile's own.
+            certificate: File with certificate and key, if it is to speak TLS.
+        """
         host = self.config.host or (SERVICE_IP if self.has_network else _LOOPBACK)
-        port = PROFILES[name].port if self.has_network else find_port()
+        if port is None:
+            port = PROFILES[name].port if self.has_network else find_port()
         around = Surroundings(
             spawner=self._spawner,
             truth=self.truth,
@@ -252,10 +262,11 @@ class SimulatedCloud:
             keystone=self.config.keystone,
             workers=self.config.workers,
         )
-        service = SimulatedService(PROFILES[name], around, host=host, port=port)
+        place = Place(host, port, certificate)
+        service = SimulatedService(PROFILES[name], around, place, alias=alias)
         service.start()
         self._exit.callback(service.close)
-        self.services[name] = service
+        self.services[alias or name] = service
         return service
 
     @property

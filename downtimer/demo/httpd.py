@@ -15,10 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from downtimer.demo.truth import Bracket, now_ns
+
+if TYPE_CHECKING:
+    import ssl
 
 NORMAL: Final = "normal"
 RESET: Final = "reset"
@@ -79,6 +82,7 @@ class Manners:
         self.mode = NORMAL
         self.keep_alive = keep_alive
         self.delay_s = 0.0
+        self.tls: ssl.SSLContext | None = None
 
     def set_mode(self, mode: str) -> None:
         """Change how requests are dealt with that arrive from now on.
@@ -146,6 +150,14 @@ class Server:
             return
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.settimeout(_IDLE_S)
+        tls = self._manners.tls
+        if tls is None:
+            self._serve_requests(connection)
+            return
+        with tls.wrap_socket(connection, server_side=True) as wrapped:
+            self._serve_requests(wrapped)
+
+    def _serve_requests(self, connection: socket.socket) -> None:
         incoming = _Incoming(connection)
         while (request := read_request(incoming)) is not None:
             mode = self._manners.mode

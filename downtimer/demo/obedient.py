@@ -40,6 +40,15 @@ class Obedient:
         Raises:
             DemoError: It could not, or is gone.
         """
+        self.tell(line)
+        return self.expect("done")
+
+    def tell(self, line: str) -> None:
+        """Have it do something, without waiting for its answer.
+
+        Raises:
+            DemoError: It is gone.
+        """
         if self.process.stdin is None:
             raise DemoError("a process of the simulated cloud takes no orders")
         try:
@@ -47,7 +56,6 @@ class Obedient:
             self.process.stdin.flush()
         except BrokenPipeError as error:
             raise DemoError("a process of the simulated cloud ended unexpectedly") from error
-        return self.expect("done")
 
     def close(self) -> None:
         """End and reap it."""

@@ -2,12 +2,14 @@
 
 It writes ``listening EARLIEST LATEST`` and ``answering EARLIEST LATEST`` on its standard output, then
 obeys lines on its standard input (``mode 503``, ``keep-alive off``, ``database frozen``, ``delay
-0.5``), answering each with ``done EARLIEST LATEST``: the instants between which it took effect,
-CLOCK_BOOTTIME in ns. At the end of its input it ends.
+0.5``, ``certificate FILE``), answering each with ``done EARLIEST LATEST``: the instants between which it
+took effect, CLOCK_BOOTTIME in ns. At the end of its input it ends. As a standby it does nothing until
+told to ``listen``, so that a service that was killed can be replaced within milliseconds.
 """
 
 import argparse
 import os
+import ssl
 import sys
 import threading
 from collections.abc import Sequence
@@ -50,8 +52,17 @@ class Control:
             self._database.set_state(value)
         elif what == "delay":
             self._manners.delay_s = float(value)
+        elif what == "certificate":
+            self._manners.tls = load_certificate(value)
         else:
             raise ValueError(f"no such order: {what}")
+
+
+def load_certificate(path: str) -> ssl.SSLContext:
+    """Return what a server with the certificate and key in that file speaks TLS with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,11 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parse(argv)
     profile = PROFILES[options.name]
     manners = Manners(keep_alive=profile.keep_alive)
+    if options.certificate is not None:
+        manners.tls = load_certificate(options.certificate)
     database = Database()
     world = WorldFile(options.world)
     gate: Gate = RemoteGate(options.keystone) if options.keystone else SignedGate(world)
     app = Service(profile, gate=gate, database=database, calls=_calls_of(profile.name, world, gate))
     server = Server(app, manners, host=options.host, port=options.port, workers=options.workers)
+    if options.standby and not sys.stdin.readline():
+        return 0
     _report(_stamped("listening", server.listen()))
     threading.Event().wait(options.warmup)
     before_ns = now_ns()
@@ -84,6 +99,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--world", type=Path, required=True)
     parser.add_argument("--keystone", help="URL of a real Keystone that validates tokens")
     parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--certificate", help="file with certificate and key, to speak TLS")
+    parser.add_argument("--standby", action="store_true", help="wait for a line before listening")
     parser.add_argument("--warmup", type=float, default=0.0, help="seconds between listening and answering")
     return parser.parse_args(argv)
 

@@ -39,6 +39,15 @@ class Surroundings:
     workers: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a service listens. `certificate`: file with certificate and key, if it speaks TLS."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+
+
 class SimulatedService:
     """A process that can be killed and started again on the same port.
 
@@ -46,13 +55,29 @@ class SimulatedService:
     catalog behind this port. One thread at a time may use it.
     """
 
-    def __init__(self, profile: Profile, surroundings: Surroundings, *, host: str, port: int) -> None:
+    def __init__(
+        self,
+        profile: Profile,
+        surroundings: Surroundings,
+        place: Place,
+        *,
+        alias: str | None = None,
+    ) -> None:
+        """Prepare it.
+
+        Args:
+            profile: How it answers.
+            surroundings: Of its cloud.
+            place: Where it listens.
+            alias: Under which its faults are on record, instead of its names in the catalog.
+        """
         self.profile = profile
-        self.host = host
-        self.port = port
+        self.place = place
+        self._alias = alias
         self._around = surroundings
         self._lock = threading.RLock()
         self._running: Obedient | None = None
+        self._standby: Obedient | None = None
 
     @property
     def name(self) -> str:
@@ -62,17 +87,28 @@ class SimulatedService:
     @property
     def targets(self) -> tuple[str, ...]:
         """Names in the catalog of the services behind this port."""
+        if self._alias is not None:
+            return (self._alias,)
         return tuple(entry.name for entry in self.profile.entries)
 
     @property
     def url(self) -> str:
         """Its root, without a slash at the end."""
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        place = self.place
+        scheme = "http" if place.certificate is None else "https"
+        host = f"[{place.host}]" if ":" in place.host else place.host
+        return f"{scheme}://{host}:{place.port}"
 
     @property
     def pid(self) -> int | None:
         """Of the process; None while there is none."""
         return None if self._running is None else self._running.process.pid
+
+    def prepare(self) -> None:
+        """Have a process ready that can take the place of this one within milliseconds of its `start`."""
+        with self._lock:
+            if self._standby is None:
+                self._standby = self._spawn(0.0, standby=True)
 
     def start(self, warmup_s: float = 0.0) -> None:
         """Start it and wait until it answers; ends the fault that killing it was.
@@ -119,6 +155,15 @@ class SimulatedService:
             else:
                 self._begin(f"mode {mode}", when)
 
+    def set_certificate(self, certificate: Path | None) -> None:
+        """Speak TLS with another certificate; None for the one it was made with, which ends the fault."""
+        with self._lock:
+            when = self._obedient().order(f"certificate {certificate or self.place.certificate}")
+            if certificate is None:
+                self._end(when)
+            else:
+                self._begin(f"certificate {certificate.stem}", when)
+
     def set_keep_alive(self, *, on: bool) -> None:
         """Change whether connections are kept. No fault."""
         with self._lock:
@@ -141,13 +186,18 @@ class SimulatedService:
     def close(self) -> None:
         """End it, off the record."""
         with self._lock:
-            running, self._running = self._running, None
-            if running is not None:
-                running.close()
+            for process in (self._running, self._standby):
+                if process is not None:
+                    process.close()
+            self._running = self._standby = None
 
     def _start(self, warmup_s: float) -> tuple[Bracket, Bracket]:
         """Start the process; return when it listened and when it answered."""
-        running = Obedient(self._around.spawner, self._around.inside(self._argv(warmup_s)))
+        if self._standby is None or warmup_s:
+            running = self._spawn(warmup_s)
+        else:
+            running, self._standby = self._standby, None
+            running.tell("listen")
         try:
             listening = running.expect("listening")
             answering = running.expect("answering", _START_S + warmup_s)
@@ -157,9 +207,16 @@ class SimulatedService:
         self._running = running
         return listening, answering
 
+    def _spawn(self, warmup_s: float, *, standby: bool = False) -> Obedient:
+        argv = [*self._argv(warmup_s), *(["--standby"] if standby else [])]
+        return Obedient(self._around.spawner, self._around.inside(argv))
+
     def _argv(self, warmup_s: float) -> list[str]:
-        argv = [sys.executable, "-m", "downtimer.demo.service", self.name, f"--host={self.host}"]
-        argv += [f"--port={self.port}", f"--world={self._around.world}", f"--warmup={warmup_s}"]
+        place = self.place
+        argv = [sys.executable, "-m", "downtimer.demo.service", self.name, f"--host={place.host}"]
+        argv += [f"--port={place.port}", f"--world={self._around.world}", f"--warmup={warmup_s}"]
+        if place.certificate is not None:
+            argv.append(f"--certificate={place.certificate}")
         if self._around.keystone is not None:
             argv.append(f"--keystone={self._around.keystone}")
         if self._around.workers and not self.profile.keep_alive:
@@ -178,7 +235,8 @@ class SimulatedService:
             process.send_signal(number)
             process.wait(_ANSWER_S)
             self._begin(what, Bracket(before_ns, now_ns()))
-            self.close()
+            self._obedient().close()
+            self._running = None
 
     def _signal(self, number: signal.Signals) -> Bracket:
         before_ns = now_ns()

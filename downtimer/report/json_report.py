@@ -60,7 +60,7 @@ def _target(summary: TargetSummary, run: Run) -> _Object:
         "answered": summary.has_answered,
         "method": summary.method,
         "discovered": _instant(state.discovered_ns, run),
-        "retired": _instant(state.retired_ns, run),
+        "retired": _instant(summary.retired_ns, run),
         **_figures(summary),
         "probes": summary.probes,
         "checks": [_check(check) for check in summary.checks],

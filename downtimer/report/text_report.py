@@ -184,7 +184,7 @@ def _never_answered(summary: Summary) -> Iterator[str]:
 
 
 def _retired(summary: Summary) -> Iterator[str]:
-    retired = [target for target in summary.targets if target.state.retired_ns is not None]
+    retired = [target for target in summary.targets if target.retired_ns is not None]
     if retired:
         yield "Retired (no longer listed; measured until then)\n"
     for target in retired:

@@ -136,7 +136,7 @@ def test_only_neutron_keeps_connections(cloud: SimulatedCloud) -> None:
 
 def test_kept_connection_is_closed_within_milliseconds_of_a_kill(cloud: SimulatedCloud) -> None:
     service = cloud.service("neutron")
-    with socket.create_connection((service.host, service.port), TIMEOUT_S) as connection:
+    with socket.create_connection((service.place.host, service.place.port), TIMEOUT_S) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         service.kill()
@@ -149,12 +149,12 @@ def test_kept_connection_is_closed_within_milliseconds_of_a_kill(cloud: Simulate
 
 def test_killed_service_refuses_and_comes_back_on_the_same_port(cloud: SimulatedCloud) -> None:
     service = cloud.service("nova")
-    port = service.port
+    port = service.place.port
     service.kill()
     assert status_of(cloud, "nova") == "ConnectionError"
     killed_ns = now_ns()
     service.start()
-    assert (status_of(cloud, "nova"), service.port) == (200, port)
+    assert (status_of(cloud, "nova"), service.place.port) == (200, port)
     fault = cloud.truth.of("nova")[-1]
     assert fault.what == "kill"
     assert fault.end is not None
@@ -231,7 +231,7 @@ def test_workers_limit_how_many_requests_are_answered_at_a_time() -> None:
     with SimulatedCloud(config) as cloud, contextlib.ExitStack() as held:
         service = cloud.service("nova")
         for _ in range(2):
-            held.enter_context(socket.create_connection((service.host, service.port), TIMEOUT_S))
+            held.enter_context(socket.create_connection((service.place.host, service.place.port), TIMEOUT_S))
         assert status_of(cloud, "nova", timeout_s=0.3) == "ReadTimeout"
         held.close()
         assert status_of(cloud, "nova") == 200
@@ -242,3 +242,16 @@ def test_every_profile_runs() -> None:
         assert {name: status_of(cloud, name) for name in PROFILES} == {
             name: profile.root for name, profile in PROFILES.items()
         }
+
+
+def test_standby_takes_the_place_of_a_killed_service_within_milliseconds(cloud: SimulatedCloud) -> None:
+    service = cloud.service("nova")
+    service.prepare()
+    service.prepare()  # one is enough
+    time.sleep(2.0)  # it has to be there
+    service.kill()
+    service.start()
+    fault = cloud.truth.of("nova")[-1]
+    assert fault.end is not None
+    assert fault.end.latest_ns - fault.start.latest_ns < 100_000_000
+    assert status_of(cloud, "nova") == 200
