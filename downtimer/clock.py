@@ -36,6 +36,9 @@ class Source(Protocol):
     def utc_ns(self) -> int:
         """Return CLOCK_REALTIME in ns since the epoch."""
 
+    def cpu_ns(self) -> int:
+        """Return how long the calling thread has run, in ns."""
+
     def boot_id(self) -> str:
         """Return what tells one boot of the kernel from another."""
 
@@ -54,6 +57,10 @@ class SystemSource:
     def utc_ns(self) -> int:
         """Return CLOCK_REALTIME in ns since the epoch."""
         return time.clock_gettime_ns(time.CLOCK_REALTIME)
+
+    def cpu_ns(self) -> int:
+        """Return CLOCK_THREAD_CPUTIME_ID in ns."""
+        return time.clock_gettime_ns(time.CLOCK_THREAD_CPUTIME_ID)
 
     def boot_id(self) -> str:
         """Return the kernel's random id of this boot."""
@@ -126,6 +133,10 @@ class RunClock:
             if after_ns - before_ns <= MILLISECOND_NS:
                 break
         return boot_ns - after_ns
+
+    def cpu_ns(self) -> int:
+        """Return how long the calling thread has run."""
+        return self._source.cpu_ns()
 
     def wall_step_ns(self) -> int:
         """Return how far the wall clock was stepped since the last call (slewing shows as little)."""

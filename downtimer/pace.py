@@ -12,9 +12,10 @@ workers. It shows in two ways:
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 
 Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
-answer within a few times the baseline), a late answer, the end of a connection that was kept. What it
-comes too early is a debt, which the next intervals pay back by being a little longer, so that on average
-a target that is up is not probed more often than configured.
+answer within a few times the baseline), a late answer, the end of a connection that was kept. And as
+long as nothing allays a suspicion, probes are due as in a silence, if that is more often. What comes too
+early is a debt, which the next intervals pay back by being a little longer, so that on average a target
+that is up is not probed more often than configured.
 """
 
 import math
@@ -135,10 +136,16 @@ class Pace:
         self._failed_ns = _NEVER  # its last failed probe
         self._answered_ns = _NEVER  # the last probe that was answered, well or badly
         self._resumed_ns = _NEVER  # the probe whose answer ended the last silence
+        self._is_suspect = False
         self._is_silent = False
         self._is_lossy = False
         self._extra_ns = _NEVER
         self._debt_ns = 0
+
+    @property
+    def is_calm(self) -> bool:
+        """Tell whether nothing has ever gone wrong, so that the rate is the steady one. Cheap."""
+        return self._began_ns is None and not (self._is_suspect or self._is_silent or self._debt_ns)
 
     def is_in_episode(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether an episode is under way: one has begun and is not settled."""
@@ -178,16 +185,20 @@ class Pace:
         is_paid = self._debt_ns <= rates.steady_ns // _PAY_BACK
         return is_paid and now_ns - self._extra_ns >= EXTRA_NS and not self.is_in_episode(now_ns, rates)
 
-    def note_extra(self, now_ns: int, early_ns: int) -> None:
+    def note_extra(self, now_ns: int, early_ns: int, *, is_for_suspicion: bool = False) -> None:
         """Note a probe that is sent before it was due, by `early_ns`."""
         self._extra_ns = now_ns
         self._debt_ns += early_ns
+        self._is_suspect |= is_for_suspicion
 
     def next_interval_ns(self, now_ns: int, rates: Rates) -> int:
         """Return the distance to the next probe, and pay a part of the debt with it."""
         interval_ns = self.interval_ns(now_ns, rates)
         if self.is_in_episode(now_ns, rates):
             self._debt_ns = 0
+        elif interval_ns < rates.steady_ns:
+            self._debt_ns += rates.steady_ns - interval_ns
+            return interval_ns
         paid_ns = min(self._debt_ns, interval_ns // _PAY_BACK)
         self._debt_ns -= paid_ns
         return interval_ns + paid_ns
@@ -195,13 +206,20 @@ class Pace:
     def interval_ns(self, now_ns: int, rates: Rates) -> int:
         """Return the distance that probes have now."""
         if self._began_ns is None or not self.is_in_episode(now_ns, rates):
-            return max(rates.steady_ns, rates.silent_ns) if self._is_silent else rates.steady_ns
+            if self._is_silent:
+                return max(rates.fast_ns, rates.silent_ns)
+            return (
+                min(rates.steady_ns, max(rates.fast_ns, rates.silent_ns))
+                if self._is_suspect
+                else rates.steady_ns
+            )
         is_young = now_ns - self._began_ns < rates.fast_for_ns
         interval_ns = rates.fast_ns if is_young else rates.long_ns
         return max(interval_ns, rates.silent_ns) if self._is_silent or self._is_lossy else interval_ns
 
     def _answer(self, sent_ns: int) -> None:
         self._answered_ns = max(self._answered_ns, sent_ns)
+        self._is_suspect = False
         if self._is_silent:
             self._is_silent, self._resumed_ns = False, sent_ns
 

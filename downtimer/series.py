@@ -89,6 +89,8 @@ class Series:
         self._slow_least_ns = slow_least_ns
         self._trackers: dict[TargetId, Tracker] = {}
         self._unanswered: dict[int, _Probe] = {}  # by sent_ns, in that order
+        self._probe = _Probe(0, None)  # the newest
+        self._good = Outcome(Verdict.UP, None, 0)  # of the newest good probe
         self._latencies: list[int] = []
         self._due_ns = 0
         self._extra_ns: int | None = None  # when an extra probe is due, ahead of that
@@ -152,17 +154,29 @@ class Series:
             self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
         early_ns = self._due_ns - now_ns
         if early_ns > TIMER_NS:
-            self.pace.note_extra(now_ns, early_ns)
+            self.pace.note_extra(now_ns, early_ns, is_for_suspicion=self._suspect_ns in self._unanswered)
             self._due_ns = now_ns
-        interval_ns = self.pace.interval_ns(now_ns, rates)
+        if self.pace.is_calm:
+            interval_ns = next_interval_ns = rates.steady_ns
+        else:
+            interval_ns = self.pace.interval_ns(now_ns, rates)
+            next_interval_ns = self.pace.next_interval_ns(now_ns, rates)
         sent_ns = self._begin(now_ns, interval_ns, self._alarm_ns)
-        self._alarm_ns = None
         # Keep the phase, unless slots were missed: those are not made up for.
-        self._due_ns += self.pace.next_interval_ns(now_ns, rates)
-        self._due_ns = max(self._due_ns, now_ns + interval_ns // 2)
-        self._extra_ns = None
-        self._expect_answer(sent_ns, rates)
+        self._due_ns = max(self._due_ns + next_interval_ns, now_ns + interval_ns // 2)
+        self._alarm_ns = self._extra_ns = None
         return sent_ns
+
+    def expect_answer(self, sent_ns: int, rates: Rates) -> None:
+        """Suspect a probe if it is not answered within a few times the baseline: then it gets company.
+
+        To be called soon after the probe was sent.
+        """
+        if sent_ns not in self._unanswered or self.baseline.latency_ns is None:
+            return
+        suspect_ns = sent_ns + max(SUSPECT_BASELINES * self.baseline.latency_ns, SUSPECT_LEAST_NS)
+        if suspect_ns < self._due_ns and self.pace.may_have_extra(sent_ns, rates):
+            self._extra_ns, self._suspect_ns = suspect_ns, sent_ns
 
     def skip(self, at_ns: int, cause: str, rates: Rates) -> None:
         """Note that nothing could be seen at an instant, and why: an unknown probe that was not sent."""
@@ -195,18 +209,12 @@ class Series:
         if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
             self.widest_ns = sent_ns - self._last_sent_ns
         self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
-        self._unanswered[sent_ns] = _Probe(self._gap_ns, dated_ns)
+        if self._probe.max_gap_ns != self._gap_ns or self._probe.dated_ns != dated_ns:
+            self._probe = _Probe(self._gap_ns, dated_ns)  # else it is the same again, as nearly always
+        self._unanswered[sent_ns] = self._probe
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
         return sent_ns
-
-    def _expect_answer(self, sent_ns: int, rates: Rates) -> None:
-        """Suspect a probe that is not answered within a few times the baseline: it gets company."""
-        if self.baseline.latency_ns is None or not self.pace.may_have_extra(sent_ns, rates):
-            return
-        patience_ns = max(SUSPECT_BASELINES * self.baseline.latency_ns, SUSPECT_LEAST_NS)
-        if sent_ns + patience_ns < self._due_ns:
-            self._extra_ns, self._suspect_ns = sent_ns + patience_ns, sent_ns
 
     def slow_after_ns(self, rates: Rates) -> int:
         """Return the latency beyond which a good answer is slow."""
@@ -257,20 +265,25 @@ class Series:
         if sent_ns == self._suspect_ns:
             self._extra_ns = self._suspect_ns = None
         # What came of it may quicken the pace; the next probe is due by that, not by what held before.
-        next_ns = self._last_sent_ns + self.pace.interval_ns(now_ns, rates)
-        if next_ns < self._due_ns and self.pace.is_in_episode(now_ns, rates):
-            self._due_ns = max(next_ns, now_ns)
+        if not self.pace.is_calm and self.pace.is_in_episode(now_ns, rates):
+            next_ns = self._last_sent_ns + self.pace.interval_ns(now_ns, rates)
+            self._due_ns = min(self._due_ns, max(next_ns, now_ns))
         if sent_ns > self._latest_ns:
             self._latest_ns, self.latest = sent_ns, verdict
-            self._note_turn(sent_ns, verdict, cause)
+            if verdict is not Verdict.UP or self._down is not None:
+                self._note_turn(sent_ns, verdict, cause)
 
     def _conclude(self, sent_ns: int, verdict: Verdict, cause: str | None) -> bool:
         """Hand a probe's outcome to the trackers; return False if it had one already."""
         probe = self._unanswered.pop(sent_ns, None)
         if probe is None:
             return False
-        dated_ns = probe.dated_ns if verdict is Verdict.DOWN else None
-        outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
+        outcome = self._good
+        if verdict is not Verdict.UP or probe.max_gap_ns != outcome.max_gap_ns:
+            dated_ns = probe.dated_ns if verdict is Verdict.DOWN else None
+            outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
+            if verdict is Verdict.UP:
+                self._good = outcome
         for tracker in self._trackers.values():
             tracker.resolve(sent_ns, outcome)
         return True

@@ -21,11 +21,13 @@ class Echo:
         at_ns: When it came, CLOCK_BOOTTIME.
         copies: How many replies it gets.
         identifier: Which it bears.
+        size: Of its message, in bytes.
     """
 
     at_ns: int
     copies: int
     identifier: int
+    size: int
 
 
 class Impairer:
@@ -67,8 +69,8 @@ class Impairer:
         """Return what came of every request to an address that was impaired."""
         lines = (line.split() for line in self._log.read_text().splitlines())
         return [
-            Echo(int(at), int(copies), int(identifier))
-            for at, found, copies, identifier in lines
+            Echo(int(at), int(copies), int(identifier), int(size))
+            for at, found, copies, identifier, size in lines
             if found == address
         ]
 

@@ -15,10 +15,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, Self
 
+from downtimer.demo.ipbatch import ARGUMENTS, IpBatch
 from downtimer.demo.processes import DemoError, Lines, Spawner, kill
-from downtimer.demo.truth import Bracket, now_ns
+from downtimer.demo.truth import Bracket
 
 AUTO: Final = "auto"
 USER: Final = "user"
@@ -53,8 +55,11 @@ class Namespaces:
 
     def __init__(self, spawner: Spawner, mode: str = AUTO) -> None:
         self._spawner = spawner
-        self._tools = {name: _find(name) for name in ("ip", "nsenter")}
+        self._tools = {name: _find(name) for name in ("ip", "nsenter", "stdbuf")}
         self._holder, self.mode, self.vantage_pid, self.cloud_pid = self._hold(mode)
+        self._in_cloud, self._in_vantage = (
+            IpBatch(partial(self._start_ip, pid)) for pid in (self.cloud_pid, self.vantage_pid)
+        )
         try:
             self._join()
         except BaseException as error:
@@ -71,6 +76,8 @@ class Namespaces:
 
     def close(self) -> None:
         """End what runs in them; they vanish with it."""
+        self._in_cloud.close()
+        self._in_vantage.close()
         if self._holder.stdin is not None:
             self._holder.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -87,9 +94,19 @@ class Namespaces:
 
     def add(self, addresses: Iterable[str]) -> None:
         """Give the cloud addresses, or restore dropped ones."""
-        self._ip(
-            self.cloud_pid, [f"address add {_host(address)} dev lo{_now(address)}" for address in addresses]
-        )
+        self._in_cloud.run([f"address add {_host(address)} dev lo{_now(address)}" for address in addresses])
+
+    def add_block(self, block: str) -> None:
+        """Have the cloud answer for every address of a CIDR block."""
+        self._in_cloud.run([f"route add local {block} dev lo"])
+
+    def silence(self, addresses: Iterable[str]) -> Bracket:
+        """Make addresses of a block silent; return when."""
+        return self._reroute("add", addresses)
+
+    def unsilence(self, addresses: Iterable[str]) -> Bracket:
+        """Have them answer again; return when."""
+        return self._reroute("del", addresses)
 
     def drop(self, addresses: Iterable[str]) -> Bracket:
         """Take addresses away so that they are silent; return when."""
@@ -102,17 +119,15 @@ class Namespaces:
     def restore(self, addresses: Iterable[str]) -> Bracket:
         """Give addresses back that were taken away; return when."""
         chosen = list(addresses)
-        before_ns = now_ns()
-        self.add(chosen)
-        back = Bracket(before_ns, now_ns())
-        self._ip(self.cloud_pid, [f"route del {_host(address)}" for address in chosen])
+        back = self._in_cloud.run(
+            [f"address add {_host(address)} dev lo{_now(address)}" for address in chosen]
+        )
+        self._in_cloud.run([f"route del {_host(address)}" for address in chosen])
         return back
 
     def set_link(self, *, up: bool) -> Bracket:
         """Cut the vantage's link to everything, at the far end, or mend it; return when."""
-        before_ns = now_ns()
-        self._ip(self.cloud_pid, [f"link set {_CLOUD_LINK} {'up' if up else 'down'}"])
-        return Bracket(before_ns, now_ns())
+        return self._in_cloud.run([f"link set {_CLOUD_LINK} {'up' if up else 'down'}"])
 
     def _hold(self, mode: str) -> tuple[subprocess.Popen[bytes], str, int, int]:
         """Start the holder in the first way that works."""
@@ -138,7 +153,7 @@ class Namespaces:
     def _join(self) -> None:
         """Lay the cable, set the addresses and the routes."""
         pair = f"link add {_VANTAGE_LINK} type veth peer name {_CLOUD_LINK} netns {self.cloud_pid}"
-        self._ip(self.vantage_pid, [pair])
+        self._in_vantage.run([pair])
         self._set(
             self.cloud_pid,
             {"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1", "ipv6/conf/all/keep_addr_on_down": "1"},
@@ -147,24 +162,30 @@ class Namespaces:
         groups = "0 0" if self.mode == USER else "0 2147483647"
         self._set(self.vantage_pid, {"ipv4/ping_group_range": groups})
         has_ipv6 = self._has_ipv6()
-        self._ip(self.cloud_pid, _link_commands(_CLOUD_LINK, GATEWAY_IP, _GATEWAY_IP6 if has_ipv6 else None))
+        self._in_cloud.run(_link_commands(_CLOUD_LINK, GATEWAY_IP, _GATEWAY_IP6 if has_ipv6 else None))
         commands = _link_commands(_VANTAGE_LINK, VANTAGE_IP, _VANTAGE_IP6 if has_ipv6 else None)
         commands.append(f"route add default via {GATEWAY_IP}")
         if has_ipv6:
             commands.append(f"route add default via {_GATEWAY_IP6}")
-        self._ip(self.vantage_pid, commands)
+        self._in_vantage.run(commands)
 
     def _take(self, addresses: Iterable[str], route: str) -> Bracket:
         """Lay the route that applies once the address is gone, then take the address away."""
         chosen = list(addresses)
-        self._ip(self.cloud_pid, [f"route add {route} {_host(address)}" for address in chosen])
-        before_ns = now_ns()
-        self._ip(self.cloud_pid, [f"address del {_host(address)} dev lo" for address in chosen])
-        return Bracket(before_ns, now_ns())
+        self._in_cloud.run([f"route add {route} {_host(address)}" for address in chosen])
+        return self._in_cloud.run([f"address del {_host(address)} dev lo" for address in chosen])
 
-    def _ip(self, pid: int, commands: Sequence[str]) -> None:
-        """Run commands of ip(8) in the namespace of that process, in one go."""
-        self._run(pid, [self._tools["ip"], "-batch", "-"], "\n".join(commands))
+    def _reroute(self, what: str, addresses: Iterable[str]) -> Bracket:
+        return self._in_cloud.run(
+            [f"route {what} blackhole {_host(address)} table local" for address in addresses]
+        )
+
+    def _start_ip(self, pid: int) -> subprocess.Popen[bytes]:
+        """Start an ip(8) in the namespace of that process."""
+        argv = [self._tools["stdbuf"], "-oL", self._tools["ip"], *ARGUMENTS]
+        return self._spawner.start(
+            self._entering(pid, argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
 
     def _has_ipv6(self) -> bool:
         try:

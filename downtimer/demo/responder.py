@@ -54,7 +54,7 @@ class Responder:
 
     Args:
         log: Gets a line for each request: when it came (CLOCK_BOOTTIME in ns), its address, how many
-            replies it gets, and its identifier.
+            replies it gets, its identifier, and the length of its message.
         seed: Of the losses.
     """
 
@@ -96,7 +96,7 @@ class Responder:
         lost = self._random.random() < behaviour.loss
         copies = 0 if lost else behaviour.copies
         identifier = int.from_bytes(reply[4:6], "big")
-        self._log.write(f"{now_ns()} {address} {copies} {identifier}\n")
+        self._log.write(f"{now_ns()} {address} {copies} {identifier} {len(reply)}\n")
         due = time.monotonic() + behaviour.delay_s + self._random.uniform(0.0, behaviour.jitter_s)
         for _ in range(copies):
             self._count += 1

@@ -77,6 +77,7 @@ class Flights:
         self._by_cookie: dict[bytes, Flight] = {}
         self._by_sequence: list[Flight | None] = [None] * _SEQUENCES
         self._flying: deque[Flight] = deque()
+        self._young: deque[Flight] = deque()  # sent a moment ago
         self._late: deque[Flight] = deque()  # failed by their deadline
         self._sequence = int.from_bytes(os.urandom(2), "big")
         self._cookies: list[bytes] = []
@@ -86,6 +87,7 @@ class Flights:
         self._sequence = (self._sequence + 1) % _SEQUENCES
         flight = Flight(address, sent_ns, self._sequence, self._draw_cookie())
         self._flying.append(flight)
+        self._young.append(flight)
         self._by_cookie[flight.cookie] = self._by_sequence[flight.sequence] = flight
         return flight
 
@@ -114,6 +116,21 @@ class Flights:
     def next_deadline_ns(self, timeout_ns: int) -> int | None:
         """Return when to look for what is overdue; None if nothing is under way."""
         return self._flying[0].sent_ns + timeout_ns if self._flying else None
+
+    def next_grown_ns(self, youth_ns: int) -> int | None:
+        """Return when the oldest of the young ones that are under way has been so for so long."""
+        young = self._young
+        while young and young[0].is_over:
+            young.popleft()
+        return young[0].sent_ns + youth_ns if young else None
+
+    def take_grown(self, now_ns: int, youth_ns: int) -> Iterator[Flight]:
+        """Yield, once each, what has been under way for so long."""
+        young = self._young
+        while young and (young[0].is_over or young[0].sent_ns + youth_ns <= now_ns):
+            flight = young.popleft()
+            if not flight.is_over:
+                yield flight
 
     def take_overdue(self, now_ns: int, timeout_ns: int) -> Iterator[Flight]:
         """Yield what has passed its deadline; forget what is resolved, and what is long past."""

@@ -25,7 +25,7 @@ from downtimer.model import (
     Verdict,
 )
 from downtimer.pace import Bucket, Rates
-from downtimer.series import Answer, Series
+from downtimer.series import SUSPECT_LEAST_NS, Answer, Series
 from downtimer.source import Source
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers import probing
@@ -50,7 +50,8 @@ SILENT_NS: Final = 10 * SECOND_NS
 NEW_NS: Final = 60 * SECOND_NS
 """One that was found earlier was watched by a predecessor of this process."""
 
-_READ_MAX: Final = 4_096
+_SEND_MAX: Final = 128  # in one turn of the loop, so that under load each turn stays short
+_READ_MAX: Final = 256
 _DRAIN_MAX: Final = 1_000_000  # more than any buffer holds
 _TRIES: Final = 3
 
@@ -70,7 +71,9 @@ class IcmpEngine:
         self._wants_windows = config.db is not None
         self._sockets = EchoSockets(Source(config.targets.source), self._read)
         self._addresses: dict[TargetId, Address] = {}
-        self._schedule: list[tuple[int, int, Address]] = []
+        # Under load what is suspect or failing goes first; the rest is probed a little less often.
+        self._urgent: list[tuple[int, int, Address]] = []
+        self._regular: list[tuple[int, int, Address]] = []
         self._scheduled = 0
         self._flights = Flights()
         self._bucket = Bucket(self._section.budget)
@@ -154,8 +157,7 @@ class IcmpEngine:
         now_ns = self._clock.now_ns()
         oldest_ns = self._flights.oldest_ns()
         judged_ns = now_ns if oldest_ns is None else oldest_ns - 1
-        due_ns = self._schedule[0][0] if self._schedule else now_ns
-        return min(judged_ns, due_ns)
+        return min([judged_ns, *(schedule[0][0] for schedule in self._schedules() if schedule)])
 
     def interval_ns(self) -> int:
         """Return the longest interval in force."""
@@ -176,10 +178,11 @@ class IcmpEngine:
         while True:
             now_ns = self._clock.now_ns()
             self._expire(now_ns)
-            self._send_due(now_ns)
+            self._suspect(now_ns)
+            is_done = self._send_due(now_ns)
             if now_ns - self._seconds_ns >= SECOND_NS:
                 self._look_round(now_ns)
-            await self._sleep(self._next_ns(now_ns) - now_ns)
+            await self._sleep(self._next_ns(now_ns) - now_ns if is_done else 0)
 
     async def finish(self) -> None:
         """Send no more; return when all that is under way is resolved, and end all spans."""
@@ -194,11 +197,13 @@ class IcmpEngine:
     def _next_ns(self, now_ns: int) -> int:
         """Return when there is something to do: a batch to send or a deadline."""
         next_ns = now_ns + SECOND_NS
-        if self._schedule:
-            next_ns = min(next_ns, self._schedule[0][0])
+        next_ns = min([next_ns, *(schedule[0][0] for schedule in self._schedules() if schedule)])
         deadline_ns = self._flights.next_deadline_ns(self._rates.timeout_ns)
         if deadline_ns is not None:
             next_ns = min(next_ns, deadline_ns)
+        grown_ns = self._flights.next_grown_ns(SUSPECT_LEAST_NS)
+        if grown_ns is not None:
+            next_ns = min(next_ns, grown_ns)
         return max(next_ns, now_ns + BATCH_NS)
 
     async def _sleep(self, wait_ns: int) -> None:
@@ -224,27 +229,35 @@ class IcmpEngine:
         address.wake_ns = due_ns
         if due_ns is not None:
             self._scheduled += 1
-            heapq.heappush(self._schedule, (due_ns, self._scheduled, address))
-            if due_ns <= self._schedule[0][0]:
+            schedule = self._regular if address.series.pace.is_calm else self._urgent
+            heapq.heappush(schedule, (due_ns, self._scheduled, address))
+            if due_ns <= schedule[0][0]:
                 self._wake()
 
-    def _send_due(self, now_ns: int) -> None:
-        """Send all that is due, within the budget."""
-        schedule = self._schedule
-        while schedule and schedule[0][0] <= now_ns:
-            due_ns, _, address = schedule[0]
-            if due_ns == address.wake_ns and self._bucket.wait_ns(self._clock.now_ns()):
-                return
-            heapq.heappop(schedule)
-            if due_ns == address.wake_ns:
-                address.wake_ns = None
-                self._send(address)
-                self._put(address)
+    def _schedules(self) -> tuple[list[tuple[int, int, Address]], ...]:
+        return self._urgent, self._regular
 
-    def _send(self, address: Address) -> None:
-        """Send one probe."""
+    def _send_due(self, now_ns: int) -> bool:
+        """Send what is due, within the budget; return False if there is more than fits into one turn."""
+        at_ns, sent = self._clock.now_ns(), 0
+        for schedule in self._schedules():
+            while schedule and schedule[0][0] <= now_ns:
+                if sent == _SEND_MAX:
+                    return False
+                due_ns, _, address = schedule[0]
+                if due_ns == address.wake_ns and self._bucket.wait_ns(at_ns):
+                    return True
+                heapq.heappop(schedule)
+                if due_ns == address.wake_ns:
+                    address.wake_ns = None
+                    at_ns = self._send(address, at_ns)
+                    self._put(address)
+                    sent += 1
+        return True
+
+    def _send(self, address: Address, now_ns: int) -> int:
+        """Send one probe now; return the instant at which that is done."""
         opened = self._sockets.of(address.family)
-        now_ns = self._clock.now_ns()
         note_suspension(address.series, self._watch, now_ns, self._rates)
         flight = self._flights.begin(address, address.series.issue(now_ns, self._rates))
         error = opened if isinstance(opened, OSError) else self._error_of_sending(opened, flight)
@@ -253,6 +266,7 @@ class IcmpEngine:
             self._fail(flight, self._cause_of(error), left_ns)
         elif left_ns - now_ns > DOUBT_NS:
             self._fail(flight, "stall", left_ns)
+        return left_ns
 
     def _error_of_sending(self, opened: EchoSocket, flight: Flight) -> OSError | None:
         """Send the request; return the error if that fails.
@@ -346,6 +360,12 @@ class IcmpEngine:
     def _miss(self, flight: Flight, now_ns: int) -> None:
         """Resolve a probe to which no reply came in time, unless it is resolved already."""
         self._fail(flight, self._watch.excuse("no-reply", flight.sent_ns, self._rates.timeout_ns), now_ns)
+
+    def _suspect(self, now_ns: int) -> None:
+        """Suspect what is not answered yet and no longer young; nearly everything is."""
+        for flight in self._flights.take_grown(now_ns, SUSPECT_LEAST_NS):
+            flight.address.series.expect_answer(flight.sent_ns, self._rates)
+            self._put(flight.address)
 
     def _expire(self, now_ns: int) -> None:
         """Fail what has passed its deadline, once all that came in is read."""

@@ -143,6 +143,7 @@ class Runner:
         self._armed_ns = None
         note_suspension(self.series, self._watch, now_ns, self.rates)
         sent_ns = self.series.issue(now_ns, self.rates)
+        self.series.expect_answer(sent_ns, self.rates)
         if self._has_alarm:
             self._has_alarm, self._telling_ns = False, sent_ns
         if resolution.cause is None:

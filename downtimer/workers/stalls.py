@@ -27,10 +27,18 @@ _LATE_KEPT: Final = 1_000  # more than can be since a probe under way was sent
 
 
 class _Late(NamedTuple):
-    """A time in which the loop should have run and did not; `slept`: the host was suspended in it."""
+    """A time in which the loop should have come to its timer and did not.
+
+    Attributes:
+        due_ns: When it should have.
+        came_ns: When it did, or how far it is.
+        idle_ns: For how much of that the process did not run: it was stopped, starved or suspended.
+        slept: The host was suspended in it.
+    """
 
     due_ns: int
     came_ns: int
+    idle_ns: int
     slept: bool
 
 
@@ -41,6 +49,7 @@ class LoopWatch:
         self._clock = clock
         self._due_ns = clock.now_ns()
         self._slept_ns = clock.slept_ns()
+        self._cpu_ns = clock.cpu_ns()
         self._late: deque[_Late] = deque(maxlen=_LATE_KEPT)
         self._worst_ns = 0
 
@@ -49,6 +58,7 @@ class LoopWatch:
         while True:
             self._due_ns = self._clock.now_ns() + int(_TICK_S * SECOND_NS)
             self._slept_ns = self._clock.slept_ns()
+            self._cpu_ns = self._clock.cpu_ns()
             await asyncio.sleep(_TICK_S)
             self._note(self._clock.now_ns())
 
@@ -56,13 +66,22 @@ class LoopWatch:
         """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
         return any(late.came_ns > at_ns for late in self._recent(at_ns))
 
-    def trouble_since(self, at_ns: int, most_ns: int) -> str | None:
+    def trouble_since(self, at_ns: int, most_ns: int, *, is_busy_trouble: bool = True) -> str | None:
         """Return the cause if the loop stood still for more than `most_ns` in all since `at_ns`, else None.
 
         Counted are times of more than `LATE_NS` only.
+
+        Args:
+            at_ns: Since when.
+            most_ns: So much is no trouble.
+            is_busy_trouble: Whether the loop stands still, too, while it is busy with something else.
         """
         recent = self._recent(at_ns)
-        if sum(late.came_ns - max(late.due_ns, at_ns) for late in recent) <= most_ns:
+        lost_ns = 0
+        for late in recent:
+            length_ns = late.came_ns - max(late.due_ns, at_ns)
+            lost_ns += length_ns if is_busy_trouble else min(late.idle_ns, length_ns)
+        if lost_ns <= most_ns:
             return None
         return "suspended" if any(late.slept for late in recent) else "stall"
 
@@ -83,10 +102,15 @@ class LoopWatch:
         if self._late and self._late[-1].due_ns == self._due_ns:
             self._late.pop()  # the same time, of which more has passed
         slept = self._clock.slept_ns() - self._slept_ns > LATE_NS
-        self._late.append(_Late(self._due_ns, now_ns, slept))
+        # What it ran before it was due is taken off as well; so this is the least.
+        idle_ns = max(late_ns - (self._clock.cpu_ns() - self._cpu_ns), 0)
+        self._late.append(_Late(self._due_ns, now_ns, idle_ns, slept))
 
     def excuse(self, cause: str, sent_ns: int, timeout_ns: int) -> str:
         """Return the cause of a failure once our own lateness is taken into account.
+
+        An echo reply is stamped and kept by the kernel, however busy we are; only while we do not run at
+        all may something be lost. A conversation over TCP needs us at each of its steps.
 
         Args:
             cause: As it looks.
@@ -95,7 +119,8 @@ class LoopWatch:
         """
         if not may_be_ours(cause):
             return cause
-        return self.trouble_since(sent_ns, timeout_ns // _EXCUSED) or cause
+        needs_us = cause != "no-reply"
+        return self.trouble_since(sent_ns, timeout_ns // _EXCUSED, is_busy_trouble=needs_us) or cause
 
 
 def note_suspension(series: Series, watch: LoopWatch, now_ns: int, rates: Rates) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from downtimer.demo import netns
 from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
+from downtimer.demo.ipbatch import IpBatch
 from downtimer.demo.netns import Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner
 from downtimer.demo.responder import Behaviour
@@ -190,7 +191,7 @@ def test_holder_says_why_there_is_no_namespace(monkeypatch: pytest.MonkeyPatch) 
     def refuse(*_: object) -> None:
         raise DemoError("veth is not known here")
 
-    monkeypatch.setattr(Namespaces, "_ip", refuse)
+    monkeypatch.setattr(IpBatch, "run", refuse)
     spawner = Spawner()
     before = descendants(os.getpid())
     with pytest.raises(NoNamespaceError, match="veth is not known here"):

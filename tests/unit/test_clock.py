@@ -18,6 +18,7 @@ class Machine:
     boot: int = 1_000 * SECOND_NS
     monotonic: int = 1_000 * SECOND_NS
     utc: int = UTC_NS
+    cpu: int = 0
     name: str = "first"
 
     def boot_ns(self) -> int:
@@ -31,6 +32,10 @@ class Machine:
     def utc_ns(self) -> int:
         """CLOCK_REALTIME."""
         return self.utc
+
+    def cpu_ns(self) -> int:
+        """CPU time."""
+        return self.cpu
 
     def boot_id(self) -> str:
         """The boot."""

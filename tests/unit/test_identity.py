@@ -35,6 +35,10 @@ class Hand:
         """Return the instant."""
         return self.now_ns
 
+    def cpu_ns(self) -> int:
+        """Return the instant."""
+        return self.now_ns
+
     def boot_id(self) -> str:
         """Return some boot."""
         return "boot"

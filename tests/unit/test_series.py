@@ -24,15 +24,22 @@ def make(*targets: TargetId, baseline: Baseline | None = None) -> tuple[Series, 
     return series, told
 
 
+def send(series: Series, at_ns: int, rates: Rates = RATES) -> int:
+    """Send a probe; return its instant."""
+    sent_ns = series.issue(at_ns, rates)
+    series.expect_answer(sent_ns, rates)
+    return sent_ns
+
+
 def answer(series: Series, at_ns: int, given: Answer = QUICK) -> None:
     """Send a probe that is answered."""
-    sent_ns = series.issue(at_ns, RATES)
+    sent_ns = send(series, at_ns, RATES)
     series.good(sent_ns, given, sent_ns + given.latency_ns, RATES)
 
 
 def fail(series: Series, at_ns: int, cause: str = "refused", after_ns: int = MILLISECOND_NS) -> None:
     """Send a probe that fails."""
-    sent_ns = series.issue(at_ns, RATES)
+    sent_ns = send(series, at_ns, RATES)
     series.bad(sent_ns, cause, sent_ns + after_ns, RATES)
 
 
@@ -66,14 +73,14 @@ def test_open_loop_goes_on_while_probes_are_under_way() -> None:
     """A probe is due every interval whether or not the last has returned."""
     series, _ = make(NOVA)
     first_ns = due(series)
-    series.issue(first_ns, RATES)
+    send(series, first_ns, RATES)
     assert due(series) == first_ns + RATES.steady_ns
 
 
 def test_failure_quickens_the_pace_at_once() -> None:
     """The next probe is due 50 ms after the failed one was sent."""
     series, _ = make(NOVA)
-    sent_ns = series.issue(due(series), RATES)
+    sent_ns = send(series, due(series), RATES)
     series.bad(sent_ns, "refused", sent_ns + MILLISECOND_NS, RATES)
     assert due(series) == sent_ns + FAST_NS
 
@@ -86,7 +93,7 @@ def test_at_most_four_probes_hang() -> None:
     sent = []
     now_ns = due(series)
     while (due_ns := series.due_ns(patient)) is not None and due_ns <= now_ns + 20 * SECOND_NS:
-        sent.append(series.issue(due_ns, patient))
+        sent.append(send(series, due_ns, patient))
     outstanding = [ns for ns in sent if ns > sent[-1] - patient.timeout_ns]
     assert len(outstanding) <= 6  # two or three before suspicion, four evenly over the timeout
     assert series.due_ns(RATES) is None
@@ -110,7 +117,7 @@ def test_suspicion_keeps_neighbours_within_max_gap() -> None:
             if expiry_ns <= due_ns:
                 series.bad(flying.pop(0), "timeout-answer", now_ns, rates)
             else:
-                flying.append(series.issue(now_ns, rates))
+                flying.append(send(series, now_ns, rates))
             assert len(flying) <= 6
         assert len(told.spans) == 1, timeout_s
 
@@ -196,7 +203,7 @@ def test_turns_are_told_once_and_unknown_is_no_turn() -> None:
 def test_old_probe_that_resolves_late_is_no_turn() -> None:
     """Suspicion goes by the newest resolved probe; the spans have it in order all the same."""
     series, told = make(NOVA)
-    old_ns = series.issue(0, RATES)
+    old_ns = send(series, 0, RATES)
     answer(series, SECOND_NS)
     series.bad(old_ns, "timeout-answer", 2 * SECOND_NS, RATES)
     assert series.latest is Verdict.UP
@@ -214,11 +221,11 @@ def test_unknown_does_not_begin_an_episode() -> None:
 def test_late_answers_trigger_one_extra_probe_a_second() -> None:
     """Something changes, so look at once; a service that stays slow is not asked more often."""
     series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
-    sent_ns = series.issue(due(series), RATES)
+    sent_ns = send(series, due(series), RATES)
     late_ns = sent_ns + 300 * MILLISECOND_NS
     series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns, RATES)
     assert due(series) == late_ns
-    sent_ns = series.issue(late_ns, RATES)
+    sent_ns = send(series, late_ns, RATES)
     assert due(series) == late_ns + RATES.steady_ns * 9 // 8
     series.good(sent_ns, Answer(300 * MILLISECOND_NS, 200), late_ns + 300 * MILLISECOND_NS, RATES)
     assert due(series) == late_ns + RATES.steady_ns * 9 // 8
@@ -228,8 +235,8 @@ def test_judged_through_is_just_before_the_oldest_under_way() -> None:
     """Progress never claims a probe that may still fail."""
     series, _ = make(NOVA)
     assert series.judged_through_ns(5) == 5
-    first_ns = series.issue(10, RATES)
-    second_ns = series.issue(20, RATES)
+    first_ns = send(series, 10, RATES)
+    second_ns = send(series, 20, RATES)
     series.good(second_ns, QUICK, 30, RATES)
     assert series.judged_through_ns(40) == first_ns - 1
     series.good(first_ns, QUICK, 40, RATES)
@@ -240,15 +247,15 @@ def test_judged_through_is_just_before_the_oldest_under_way() -> None:
 def test_probes_sent_at_one_instant_are_told_apart() -> None:
     """The instant is the key of a probe."""
     series, _ = make(NOVA)
-    assert series.issue(7, RATES) < series.issue(7, RATES)
+    assert send(series, 7, RATES) < send(series, 7, RATES)
 
 
 def test_no_answer_within_a_few_baselines_calls_for_one_more_probe() -> None:
     """Suspicion does not wait for the timeout; one extra probe, and no other for the time being."""
     series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=20 * MILLISECOND_NS))
-    sent_ns = series.issue(due(series), RATES)
+    sent_ns = send(series, due(series), RATES)
     assert due(series) == sent_ns + 80 * MILLISECOND_NS
-    again_ns = series.issue(due(series), RATES)
+    again_ns = send(series, due(series), RATES)
     assert due(series) == again_ns + RATES.steady_ns * 9 // 8
 
 
@@ -266,7 +273,7 @@ def test_extra_probes_are_paid_back_so_that_the_average_holds() -> None:
     first_ns = due(series)
     sent, flying = list[int](), list[int]()
     while not sent or sent[-1] < first_ns + 60 * SECOND_NS:
-        sent.append(series.issue(due(series), RATES))
+        sent.append(send(series, due(series), RATES))
         flying.append(sent[-1])
         while flying and flying[0] + 150 * MILLISECOND_NS <= min(due(series), sent[-1] + SECOND_NS // 4):
             oldest_ns = flying.pop(0)
@@ -331,15 +338,15 @@ def test_what_happened_dates_the_failure_of_a_probe_that_was_just_under_way() ->
     """Its connection was broken by the same death; one that was hanging before has nothing to do with it."""
     series, told = make(NOVA)
     answer(series, due(series))
-    hanging_ns = series.issue(due(series), RATES)
+    hanging_ns = send(series, due(series), RATES)
     at_ns = hanging_ns + SECOND_NS // 4
     series.date(at_ns)
-    fresh_ns = series.issue(at_ns + SECOND_NS, RATES)
+    fresh_ns = send(series, at_ns + SECOND_NS, RATES)
     series.date(fresh_ns + 3 * MILLISECOND_NS)
     series.bad(hanging_ns, "reset", fresh_ns + 4 * MILLISECOND_NS, RATES)
     assert told.spans[NOVA, hanging_ns].dated_ns is None
     series.good(fresh_ns, QUICK, fresh_ns + 4 * MILLISECOND_NS, RATES)
-    young_ns = series.issue(due(series), RATES)
+    young_ns = send(series, due(series), RATES)
     series.date(young_ns + 3 * MILLISECOND_NS)
     series.bad(young_ns, "reset", young_ns + 4 * MILLISECOND_NS, RATES)
     assert told.spans[NOVA, young_ns].dated_ns == young_ns + 3 * MILLISECOND_NS
@@ -361,3 +368,26 @@ def test_widest_distance_counts_what_is_observed_only() -> None:
     for at_ns in (0, SECOND_NS // 2, 2 * SECOND_NS, 9 * SECOND_NS):
         answer(series, at_ns)
     assert series.widest_ns == 1_500 * MILLISECOND_NS
+
+
+def test_a_suspicion_that_nothing_allays_quickens_echoes_as_a_silence_does() -> None:
+    """Ten may be out over the timeout; an outage that is over before the first has failed ends as sharply."""
+    echoes = Rates.within(sections.ICMP, checks=10, fast=0)
+    series, _ = make(NOVA, baseline=Baseline(latency_ns=MILLISECOND_NS))
+    sent = [send(series, due(series), echoes)]
+    while sent[-1] - sent[0] < 800 * MILLISECOND_NS:
+        sent.append(send(series, series.due_ns(echoes) or 0, echoes))
+    distances = [(after - before) // MILLISECOND_NS for before, after in pairwise(sent)]
+    assert distances == [50, *[100] * 8]
+    series.good(sent[-1], QUICK, sent[-1] + MILLISECOND_NS, echoes)
+    again_ns = send(series, series.due_ns(echoes) or 0, echoes)
+    assert due(series) - again_ns == echoes.steady_ns * 9 // 8  # what came too early is paid back
+
+
+def test_a_suspicion_does_not_quicken_requests_beyond_what_may_hang() -> None:
+    """Four over two seconds are as many as a URL that is up gets."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
+    sent = [send(series, due(series)), send(series, due(series)), send(series, due(series))]
+    distances = [(after - before) // MILLISECOND_NS for before, after in pairwise(sent)]
+    assert distances == [50, 562]
+    assert due(series) - sent[-1] == 562_500_000

@@ -68,6 +68,17 @@ def test_a_stall_excuses_what_it_may_have_brought_about(cause: str) -> None:
     assert loop.watch.excuse(cause, 150 * MILLISECOND_NS, 2 * SECOND_NS) == cause
 
 
+def test_being_busy_excuses_a_conversation_but_no_missing_echo() -> None:
+    """The kernel stamps replies while we are at work; it is what we were kept from that counts."""
+    loop = Loop()
+    loop.machine.pass_s(0.5)
+    loop.machine.cpu += 450 * MILLISECOND_NS
+    assert loop.watch.excuse("timeout-answer", 0, SECOND_NS) == "stall"
+    assert loop.watch.excuse("no-reply", 0, SECOND_NS) == "no-reply"
+    loop.machine.pass_s(0.2)
+    assert loop.watch.excuse("no-reply", 0, SECOND_NS) == "stall"
+
+
 @pytest.mark.parametrize("cause", ["refused", "unreachable", "http-503", "tls", "dns", "malformed", "send"])
 def test_a_stall_excuses_nothing_that_the_other_side_has_said(cause: str) -> None:
     loop = Loop()

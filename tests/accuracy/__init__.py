@@ -1,0 +1,1 @@
+"""How accurate downtimer is: faults at random phases and lengths, held against what was really injected."""
