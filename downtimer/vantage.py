@@ -131,7 +131,8 @@ def find_blind(
         answers: Of everything in the run, in any order; looked at only if there is a suspicion.
         until_ns: The end of the measurement.
     """
-    suspicions = _suspicions([one for one in references if any(map(is_good, one))], until_ns)
+    answered = [one for one in references if any(span.verdict is Verdict.UP for span in one)]
+    suspicions = _suspicions(answered, until_ns)
     if not suspicions:
         return []
     starts = [suspicion.after_ns for suspicion in suspicions]
@@ -171,8 +172,8 @@ def _suspicions(references: Sequence[Sequence[Span]], until_ns: int) -> list[_Su
 
 
 def _failing(spans: Sequence[Span], until_ns: int) -> Iterator[_Suspicion]:
-    """Yield when one reference failed, each between two good answers; first of all, before it counts."""
-    good = [i for i, span in enumerate(spans) if is_good(span)]
+    """Yield when one reference failed, each between two timely answers; first of all, before it counts."""
+    good = [i for i, span in enumerate(spans) if span.verdict is Verdict.UP]
     begun_ns = spans[good[0]].first_sent_ns
     yield _Suspicion(_NEVER, begun_ns, _NEVER, begun_ns, is_real=False)
     for i, j in pairwise([*good, len(spans)]):

@@ -62,6 +62,11 @@ class Report:
             if cell.verdict in wanted
         )
 
+    def observed_ns(self, name: str, start_ns: int, end_ns: int) -> int:
+        """Return how much of a stretch of time a target was observed by its one check."""
+        verdicts = (Verdict.UP, Verdict.SLOW, Verdict.DOWN)
+        return self.time_with(name, verdicts, start_ns, end_ns)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:

@@ -73,6 +73,18 @@ def test_late_answer_proves_nothing() -> None:
     assert blind([gateway(10, 15)], slow(14, 14.9)) == [(9.8, 15.2)]
 
 
+def test_late_answers_of_a_reference_do_not_end_the_time_either() -> None:
+    """They waited for the link; what was sent after them may have been lost for want of room."""
+    waited = reference(
+        up(0, 10, every=0.2),
+        down(10.2, 14, every=0.2),
+        slow(14.2, 14.8, every=0.2),
+        down(14.9, 15, every=0.1),
+        up(15.1, 100, every=0.2),
+    )
+    assert blind([waited]) == [(10, 15.1)]
+
+
 def test_without_references_nobody_is_blind() -> None:
     assert blind([], down(10, 20)) == []
 
