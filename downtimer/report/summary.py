@@ -48,10 +48,9 @@ class Summary:
 def build(reader: Reader) -> Summary:
     """Read a run and return its summary. The reader stays open."""
     strays: list[TargetId] = []
-    blind = _find_blind(reader)
     targets = [
-        summarize(state, _attributed(state, spans, blind))
-        for state, spans in _gather(reader.targets(), reader.spans(), strays)
+        summarize(state, spans)
+        for state, spans in attributed_spans(reader, strays)
         if not state.target.reference
     ]
     names = name_targets([summary.target for summary in targets])
@@ -70,6 +69,18 @@ def build(reader: Reader) -> Summary:
     )
 
 
+def attributed_spans(reader: Reader, strays: list[TargetId]) -> Iterator[tuple[TargetState, Sequence[Span]]]:
+    """Yield each target with its spans, in which what failed because the vantage was blind is unknown.
+
+    Args:
+        reader: Stays open.
+        strays: Takes the ids of spans whose target is not described.
+    """
+    blind = _find_blind(reader)
+    for state, spans in _gather(reader.targets(), reader.spans(), strays):
+        yield state, _attributed(state, spans, blind) if blind else spans
+
+
 def _find_blind(reader: Reader) -> list[Interval]:
     """Return when the vantage was blind. Of most runs this reads the spans of the references only."""
     references = [
@@ -85,8 +96,6 @@ def _answers(reader: Reader) -> Iterator[Answers]:
 
 
 def _attributed(state: TargetState, spans: list[Span], blind: Sequence[Interval]) -> list[Span]:
-    if not blind:
-        return spans
     found: list[Span] = []
     for check, of_check in groupby(spans, key=attrgetter("check")):
         found.extend(attribute(of_check, blind, _baseline_ns(state, check)))

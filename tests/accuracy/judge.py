@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from downtimer.cells import order, tile
 from downtimer.demo.truth import Bracket, Fault
 from downtimer.findings import Outage, TargetSummary
-from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
-from downtimer.report.summary import build
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Verdict
+from downtimer.report.summary import attributed_spans, build
 from downtimer.store.journal import JournalReader
 from downtimer.verdicts import slow_after_ns
 from tests.accuracy.kinds import Kind, Measure
@@ -41,13 +41,9 @@ class Report:
     def __init__(self, journal: Path) -> None:
         with contextlib.closing(JournalReader(str(journal))) as reader:
             summary = build(reader)
-            spans = sorted(reader.spans(), key=attrgetter("target", "check", "first_sent_ns"))
+            self._spans = {state.target.name: spans for state, spans in attributed_spans(reader, [])}
         self.origin_ns = summary.run.boot_origin_ns
         self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
-        by_id = {target: list(group) for target, group in groupby(spans, key=attrgetter("target"))}
-        self._spans: dict[str, list[Span]] = {
-            one.target.name: by_id.get(one.target.id, []) for one in summary.targets
-        }
 
     def bracket(self, when: Bracket) -> Bracket:
         """Return an instant of the record as one of the run."""
@@ -104,11 +100,13 @@ class Tally:
 
     Attributes:
         kind: Which.
-        findings: One for each fault.
+        faults: How many were played.
+        findings: One for each fault that something must be reported of.
         invented_s: Downtime that was reported where there was no fault.
     """
 
     kind: Kind
+    faults: int = 0
     findings: list[Finding] = field(default_factory=list)
     invented_s: float = 0.0
 
@@ -143,6 +141,7 @@ class Judge:
         tally = Tally(kind)
         for target in targets:
             faults = [fault for fault in self._faults if fault.target == target and fault.end is not None]
+            tally.faults += len(faults)
             unmatched = list(_outages(self._report.targets[target]))
             for fault in faults:
                 matched = [outage for outage in unmatched if self._is_of(outage, fault)]

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -23,7 +24,22 @@ _AT_A_TIME: Final = 12
 _READY_S: Final = 60.0
 
 
-def play(directory: Path, *, seed: int, count: int, addresses: int) -> tuple[Tally, float]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crowd:
+    """What came of many addresses.
+
+    Attributes:
+        addresses: How many.
+        tally: Of the faults.
+        invented_s: Downtime reported on all the others.
+    """
+
+    addresses: int
+    tally: Tally
+    invented_s: float
+
+
+def play(directory: Path, *, seed: int, count: int, addresses: int) -> Crowd:
     """Let some of many addresses drop out.
 
     Args:
@@ -31,9 +47,6 @@ def play(directory: Path, *, seed: int, count: int, addresses: int) -> tuple[Tal
         seed: Of the plan.
         count: Faults.
         addresses: All in all.
-
-    Returns:
-        What was made of the faults, and the downtime reported on all the others.
     """
     random = Random(seed)  # noqa: S311 - a plan that can be played again
     every = [str(BLOCK[number]) for number in range(addresses)]
@@ -61,7 +74,11 @@ def play(directory: Path, *, seed: int, count: int, addresses: int) -> tuple[Tal
         report = Report(journal_of(command))
         judge = Judge(report, cloud.truth.faults, peers.samples())
         left_alone = [address for address in every if address not in set(chosen)]
-        return judge.tally(kinds.DROPPED, chosen, {}), judge.invented_s(left_alone)
+        return Crowd(
+            addresses=addresses,
+            tally=judge.tally(kinds.DROPPED, chosen, {}),
+            invented_s=judge.invented_s(left_alone),
+        )
 
 
 def _play(cloud: SimulatedCloud, chosen: Sequence[str], random: Random, each: int) -> None:

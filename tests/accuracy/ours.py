@@ -12,10 +12,14 @@ from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
 from downtimer.demo.processes import Spawner
 from downtimer.demo.truth import now_ns
-from downtimer.model import SECOND_NS
+from downtimer.findings import TargetSummary
+from downtimer.model import SECOND_NS, Kind, Span, Target, TargetId, TargetState
+from downtimer.outages import summarize
 from tests.accuracy.faults import journal_of
 from tests.accuracy.judge import Report
 from tests.accuracy.stage import CLOSES, KEEPS
@@ -179,7 +183,15 @@ def _step_clock(cloud: SimulatedCloud, times: int) -> Outcome:
     finally:
         process.kill()
         spawner.close()
-    failed = [span for some in spans.values() for span in some if span["verdict"] == "down"]
-    invented_ns = sum(span["last_ns"] - span["first_ns"] + SECOND_NS // 5 for span in failed)
-    name = f"the wall clock stepped by {', '.join(f'{step:+g}' for step in STEPS_S)} s"
-    return Outcome(name=name, times=times, invented_s=invented_ns / SECOND_NS, unobserved_s=0.0)
+    summaries = [_summary(address, msgspec.convert(some, list[Span])) for address, some in spans.items()]
+    return Outcome(
+        name=f"the wall clock stepped by {', '.join(f'{step:+g}' for step in STEPS_S)} s",
+        times=times,
+        invented_s=sum(summary.down_ns for summary in summaries) / SECOND_NS,
+        unobserved_s=max(summary.unobserved_ns for summary in summaries) / SECOND_NS,
+    )
+
+
+def _summary(address: str, spans: Sequence[Span]) -> TargetSummary:
+    target = Target(id=TargetId(address), kind=Kind.ADDRESS, name=address)
+    return summarize(TargetState(target=target, discovered_ns=0, listed_ns=0), spans)

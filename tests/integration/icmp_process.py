@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
+
 from downtimer.clock import SystemSource
 from downtimer.demo.processes import Lines, Spawner, kill
 from downtimer.model import SECOND_NS, Kind, TargetId
@@ -114,15 +116,7 @@ class IcmpProcess:
 def _report(bench: Bench) -> str:
     spans: dict[str, list[dict[str, Any]]] = {}
     for span in bench.spans():
-        spans.setdefault(span.target, []).append(
-            {
-                "verdict": span.verdict,
-                "probes": span.probes,
-                "causes": dict(span.causes),
-                "first_ns": span.first_sent_ns,
-                "last_ns": span.last_sent_ns,
-            }
-        )
+        spans.setdefault(span.target, []).append(msgspec.to_builtins(span))
     windows = [
         {"target": window.target, "sent": window.sent, "lost": window.lost, "min_ns": window.rtt_min_ns}
         for window in bench.outbox.addresses

@@ -95,7 +95,7 @@ def test_up_five_times_a_second_then_dropped_then_back(
     found = engine.until(address, lambda found: found.causes.get("no-reply", 0) >= ENOUGH, "failures")
     assert found.verdicts == ["up", "down"]
     down = found.spans[1]
-    assert (down["last_ns"] - down["first_ns"]) / (down["probes"] - 1) >= 0.19e9
+    assert (down["last_sent_ns"] - down["first_sent_ns"]) / (down["probes"] - 1) >= 0.19e9
     network.restore([address])
     engine.until(address, lambda found: found.verdicts == ["up", "down", "up"], "the end")
     final = engine.close()
