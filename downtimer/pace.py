@@ -12,10 +12,11 @@ workers. It shows in two ways:
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 
 Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
-answer within a few times the baseline), a late answer, the end of a connection that was kept. And as
-long as nothing allays a suspicion, probes are due as in a silence, if that is more often. What comes too
-early is a debt, which the next intervals pay back by being a little longer, so that on average a target
-that is up is not probed more often than configured.
+answer within a few times the baseline), a late answer, the end of a connection that was kept. And until
+it is known what became of a suspected probe, probes are due as in a silence, if that is more often;
+answers to others do not end that, for what follows a lost probe would be sampled more densely than what
+follows an answered one. What comes too early is a debt, which the next intervals pay back by being a
+little longer, so that on average a target that is up is not probed more often than configured.
 """
 
 import math
@@ -136,7 +137,7 @@ class Pace:
         self._failed_ns = _NEVER  # its last failed probe
         self._answered_ns = _NEVER  # the last probe that was answered, well or badly
         self._resumed_ns = _NEVER  # the probe whose answer ended the last silence
-        self._is_suspect = False
+        self._suspect_ns = _NEVER  # the suspected probe; _NEVER when it is resolved
         self._is_silent = False
         self._is_lossy = False
         self._extra_ns = _NEVER
@@ -145,7 +146,7 @@ class Pace:
     @property
     def is_calm(self) -> bool:
         """Tell whether nothing has ever gone wrong, so that the rate is the steady one. Cheap."""
-        return self._began_ns is None and not (self._is_suspect or self._is_silent or self._debt_ns)
+        return self._began_ns is None and not (self._is_silent or self._debt_ns or self._suspect_ns != _NEVER)
 
     def is_in_episode(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether an episode is under way: one has begun and is not settled."""
@@ -159,12 +160,14 @@ class Pace:
 
     def good(self, sent_ns: int) -> None:
         """Note a good answer to a probe."""
+        self.allay(sent_ns)
         self._answer(sent_ns)
         if self._began_ns is not None and self._good_ns is None and sent_ns > self._failed_ns:
             self._good_ns = sent_ns
 
     def failed(self, sent_ns: int, now_ns: int, rates: Rates, *, hung: bool) -> None:
         """Note a failed probe; `hung`: it ran into its deadline instead of failing at once."""
+        self.allay(sent_ns)
         if not self.is_in_episode(now_ns, rates):
             self._began_ns, self._good_ns, self._is_lossy = sent_ns, None, False
         if self._good_ns is not None and sent_ns > self._good_ns:
@@ -174,6 +177,11 @@ class Pace:
             self._answer(sent_ns)
         else:
             self._miss(sent_ns)
+
+    def allay(self, sent_ns: int) -> None:
+        """Note that it is known what became of a probe, or that it never will be."""
+        if sent_ns == self._suspect_ns:
+            self._suspect_ns = _NEVER
 
     def suspect(self, oldest_ns: int, now_ns: int, patience_ns: int) -> None:
         """Look at the oldest unanswered probe: one that takes longer than `patience_ns` may be hanging."""
@@ -185,11 +193,12 @@ class Pace:
         is_paid = self._debt_ns <= rates.steady_ns // _PAY_BACK
         return is_paid and now_ns - self._extra_ns >= EXTRA_NS and not self.is_in_episode(now_ns, rates)
 
-    def note_extra(self, now_ns: int, early_ns: int, *, is_for_suspicion: bool = False) -> None:
-        """Note a probe that is sent before it was due, by `early_ns`."""
+    def note_extra(self, now_ns: int, early_ns: int, suspect_ns: int | None = None) -> None:
+        """Note a probe that is sent before it was due, by `early_ns`, maybe since another is suspected."""
         self._extra_ns = now_ns
         self._debt_ns += early_ns
-        self._is_suspect |= is_for_suspicion
+        if suspect_ns is not None:
+            self._suspect_ns = suspect_ns
 
     def next_interval_ns(self, now_ns: int, rates: Rates) -> int:
         """Return the distance to the next probe, and pay a part of the debt with it."""
@@ -206,20 +215,16 @@ class Pace:
     def interval_ns(self, now_ns: int, rates: Rates) -> int:
         """Return the distance that probes have now."""
         if self._began_ns is None or not self.is_in_episode(now_ns, rates):
+            silent_ns = max(rates.fast_ns, rates.silent_ns)
             if self._is_silent:
-                return max(rates.fast_ns, rates.silent_ns)
-            return (
-                min(rates.steady_ns, max(rates.fast_ns, rates.silent_ns))
-                if self._is_suspect
-                else rates.steady_ns
-            )
+                return silent_ns
+            return rates.steady_ns if self._suspect_ns == _NEVER else min(rates.steady_ns, silent_ns)
         is_young = now_ns - self._began_ns < rates.fast_for_ns
         interval_ns = rates.fast_ns if is_young else rates.long_ns
         return max(interval_ns, rates.silent_ns) if self._is_silent or self._is_lossy else interval_ns
 
     def _answer(self, sent_ns: int) -> None:
         self._answered_ns = max(self._answered_ns, sent_ns)
-        self._is_suspect = False
         if self._is_silent:
             self._is_silent, self._resumed_ns = False, sent_ns
 

@@ -154,7 +154,8 @@ class Series:
             self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
         early_ns = self._due_ns - now_ns
         if early_ns > TIMER_NS:
-            self.pace.note_extra(now_ns, early_ns, is_for_suspicion=self._suspect_ns in self._unanswered)
+            is_out = self._suspect_ns in self._unanswered
+            self.pace.note_extra(now_ns, early_ns, self._suspect_ns if is_out else None)
             self._due_ns = now_ns
         if self.pace.is_calm:
             interval_ns = next_interval_ns = rates.steady_ns
@@ -239,6 +240,8 @@ class Series:
         verdict = verdict_of(cause)
         if verdict is Verdict.DOWN:
             self.pace.failed(sent_ns, now_ns, rates, hung=is_hang(cause))
+        else:
+            self.pace.allay(sent_ns)
         self._resolve(sent_ns, verdict, cause, now_ns, rates)
 
     def hurry(self, now_ns: int, rates: Rates) -> None:

@@ -370,8 +370,11 @@ def test_widest_distance_counts_what_is_observed_only() -> None:
     assert series.widest_ns == 1_500 * MILLISECOND_NS
 
 
-def test_a_suspicion_that_nothing_allays_quickens_echoes_as_a_silence_does() -> None:
-    """Ten may be out over the timeout; an outage that is over before the first has failed ends as sharply."""
+def test_a_suspicion_quickens_echoes_until_it_is_known_what_became_of_the_probe() -> None:
+    """As a silence does: an outage that is over before the first has failed ends as sharply.
+
+    Answers to others do not slow it down: else lost echoes would be followed by more than answered ones.
+    """
     echoes = Rates.within(sections.ICMP, checks=10, fast=0)
     series, _ = make(NOVA, baseline=Baseline(latency_ns=MILLISECOND_NS))
     sent = [send(series, due(series), echoes)]
@@ -381,7 +384,10 @@ def test_a_suspicion_that_nothing_allays_quickens_echoes_as_a_silence_does() -> 
     assert distances == [50, *[100] * 8]
     series.good(sent[-1], QUICK, sent[-1] + MILLISECOND_NS, echoes)
     again_ns = send(series, series.due_ns(echoes) or 0, echoes)
-    assert due(series) - again_ns == echoes.steady_ns * 9 // 8  # what came too early is paid back
+    assert due(series) - again_ns == 100 * MILLISECOND_NS
+    series.bad(sent[0], "stall", again_ns, echoes)
+    paying_ns = send(series, series.due_ns(echoes) or 0, echoes)
+    assert due(series) - paying_ns == echoes.steady_ns * 9 // 8  # what came too early is paid back
 
 
 def test_a_suspicion_does_not_quicken_requests_beyond_what_may_hang() -> None:
