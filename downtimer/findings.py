@@ -62,9 +62,17 @@ class Outage:
 
     @property
     def failed_share(self) -> float:
-        """Downtime as a share (0-1) of the observed time inside; 1 where that has no length."""
-        observed_ns = self.duration_ns - self.unobserved_ns
-        return self.down_ns / observed_ns if observed_ns else 1.0
+        """Downtime as a share (0-1) of the observed time inside; 1 where that has no length.
+
+        What lies before the first failed probe and after the last one counts only as much as the mean
+        distance of the probes between them. For before an outage probes are sparser, so that its first
+        failure, which is always one, would weigh more than all others.
+        """
+        seen_ns = max(self.min_ns - self.unobserved_ns, 0)
+        distance_ns = seen_ns // (self.probes - 1) if self.probes > 1 else 0
+        excess_ns = max(self.duration_ns - self.min_ns - distance_ns, 0)
+        observed_ns = self.duration_ns - self.unobserved_ns - excess_ns
+        return max(self.down_ns - excess_ns, 0) / observed_ns if observed_ns > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,13 +97,13 @@ def test_slow_answer_ends_an_outage_as_an_up_one_does() -> None:
     assert summary.slow_ns == ns(9)
 
 
-def storm(cycles: int) -> list[Span]:
+def storm(cycles: int, *, first: float = 10.05) -> list[Span]:
     """Return spans of a service of which every third request fails, 20 requests a second."""
     spans = [up(0, 10, every=0.5)]
     for cycle in range(cycles):
-        at = 10.05 + cycle * 0.15
+        at = first + cycle * 0.15
         spans += [down(at, at, causes="http-503"), up(at + 0.05, at + 0.1, every=0.05)]
-    return [*spans, up(10.05 + cycles * 0.15, 60)]
+    return [*spans, up(first + cycles * 0.15, 60)]
 
 
 def test_one_dead_backend_of_three_is_one_episode_with_a_third_failed() -> None:
@@ -116,6 +116,13 @@ def test_one_dead_backend_of_three_is_one_episode_with_a_third_failed() -> None:
     assert (episode.failed, episode.probes) == (80, 80 + 79 * 2)
     assert episode.causes == {"http-503": 80}
     assert summary.longest_ns == episode.duration_ns
+
+
+def test_share_does_not_weigh_the_first_failure_by_the_sparse_probes_before_it() -> None:
+    episode = only_episode(of(*storm(10, first=10.5)))
+    assert episode.duration_ns == pytest.approx(ns(0.25 + 9 * 0.15 + 0.025))
+    assert episode.down_ns == pytest.approx(ns(0.25 + 0.025 + 9 * 0.05))
+    assert episode.failed_share == pytest.approx(10 / (10 + 9 * 2), abs=0.01)
 
 
 @pytest.mark.parametrize(("good", "episodes"), [(4.5, 1), (5, 2)])
