@@ -5,7 +5,7 @@ most once, which is what the figures assume, and how often it is probed, by whic
 with what `max_gap`, and which probes are unknown, is left to chance.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from random import Random
@@ -28,8 +28,9 @@ from downtimer.model import (
     Verdict,
 )
 from downtimer.outages import summarize
+from downtimer.tracker import Outcome, Tracker
 
-CAUSES = {Verdict.DOWN: {"refused": 1}, Verdict.UNKNOWN: {"send": 1}}
+CAUSES = {Verdict.DOWN: "refused", Verdict.UNKNOWN: "send"}
 STATE = TargetState(
     target=Target(id=TargetId("service:nova"), kind=Kind.SERVICE, name="nova"), discovered_ns=0, listed_ns=0
 )
@@ -84,37 +85,57 @@ class Sampled:
             for part in pairwise([start_ns, *(ns for ns in good_ns if start_ns < ns < end_ns), end_ns])
         ]
 
-    def spans(self, *, cut: bool = False) -> list[Span]:
-        """Return the probes' run-length encoding, as a tracker would make it."""
-        spans: list[Span] = []
+    def spans(self, *, cut: bool = False, chance: Random | None = None) -> list[Span]:
+        """Return what a tracker makes of the probes.
+
+        Args:
+            cut: Let some spans end where a checkpoint is, and others go on from there.
+            chance: Lets them resolve out of order; None for each at once.
+        """
+        told: dict[int, Span] = {}
+
+        def emit(span: Span, *, is_open: bool) -> None:
+            assert span.probes == 1 or not is_open
+            told[span.first_sent_ns] = span
+
+        tracker, life = Tracker(STATE.target.id, self.check, _incarnation(0), emit), 0
+        pending: list[tuple[int, Outcome]] = []
+        for probe, dated_ns in zip(self.probes, self._dates(), strict=True):
+            if probe.life != life or (cut and probe.is_cut):
+                _resolve(tracker, pending, len(pending), chance)
+                tracker.close()
+                life = probe.life
+                tracker = Tracker(STATE.target.id, self.check, _incarnation(life), emit)
+            tracker.issue(probe.sent_ns)
+            cause = CAUSES.get(probe.verdict)
+            pending.append((probe.sent_ns, Outcome(probe.verdict, cause, probe.max_gap_ns, dated_ns)))
+            _resolve(tracker, pending, chance.randrange(3) if chance else 1, chance)
+        _resolve(tracker, pending, len(pending), chance)
+        tracker.close()
+        return list(told.values())
+
+    def _dates(self) -> Iterator[int | None]:
+        """Yield the sharper instant of the change that a probe shows, if it is to have one."""
         known_ns: int | None = None
         before: Probe | None = None
         for probe in self.probes:
-            if before is not None and _continues(before, probe) and not (cut and probe.is_cut):
-                spans[-1] = _extended(spans[-1], probe)
-            else:
-                spans.append(self._opened(probe, before, known_ns))
+            is_edge = before is not None and before.verdict is not probe.verdict
+            dated_ns = None
+            if probe.is_dated and is_edge and known_ns is not None:
+                dated_ns = _between(known_ns, probe.sent_ns, probe.share)
+            yield dated_ns
             before = probe
             known_ns = known_ns if probe.verdict is Verdict.UNKNOWN else probe.sent_ns
-        return spans
 
-    def _opened(self, probe: Probe, before: Probe | None, known_ns: int | None) -> Span:
-        has_edge = before is not None and before.verdict is not probe.verdict and known_ns is not None
-        dated_ns = None
-        if probe.is_dated and has_edge and known_ns is not None:
-            dated_ns = _between(known_ns, probe.sent_ns, probe.share)
-        return Span(
-            target=STATE.target.id,
-            check=self.check,
-            verdict=probe.verdict,
-            first_sent_ns=probe.sent_ns,
-            last_sent_ns=probe.sent_ns,
-            probes=1,
-            causes=CAUSES.get(probe.verdict, {}),
-            max_gap_ns=probe.max_gap_ns,
-            dated_ns=dated_ns,
-            incarnation=Incarnation(f"api.{probe.life}"),
-        )
+
+def _resolve(tracker: Tracker, pending: list[tuple[int, Outcome]], count: int, chance: Random | None) -> None:
+    """Resolve so many of the probes that are under way."""
+    for _ in range(min(count, len(pending))):
+        tracker.resolve(*pending.pop(chance.randrange(len(pending)) if chance else 0))
+
+
+def _incarnation(life: int) -> Incarnation:
+    return Incarnation(f"api.{life}")
 
 
 def _is_down(probe: Probe) -> bool:
@@ -125,31 +146,13 @@ def _between(start_ns: int, end_ns: int, share: int) -> int:
     return start_ns + (end_ns - start_ns) * share // 1000
 
 
-def _continues(before: Probe, probe: Probe) -> bool:
-    return (
-        before.verdict is probe.verdict
-        and before.life == probe.life
-        and probe.sent_ns - before.sent_ns <= before.max_gap_ns
-    )
-
-
-def _extended(span: Span, probe: Probe) -> Span:
-    causes = {cause: count + 1 for cause, count in span.causes.items()}
-    return replace(
-        span,
-        last_sent_ns=probe.sent_ns,
-        probes=span.probes + 1,
-        causes=causes,
-        max_gap_ns=probe.max_gap_ns,
-    )
-
-
 DISTANCES = st.one_of(
     st.integers(1, 600),
     st.integers(1, 600),
     st.integers(1500, 7000),
     st.sampled_from([59_999, 60_000, 60_001, 90_000]),
 )
+GOOD = (Verdict.UP, Verdict.SLOW)
 VERDICTS = st.sampled_from(
     [Verdict.UP, Verdict.UP, Verdict.DOWN, Verdict.DOWN, Verdict.SLOW, Verdict.UNKNOWN]
 )
@@ -270,6 +273,26 @@ def test_estimates_add_up_over_outages_and_episodes(checks: Sequence[Sampled]) -
 
 @given(TARGETS, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
+def test_order_in_which_probes_resolve_changes_nothing(checks: Sequence[Sampled], chance: Random) -> None:
+    for check in checks:
+        assert check.spans(chance=chance) == check.spans()
+
+
+@given(sampled_checks())
+@settings(max_examples=300, deadline=None)
+def test_no_gap_between_good_answers_in_observed_time_is_longer_than_the_resolution(check: Sampled) -> None:
+    """So an outage that nothing was seen of was shorter than that, if it was while up."""
+    gaps = [
+        after.sent_ns - before.sent_ns
+        for before, after in pairwise(check.probes)
+        if before.verdict in GOOD and after.verdict in GOOD and before.life == after.life
+        if after.sent_ns - before.sent_ns <= before.max_gap_ns
+    ]
+    assert _summary([check]).resolution_ns == max(gaps, default=None)
+
+
+@given(TARGETS, st.randoms(use_true_random=False))
+@settings(max_examples=300, deadline=None)
 def test_cutting_spans_at_checkpoints_and_shuffling_them_changes_nothing(
     checks: Sequence[Sampled], chance: Random
 ) -> None:
@@ -282,9 +305,9 @@ def test_cutting_spans_at_checkpoints_and_shuffling_them_changes_nothing(
 def _without_spacing(summary: TargetSummary) -> TargetSummary:
     """Forget what is taken from the mean spacing in a span, which a cut makes known more finely.
 
-    The interval, capped by a span's `max_gap`; good probes of one check in an outage of another.
+    The interval; good probes of one check in an outage of another.
     """
-    checks = tuple(replace(check, interval_ns=None, resolution_ns=None) for check in summary.checks)
+    checks = tuple(replace(check, interval_ns=None) for check in summary.checks)
     if len(checks) == 1:
         return replace(summary, checks=checks)
     episodes = tuple(
