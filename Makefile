@@ -13,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 TOX := $(VENV)/bin/tox
 
-.PHONY: help demo test lint unit integration lowest clean debian-demo debian-test
+.PHONY: help demo test lint unit integration lowest accuracy clean debian-demo debian-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
@@ -37,6 +37,9 @@ integration: debian-test $(VENV)/.tox ## tests with real processes and servers
 lowest: debian-test $(VENV)/.tox ## the lowest versions that pyproject.toml declares
 	$(TOX) run -e lowest
 
+accuracy: debian-test $(VENV)/.tox ## how accurate the figures are: tables, also in doc/accuracy.rst (a quarter of an hour)
+	$(TOX) run -e accuracy
+
 clean: ## remove all that make made here (not the Debian packages, nor ~/.cache/downtimer-tests)
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -45,7 +48,8 @@ debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl influxdb
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl influxdb \
+	    haproxy fping prometheus-blackbox-exporter
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).
 $(VENV)/.downtimer: $(VENV)/.python pyproject.toml

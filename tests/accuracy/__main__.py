@@ -18,8 +18,9 @@ from pathlib import Path
 
 from docopt import docopt
 
-from tests.accuracy import document, faults, many, ours
-from tests.accuracy.table import Results, promises
+from tests.accuracy import document
+from tests.accuracy.proof import measure
+from tests.accuracy.table import promises
 
 
 def main() -> int:
@@ -38,26 +39,6 @@ def main() -> int:
     if arguments["--write"]:
         Path(arguments["--write"]).write_text(text)
     return 0 if all(promise.is_kept for promise in promises(results)) else 1
-
-
-def measure(directory: Path, *, seed: int, count: int, addresses: int, times: int) -> Results:
-    """Play all of it, one part after another.
-
-    Args:
-        directory: For everything.
-        seed: Of the plan.
-        count: Faults of each kind.
-        addresses: How many the many are; 0 leaves them out.
-        times: How often each trouble of our own is played.
-    """
-    parts = [directory / name for name in ("faults", "many", "ours")]
-    for part in parts:
-        part.mkdir()
-    return Results(
-        played=faults.play(parts[0], seed=seed, count=count),
-        crowd=many.play(parts[1], seed=seed, count=4 * count, addresses=addresses) if addresses else None,
-        outcomes=ours.play(parts[2], times=times),
-    )
 
 
 if __name__ == "__main__":

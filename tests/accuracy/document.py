@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.accuracy import plan
-from tests.accuracy.table import Results, table_of_kinds, table_of_ours, table_of_promises
+from tests.accuracy.proof import Results
+from tests.accuracy.table import table_of_kinds, table_of_ours, table_of_promises
 from tests.processes import require_program
 
 _GIB: Final = 2**30

@@ -235,20 +235,23 @@ class Judge:
                 peer_error_s=None,
             )
         first_ns, last_ns = outages[0].start_ns, outages[-1].end_ns
+        points = [
+            100 * abs(episode.failed_share - len(_failed(inside)) / len(inside))
+            for episode in self._report.targets[target].episodes
+            if outages[0] in episode.outages or outages[-1] in episode.outages
+            if len(inside := _between(requests, episode.start_ns, episode.end_ns)) >= _ENOUGH
+        ]
         inside = _between(requests, first_ns, last_ns)
-        lost = sum(request.has_failed for request in inside)
-        down_ns, length_ns = sum(outage.down_ns for outage in outages), last_ns - first_ns
-        points = 100 * abs(down_ns / length_ns - lost / len(inside)) if len(inside) >= _ENOUGH else None
-        true_ns = length_ns * lost / max(len(inside), 1)
+        true_ns = (last_ns - first_ns) * len(_failed(inside)) // max(len(inside), 1)
         peer_ns = self._peer_ns(target, fault)
         return Finding(
             true_s=true_ns / SECOND_NS,
-            reported_s=down_ns / SECOND_NS,
+            reported_s=sum(outage.down_ns for outage in outages) / SECOND_NS,
             is_detected=True,
             is_within=is_within,
             may_be_missed=False,
             peer_error_s=None if peer_ns is None else abs(peer_ns - true_ns) / SECOND_NS,
-            points=points,
+            points=max(points, default=None),
             edges_s=(abs(sure[0] - first_ns) / SECOND_NS, abs(sure[-1] - last_ns) / SECOND_NS),
         )
 

@@ -34,9 +34,10 @@ STARVED_S: Final = 10.0
 LOOPS_PER_CORE: Final = 4
 STEPS_S: Final = (3600, -3600, 0.5, -0.5)
 
-_REST_S: Final = 5.0
+_LEARN_S: Final = 10.0
 _READY_S: Final = 30.0
-_AFTER_NS: Final = 6 * SECOND_NS
+_REST_S: Final = 4.0
+_AFTER_NS: Final = 4 * SECOND_NS
 _BUSY = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass\n"
 _SERVICES = {"kept": KEEPS, "closed": CLOSES, "closed-too": CLOSES}
 _ADDRESSES = tuple(f"172.16.166.{last}" for last in range(21, 41))
@@ -83,7 +84,7 @@ def play(directory: Path, *, times: int) -> list[Outcome]:
         stack.callback(command.end)
         command.ok("start")
         _until_up(command)
-        time.sleep(2 * _REST_S)
+        time.sleep(_LEARN_S)
         played = [trouble for _ in range(times) for trouble in _play_each(cloud, command)]
         command.ok("stop")
         outcomes = _judge(Report(journal_of(command)), played)

@@ -9,11 +9,9 @@ from typing import Final
 from tabulate import tabulate
 
 from tests.accuracy import kinds
-from tests.accuracy.faults import Played
 from tests.accuracy.judge import Finding, Tally
 from tests.accuracy.kinds import Measure
-from tests.accuracy.many import Crowd
-from tests.accuracy.ours import Outcome
+from tests.accuracy.proof import Results
 
 REQUESTS_A_SECOND: Final = 2.0
 _NONE: Final = "–"
@@ -36,26 +34,6 @@ class Promise:
     is_kept: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Results:
-    """All that was measured in one run of the proof.
-
-    Attributes:
-        played: Faults of every kind.
-        crowd: Many addresses; None if they were left out.
-        outcomes: Of our own troubles.
-    """
-
-    played: Played
-    crowd: Crowd | None
-    outcomes: Sequence[Outcome]
-
-    @property
-    def tallies(self) -> Sequence[Tally]:
-        """Of every kind of fault, that of the crowd last."""
-        return (*self.played.tallies, *([self.crowd.tally] if self.crowd is not None else ()))
-
-
 def p95(values: Iterable[float]) -> float:
     """Return the 95th percentile: the least value that at least 95 % of all do not exceed (nearest rank)."""
     ranked = sorted(values)
@@ -75,6 +53,11 @@ def peers_errors_s(tallies: Iterable[Tally]) -> list[float]:
 
 def promises(results: Results) -> list[Promise]:
     """Return everything that is promised, and what came of it."""
+    return [*honest(results), *_sharp(results)]
+
+
+def honest(results: Results) -> list[Promise]:
+    """Return what is promised whatever the machine, and what came of it."""
     invented_s = results.played.invented_s + sum(tally.invented_s for tally in results.tallies)
     if results.crowd is not None:
         invented_s += results.crowd.invented_s
@@ -82,14 +65,13 @@ def promises(results: Results) -> list[Promise]:
     rate = results.played.requests_a_second
     return [
         *_found(results.tallies),
-        *_sharp(results),
         Promise("downtime on targets that had no fault", "0 s", f"{invented_s:g} s", invented_s == 0),
         Promise("downtime from our own troubles", "0 s", f"{ours_s:g} s", ours_s == 0),
         Promise(
             "requests to a URL that is up, averaged over a minute",
             f"≤ {REQUESTS_A_SECOND:g} a second",
-            f"{rate:.3f} a second",
-            rate <= REQUESTS_A_SECOND,
+            f"{rate:.2f} a second",
+            round(rate, 2) <= REQUESTS_A_SECOND,
         ),
     ]
 
