@@ -1,51 +1,13 @@
 """The run's clock: one tie to UTC, untouched by steps, carried over a reboot."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from downtimer import clock
 from downtimer.clock import RunClock, Stamps
 from downtimer.model import SECOND_NS, Run, RunId
-
-UTC_NS = 1_795_365_425_000_000_000
-
-
-@dataclass
-class Machine:
-    """A machine whose clocks a test moves."""
-
-    boot: int = 1_000 * SECOND_NS
-    monotonic: int = 1_000 * SECOND_NS
-    utc: int = UTC_NS
-    cpu: int = 0
-    name: str = "first"
-
-    def boot_ns(self) -> int:
-        """CLOCK_BOOTTIME."""
-        return self.boot
-
-    def monotonic_ns(self) -> int:
-        """CLOCK_MONOTONIC."""
-        return self.monotonic
-
-    def utc_ns(self) -> int:
-        """CLOCK_REALTIME."""
-        return self.utc
-
-    def cpu_ns(self) -> int:
-        """CPU time."""
-        return self.cpu
-
-    def boot_id(self) -> str:
-        """The boot."""
-        return self.name
-
-    def pass_s(self, seconds: float) -> None:
-        """Let time pass."""
-        self.monotonic += round(seconds * SECOND_NS)
-        self.boot += round(seconds * SECOND_NS)
-        self.utc += round(seconds * SECOND_NS)
+from tests.unit.machine import UTC_NS, Machine
 
 
 def run_of(anchor: clock.Anchor) -> Run:

@@ -1,12 +1,7 @@
-"""Whatever the truth and however it is sampled, the figures hold it within their bounds.
+"""Whatever the truth and however it is sampled, the figures hold it within their bounds."""
 
-A truth is generated together with its probes: between neighbouring known probes it changes at
-most once, which is what the figures assume, and how often it is probed, by which incarnation,
-with what `max_gap`, and which probes are unknown, is left to chance.
-"""
-
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
@@ -17,172 +12,9 @@ from downtimer.brackets import find_outages
 from downtimer.cells import is_good, order
 from downtimer.findings import TargetSummary
 from downtimer.intervals import Interval, measure, subtract, unite
-from downtimer.model import (
-    MILLISECOND_NS,
-    Incarnation,
-    Kind,
-    Span,
-    Target,
-    TargetId,
-    TargetState,
-    Verdict,
-)
+from downtimer.model import TargetState, Verdict
 from downtimer.outages import summarize
-from downtimer.tracker import Outcome, Tracker
-
-CAUSES = {Verdict.DOWN: "refused", Verdict.UNKNOWN: "send"}
-STATE = TargetState(
-    target=Target(id=TargetId("service:nova"), kind=Kind.SERVICE, name="nova"), discovered_ns=0, listed_ns=0
-)
-
-
-@dataclass(frozen=True)
-class Probe:
-    """A probe, and where between it and its predecessor the truth changed, if it did."""
-
-    sent_ns: int
-    verdict: Verdict
-    max_gap_ns: int
-    life: int
-    share: int  # thousandths of the way from the known probe before
-    is_cut: bool  # a checkpoint made a span of its own begin here
-    is_dated: bool
-
-
-@dataclass(frozen=True)
-class Sampled:
-    """One check: its probes, and the time in which it really was down."""
-
-    check: str
-    probes: Sequence[Probe]
-
-    def known(self) -> list[Probe]:
-        """Return the probes that say something of the target."""
-        return [probe for probe in self.probes if probe.verdict is not Verdict.UNKNOWN]
-
-    def truth(self, window: Interval) -> list[Interval]:
-        """Return when it was down; unseen time at the rim belongs to an outage, or is good."""
-        known = self.known()
-        if not known:
-            return []
-        down: list[Interval] = []
-        if _is_down(known[0]):
-            down.append((_between(window[0], known[0].sent_ns, known[0].share), known[0].sent_ns))
-        for before, after in pairwise(known):
-            change_ns = _between(before.sent_ns, after.sent_ns, after.share)
-            down.append((before.sent_ns, change_ns) if _is_down(before) else (0, 0))
-            down.append((change_ns, after.sent_ns) if _is_down(after) else (0, 0))
-        if _is_down(known[-1]):
-            down.append((known[-1].sent_ns, _between(known[-1].sent_ns, window[1], known[-1].share)))
-        return unite(down)
-
-    def true_outages(self, window: Interval) -> list[Interval]:
-        """Return the stretches of `truth`, apart where a probe was well answered, if for an instant only."""
-        good_ns = [probe.sent_ns for probe in self.known() if not _is_down(probe)]
-        return [
-            part
-            for start_ns, end_ns in self.truth(window)
-            for part in pairwise([start_ns, *(ns for ns in good_ns if start_ns < ns < end_ns), end_ns])
-        ]
-
-    def spans(self, *, cut: bool = False, chance: Random | None = None) -> list[Span]:
-        """Return what a tracker makes of the probes.
-
-        Args:
-            cut: Let some spans end where a checkpoint is, and others go on from there.
-            chance: Lets them resolve out of order; None for each at once.
-        """
-        told: dict[int, Span] = {}
-
-        def emit(span: Span, *, is_open: bool) -> None:
-            assert span.probes == 1 or not is_open
-            told[span.first_sent_ns] = span
-
-        tracker, life = Tracker(STATE.target.id, self.check, _incarnation(0), emit), 0
-        pending: list[tuple[int, Outcome]] = []
-        for probe, dated_ns in zip(self.probes, self._dates(), strict=True):
-            if probe.life != life or (cut and probe.is_cut):
-                _resolve(tracker, pending, len(pending), chance)
-                tracker.close()
-                life = probe.life
-                tracker = Tracker(STATE.target.id, self.check, _incarnation(life), emit)
-            tracker.issue(probe.sent_ns)
-            cause = CAUSES.get(probe.verdict)
-            pending.append((probe.sent_ns, Outcome(probe.verdict, cause, probe.max_gap_ns, dated_ns)))
-            _resolve(tracker, pending, chance.randrange(3) if chance else 1, chance)
-        _resolve(tracker, pending, len(pending), chance)
-        tracker.close()
-        return list(told.values())
-
-    def _dates(self) -> Iterator[int | None]:
-        """Yield the sharper instant of the change that a probe shows, if it is to have one."""
-        known_ns: int | None = None
-        before: Probe | None = None
-        for probe in self.probes:
-            is_edge = before is not None and before.verdict is not probe.verdict
-            dated_ns = None
-            if probe.is_dated and is_edge and known_ns is not None:
-                dated_ns = _between(known_ns, probe.sent_ns, probe.share)
-            yield dated_ns
-            before = probe
-            known_ns = known_ns if probe.verdict is Verdict.UNKNOWN else probe.sent_ns
-
-
-def _resolve(tracker: Tracker, pending: list[tuple[int, Outcome]], count: int, chance: Random | None) -> None:
-    """Resolve so many of the probes that are under way."""
-    for _ in range(min(count, len(pending))):
-        tracker.resolve(*pending.pop(chance.randrange(len(pending)) if chance else 0))
-
-
-def _incarnation(life: int) -> Incarnation:
-    return Incarnation(f"api.{life}")
-
-
-def _is_down(probe: Probe) -> bool:
-    return probe.verdict is Verdict.DOWN
-
-
-def _between(start_ns: int, end_ns: int, share: int) -> int:
-    return start_ns + (end_ns - start_ns) * share // 1000
-
-
-DISTANCES = st.one_of(
-    st.integers(1, 600),
-    st.integers(1, 600),
-    st.integers(1500, 7000),
-    st.sampled_from([59_999, 60_000, 60_001, 90_000]),
-)
-GOOD = (Verdict.UP, Verdict.SLOW)
-VERDICTS = st.sampled_from(
-    [Verdict.UP, Verdict.UP, Verdict.DOWN, Verdict.DOWN, Verdict.SLOW, Verdict.UNKNOWN]
-)
-STEPS = st.tuples(
-    DISTANCES,
-    VERDICTS,
-    st.sampled_from([2000, 2000, 6000]),
-    st.sampled_from([0, 0, 0, 0, 0, 1]),
-    st.integers(0, 1000),
-    st.booleans(),
-    st.booleans(),
-)
-
-
-@st.composite
-def sampled_checks(draw: st.DrawFn, name: str = "answers") -> Sampled:
-    """Draw a check's probes and truth."""
-    at_ns, life = draw(st.integers(0, 5000)) * MILLISECOND_NS, 0
-    probes = []
-    for distance, verdict, max_gap, restarts, share, is_cut, is_dated in draw(
-        st.lists(STEPS, min_size=1, max_size=30)
-    ):
-        at_ns += distance * MILLISECOND_NS + 1  # + 1: halves of odd lengths
-        life += restarts
-        probes.append(Probe(at_ns, verdict, max_gap * MILLISECOND_NS, life, share, is_cut, is_dated))
-    return Sampled(name, probes)
-
-
-TARGETS = st.one_of(st.tuples(sampled_checks()), st.tuples(sampled_checks(), sampled_checks("works")))
-
+from tests.unit.sampled import CHECKS, GOOD, NOVA, Probe, Sampled, between, is_down, samples
 
 UP_FOR_AN_INSTANT = Sampled(
     "answers",
@@ -201,10 +33,10 @@ def _window(checks: Sequence[Sampled]) -> Interval:
 
 
 def _summary(checks: Sequence[Sampled], *, cut: bool = False) -> TargetSummary:
-    return summarize(STATE, [span for check in checks for span in check.spans(cut=cut)])
+    return summarize(NOVA, [span for check in checks for span in check.spans(cut=cut)])
 
 
-@given(TARGETS)
+@given(CHECKS)
 @settings(max_examples=300, deadline=None)
 def test_window_is_up_slow_down_and_unobserved_to_the_nanosecond(checks: Sequence[Sampled]) -> None:
     summary = _summary(checks)
@@ -215,7 +47,7 @@ def test_window_is_up_slow_down_and_unobserved_to_the_nanosecond(checks: Sequenc
     assert min(summary.up_ns, summary.slow_ns, summary.down_ns, *summary.unobserved.values(), 0) == 0
 
 
-@given(TARGETS)
+@given(CHECKS)
 @settings(max_examples=500, deadline=None)
 def test_true_downtime_lies_within_the_bounds(checks: Sequence[Sampled]) -> None:
     summary = _summary(checks)
@@ -225,9 +57,9 @@ def test_true_downtime_lies_within_the_bounds(checks: Sequence[Sampled]) -> None
     assert summary.down_min_ns <= summary.down_ns <= summary.down_max_ns
 
 
-@given(sampled_checks())
+@given(samples())
 @settings(max_examples=500, deadline=None)
-def test_each_true_outage_lies_between_what_failed_and_the_good_answers_around(check: Sampled) -> None:
+def test_each_true_outage_liesbetween_what_failed_and_the_good_answers_around(check: Sampled) -> None:
     window = _window([check])
     found = find_outages(check.spans(), window)
     truth = check.truth(window)
@@ -239,7 +71,7 @@ def test_each_true_outage_lies_between_what_failed_and_the_good_answers_around(c
         assert outage.start.by_ns <= outage.end.after_ns <= outage.end.at_ns <= outage.end.by_ns
 
 
-@given(sampled_checks())
+@given(samples())
 @example(UP_FOR_AN_INSTANT)
 @settings(max_examples=500, deadline=None)
 def test_true_length_of_each_outage_lies_within_its_own_bounds(check: Sampled) -> None:
@@ -253,7 +85,7 @@ def test_true_length_of_each_outage_lies_within_its_own_bounds(check: Sampled) -
                 assert outage.down_min_ns <= measure(inside) <= outage.down_max_ns
 
 
-@given(TARGETS)
+@given(CHECKS)
 @settings(max_examples=300, deadline=None)
 def test_estimates_add_up_over_outages_and_episodes(checks: Sequence[Sampled]) -> None:
     summary = _summary(checks)
@@ -262,7 +94,7 @@ def test_estimates_add_up_over_outages_and_episodes(checks: Sequence[Sampled]) -
     assert sum(outage.down_ns for outage in outages) == summary.down_ns
     assert sum(outage.down_min_ns for outage in outages) == summary.down_min_ns
     assert sum(outage.failed for outage in outages) == sum(
-        1 for check in checks for probe in check.probes if _is_down(probe)
+        1 for check in checks for probe in check.probes if is_down(probe)
     )
     for one in (*summary.episodes, *outages):
         assert one.min_ns <= one.duration_ns <= one.max_ns
@@ -271,16 +103,16 @@ def test_estimates_add_up_over_outages_and_episodes(checks: Sequence[Sampled]) -
         assert one.failed <= one.probes
 
 
-@given(TARGETS, st.randoms(use_true_random=False))
+@given(CHECKS, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
 def test_order_in_which_probes_resolve_changes_nothing(checks: Sequence[Sampled], chance: Random) -> None:
     for check in checks:
         assert check.spans(chance=chance) == check.spans()
 
 
-@given(sampled_checks())
+@given(samples())
 @settings(max_examples=300, deadline=None)
-def test_no_gap_between_good_answers_in_observed_time_is_longer_than_the_resolution(check: Sampled) -> None:
+def test_no_gapbetween_good_answers_in_observed_time_is_longer_than_the_resolution(check: Sampled) -> None:
     """So an outage that nothing was seen of was shorter than that, if it was while up."""
     gaps = [
         after.sent_ns - before.sent_ns
@@ -291,14 +123,14 @@ def test_no_gap_between_good_answers_in_observed_time_is_longer_than_the_resolut
     assert _summary([check]).resolution_ns == max(gaps, default=None)
 
 
-@given(TARGETS, st.randoms(use_true_random=False))
+@given(CHECKS, st.randoms(use_true_random=False))
 @settings(max_examples=300, deadline=None)
 def test_cutting_spans_at_checkpoints_and_shuffling_them_changes_nothing(
     checks: Sequence[Sampled], chance: Random
 ) -> None:
     cut = [span for check in checks for span in check.spans(cut=True)]
     chance.shuffle(cut)
-    pieces, whole = summarize(STATE, cut), _summary(checks)
+    pieces, whole = summarize(NOVA, cut), _summary(checks)
     assert _without_spacing(pieces) == _without_spacing(whole)
 
 
@@ -319,14 +151,14 @@ def _without_spacing(summary: TargetSummary) -> TargetSummary:
 
 def _retired(at_ns: int) -> TargetState:
     """Return the state of an address that was retired as of an instant, whatever it answered."""
-    return replace(STATE, listed_ns=-(10**18), missing_ns=at_ns, retired_ns=at_ns)
+    return replace(NOVA, listed_ns=-(10**18), missing_ns=at_ns, retired_ns=at_ns)
 
 
-@given(TARGETS, st.integers(0, 1000))
+@given(CHECKS, st.integers(0, 1000))
 @settings(max_examples=300, deadline=None)
 def test_retirement_ends_the_window_and_keeps_the_identity(checks: Sequence[Sampled], share: int) -> None:
     window = _window(checks)
-    retired_ns = _between(*window, share)
+    retired_ns = between(*window, share)
     spans = [span for check in checks for span in check.spans()]
     summary = summarize(_retired(retired_ns), spans)
     assert summary.window_ns == retired_ns - window[0]
@@ -336,7 +168,7 @@ def test_retirement_ends_the_window_and_keeps_the_identity(checks: Sequence[Samp
     assert all(episode.latest_ns <= retired_ns for episode in summary.episodes)
 
 
-@given(sampled_checks())
+@given(samples())
 @settings(max_examples=200, deadline=None)
 def test_retirement_at_a_good_answer_equals_a_measurement_that_ended_there(check: Sampled) -> None:
     good = [probe.sent_ns for probe in check.probes if probe.verdict is Verdict.UP]
@@ -355,11 +187,11 @@ def _core(summary: TargetSummary) -> tuple[int, ...]:
     return (*times, *episodes)
 
 
-@given(sampled_checks())
+@given(samples())
 @settings(max_examples=100, deadline=None)
 def test_one_good_span_is_summarized_alike_on_the_short_way(check: Sampled) -> None:
     for span in order(check.spans()):
         if span.verdict is Verdict.UP and is_good(span):
             halves = [span, replace(span, first_sent_ns=span.last_sent_ns, probes=0)]
-            whole, parted = summarize(STATE, [span]), summarize(STATE, halves)
+            whole, parted = summarize(NOVA, [span]), summarize(NOVA, halves)
             assert _without_spacing(whole) == _without_spacing(parted)

@@ -9,7 +9,7 @@ from downtimer.pace import Rates
 from downtimer.series import Answer, Series
 from downtimer.workers.stalls import LoopWatch, note_suspension
 from tests.unit import sections
-from tests.unit.test_clock import Machine
+from tests.unit.machine import Machine
 from tests.unit.told import Told
 
 RATES = Rates.within(sections.ICMP, checks=10, fast=0)
