@@ -43,12 +43,14 @@ Kinds of fault
 The errors, and beside them those of what is used today, in the same run: for addresses ``fping`` in a loop
 at 1 s, for services a ``blackbox_exporter`` that is polled at 1 s, their failed samples counted as seconds.
 Where only some requests fail, ours are the errors of the edges: of the first and the last failed request.
+Of a hang, peers know no *slow*: their figure is held against the downtime alone.
 
 {kinds}
 
-A fault may be missed that is no longer than the resolution which the report states. A body dripped a byte a
-second is a hang: it fails when the user's patience ends. *In bounds*: the true length may lie between the
-bounds that are reported; or, where only some requests fail, all that failed are counted and no others.
+*Found*: a fault may be missed that is no longer than the resolution which the report states; and where only
+some requests fail, one of whose failures none befell a request of ours. *In bounds*: the true length lies
+between the bounds that are reported; or, where only some requests fail, all of ours that failed are counted
+and no others. A body dripped a byte a second is a hang: it fails when the user's patience ends.
 
 Our own troubles
 ----------------
