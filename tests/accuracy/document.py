@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import subprocess
+import textwrap
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from tests.accuracy.table import table_of_kinds, table_of_ours, table_of_promise
 from tests.processes import require_program
 
 _GIB: Final = 2**30
+_WIDTH: Final = 110
 _PROGRAMS: Final = (
     ("haproxy", "haproxy", "-v"),
     ("fping", "fping", "--version"),
@@ -24,7 +26,7 @@ _TEXT: Final = """\
 How accurate downtimer is
 =========================
 
-What ``make accuracy`` measured on {date}: {machine}; {versions}; seed {seed}.
+{measured}
 
 Faults begin at random phases and last {shortest:g} to {longest:g} s, evenly over the logarithm. They befall a
 simulated cloud in network namespaces, with real processes, a real HAProxy and the kernel's own routes, while
@@ -64,11 +66,10 @@ was not observed for it is said to be unobserved.
 
 def compose(results: Results, seed: int) -> str:
     """Return the document, in reStructuredText."""
+    date = dt.datetime.now(dt.UTC).date()
+    measured = f"What ``make accuracy`` measured on {date}: {_machine()}; {_versions()}; seed {seed}."
     return _TEXT.format(
-        date=dt.datetime.now(dt.UTC).date(),
-        machine=_machine(),
-        versions=_versions(),
-        seed=seed,
+        measured=textwrap.fill(measured, _WIDTH),
         shortest=plan.SHORTEST_S,
         longest=plan.LONGEST_S,
         promises=table_of_promises(results),
