@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from downtimer.model import SECOND_NS
+from downtimer.report import wording
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
@@ -82,9 +85,12 @@ def _row(name: str, injected_s: tuple[float, float], target: Mapping[str, Any] |
 def _reported(row: Row) -> str:
     if row.down_s is None:
         return "not in the report"
-    low, high = row.bounds_s
-    return f"{_seconds(row.down_s)} ({low:.2f}-{high:.2f})"
+    return wording.bounded(*(_ns(seconds) for seconds in (row.down_s, *row.bounds_s)))
 
 
 def _seconds(seconds: float) -> str:
-    return f"{seconds:.2f} s"
+    return wording.seconds(_ns(seconds))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * SECOND_NS)

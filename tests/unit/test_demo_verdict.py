@@ -50,6 +50,6 @@ def test_table_has_a_line_for_what_happened_and_one_for_all_the_rest() -> None:
     lines = format_table(compare(injected, {"targets": targets})).splitlines()
     assert lines == [
         "  target    injected  reported (bounds)   within bounds?",
-        "  nova        5.00 s  5.10 s (4.80-5.40)  yes",
+        "  nova        5.00 s  5.10 s (4.80–5.40)  yes",
         "  2 others    0.00 s  0.00 s              yes",
     ]
