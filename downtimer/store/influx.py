@@ -91,7 +91,8 @@ class InfluxReader:
 
     def spans(self, prefix: str = "") -> Iterator[Span]:
         """Yield every span, ordered by target, check and first_sent_ns."""
-        condition = f'"target" =~ /^{re.escape(encode_target(TargetId(prefix)))}/' if prefix else ""
+        pattern = re.escape(encode_target(TargetId(prefix))).replace("/", r"\/")
+        condition = f'"target" =~ /^{pattern}/' if prefix else ""
         each = (self._spans_of(check, condition) for check in self._checks())
         return heapq.merge(*each, key=_span_key)
 

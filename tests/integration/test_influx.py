@@ -16,6 +16,7 @@ from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.journal import Facts, JournalReader, JournalWriter
 from downtimer.store.reader import Reader
 from downtimer.store.ship import ship
+from downtimer.targets import REFERENCES
 from tests.integration.influx_env import Credentials, InfluxServer
 from tests.unit.runs import address, down, ns, service, slow, unknown, up
 from tests.waiting import wait_until
@@ -23,6 +24,7 @@ from tests.writer_env import Bench, WorkerLink, WriterProcess
 
 NOVA = service("nova")
 FLOATING = address("172.16.166.151")
+GATEWAY = address("172.16.166.1", reference=True)
 ODD = [
     service(name, region="Region, One", id=f"service:{name}")
     for name in (
@@ -40,7 +42,7 @@ ODD = [
         "b\\,c",
     )
 ]
-STATES = [NOVA, FLOATING, *ODD]
+STATES = [NOVA, FLOATING, GATEWAY, *ODD]
 INCARNATION = Incarnation("api.1")
 
 
@@ -81,7 +83,13 @@ def count(server: InfluxServer, measurement: str, field: str) -> int:
 def everything(reader: Reader) -> tuple[Run, Sequence[object], int]:
     """Return all that a reader has."""
     try:
-        facts = [*reader.targets(), *reader.spans(), *reader.marks(), *reader.events()]
+        facts = [
+            *reader.targets(),
+            *reader.spans(),
+            *reader.spans(REFERENCES),
+            *reader.marks(),
+            *reader.events(),
+        ]
         return reader.run(), facts, reader.through_ns()
     finally:
         reader.close()
@@ -100,7 +108,7 @@ def all_spans() -> list[Span]:
     """Return spans of every verdict, on every target."""
     spans = []
     for state in STATES:
-        target, check = state.target.id, "icmp" if state is FLOATING else "answers"
+        target, check = state.target.id, "icmp" if state in (FLOATING, GATEWAY) else "answers"
         spans += [
             up(0, 10, target=target, check=check),
             down(10.5, 12, target=target, check=check, dated=10.2, causes={"refused": 3, "http-503": 1}),
