@@ -3,28 +3,34 @@
 Pure. References are addresses that prove the link. While they and everything else fail, the link is
 down: such failures are unknown, cause ``vantage``. The rules:
 
-- A reference counts once it has answered. Where all that count fail, from a first failed probe to a
-  last one, the link may be down. Any timely good answer to a probe of anything proves that it was not,
-  if it was sent, and must have come, within that time. A late answer proves nothing: its packets may
-  have been sent again.
+- A reference counts once it has answered. Where one fails, or all do, from a first failed probe to a last
+  one, the link may be down. Any timely good answer to a probe of anything, other references included, proves
+  that it was not, if it was sent, and must have come, within that time. A late answer proves nothing: its
+  packets may have been sent again.
+- Also where that time is too short for such a proof, most must have begun to fail with the reference. If
+  twice as many were well all the while, it was the reference's own loss.
 - The blind time then reaches out to the nearest good answers of anything on either side; if there is
   none after it, to the end of the measurement.
 - A probe needs the link for as long as its answer takes, so what was sent shortly before the blind time
-  is judged with it. So are failures that begin in it and go on for a second, after which lost segments
-  and unanswered requests for a neighbour are sent again (RFC 6298, RFC 4861).
-  Blind times less than that apart are one.
+  is judged with it. So are failures that begin in it and go on for as long again, at most a second, after
+  which lost segments and unanswered requests for a neighbour are sent again (RFC 6298, RFC 4861).
+- A blind time of less than a second excuses only what failed with it and recovered with it. After a longer
+  one another that begins within a second is the same.
+- What is the other side's own word is excused by nothing: a refusal has come over the link.
 """
 
 from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import apportion, is_good
-from downtimer.intervals import Interval
-from downtimer.model import SECOND_NS, Span, Verdict
-from downtimer.verdicts import BASELINE_ANSWERS, slow_after_ns
+from downtimer.intervals import Interval, unite
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
+from downtimer.verdicts import BASELINE_ANSWERS, may_be_our_links, slow_after_ns
 
 CAUSE: Final = "vantage"
 RECOVERY_NS: Final = SECOND_NS
@@ -33,6 +39,8 @@ RECOVERY_NS: Final = SECOND_NS
 PATIENCE_NS: Final = 2 * SECOND_NS
 """How long an answer may take of which no normal is known."""
 
+_WELL: Final = 2  # times as many as failed, and the link was up
+_SPACING_NS: Final = 10 * MILLISECOND_NS  # spacings are told apart as finely as that
 _NO_ROUTE: Final = "no-route"
 _NEVER: Final = -(2**62)
 
@@ -51,6 +59,32 @@ class Answers(NamedTuple):
     last_ns: int
     widest_ns: int
     latency_ns: int
+
+
+class Failures(NamedTuple):
+    """Failed probes of one check, one after another.
+
+    Attributes:
+        first_ns: When the first one was sent.
+        latency_ns: How long its answer should have taken at most.
+    """
+
+    first_ns: int
+    latency_ns: int
+
+
+def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers | Failures]:
+    """Yield what one check, no reference's, says of the link: its answers, and when it began to fail.
+
+    Args:
+        spans: Of the check, in order.
+        baseline_ns: Its normal, if that is known by now.
+    """
+    kept = list(spans)
+    yield from answers_of(kept, baseline_ns)
+    for span in kept:
+        if _may_be_for_the_link(span):
+            yield Failures(span.first_sent_ns, _latency_ns(baseline_ns))
 
 
 def answers_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
@@ -83,14 +117,15 @@ def _answers_of(span: Span, to_learn: int, baseline_ns: int | None) -> Iterator[
 
 @dataclass(slots=True)
 class _Suspicion:
-    """A time in which all references failed.
+    """A time in which a reference failed.
 
     Attributes:
-        first_ns: Their first failed probe.
-        last_ns: Their last one.
-        after_ns: The last good answer before that, of the references, then of anything.
+        first_ns: Its first failed probe.
+        last_ns: Its last one.
+        after_ns: The last good answer before that, of the reference, then of anything.
         before_ns: The first good answer after it.
-        is_real: Not only a time in which no reference counted yet.
+        failed: How many checks began to fail with it.
+        well: How many were well all the while, and were surely probed.
         is_refuted: Something was well answered in the midst of it.
     """
 
@@ -98,8 +133,19 @@ class _Suspicion:
     last_ns: int
     after_ns: int
     before_ns: int
-    is_real: bool = True
+    failed: int = 0
+    well: int = 0
     is_refuted: bool = False
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether it is not only a time in which no reference counted yet."""
+        return self.first_ns != _NEVER
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it was the link, as far as is known."""
+        return not self.is_refuted and (not self.well or self.well < _WELL * self.failed)
 
     def hear(self, answers: Answers) -> None:
         """Take good answers into account."""
@@ -121,61 +167,113 @@ class _Suspicion:
         self.is_refuted |= widest_ns <= self.last_ns - latency_ns - self.first_ns
 
 
+class _Doubts:
+    """Suspicions one after another, as one reference raises them, and what all else says of them."""
+
+    def __init__(self, suspicions: Sequence[_Suspicion]) -> None:
+        self._suspicions = suspicions
+        self._windows = [(each.after_ns, each.before_ns) for each in self._suspicions]
+        self._starts = [after_ns for after_ns, _ in self._windows]
+        self._ends = [before_ns for _, before_ns in self._windows]
+        self._most_ns = max((before_ns - after_ns for after_ns, before_ns in self._windows), default=0)
+        # Most checks are well through nearly all suspicions, so only where that begins and ends is kept.
+        self._covered: dict[tuple[int, int, int], int] = {}
+        self._well: defaultdict[int, list[int]] = defaultdict(lambda: [0] * (len(self._suspicions) + 1))
+
+    def hear(self, evidence: Answers | Failures) -> None:
+        """Take what one check says into account."""
+        if isinstance(evidence, Failures):
+            self._hear_failures(evidence)
+        else:
+            self._hear_answers(evidence)
+
+    def real(self) -> Iterator[Interval]:
+        """Yield the times in which it was the link."""
+        for (low, high, latency_ns), widest_ns in self._covered.items():
+            for suspicion in self._suspicions[low:high]:
+                suspicion.cover(widest_ns, latency_ns)
+        for widest_ns, changes in self._well.items():
+            well = 0
+            for suspicion, (after_ns, before_ns), change in zip(
+                self._suspicions, self._windows, changes, strict=False
+            ):
+                well += change
+                if widest_ns <= before_ns - after_ns:
+                    suspicion.well += well
+        for suspicion in self._suspicions:
+            if suspicion.is_real:
+                yield suspicion.after_ns, suspicion.before_ns
+
+    def _hear_failures(self, failures: Failures) -> None:
+        i = bisect_left(self._ends, failures.first_ns)
+        if i < len(self._starts) and failures.first_ns >= self._starts[i] - failures.latency_ns:
+            self._suspicions[i].failed += 1
+
+    def _hear_answers(self, answers: Answers) -> None:
+        first_ns, last_ns, widest_ns, latency_ns = answers
+        low, high = bisect_left(self._ends, first_ns), bisect_right(self._starts, last_ns)
+        for i in {low, high - 1} if low < high else ():
+            self._suspicions[i].hear(answers)
+        if high - low > 2:
+            inner = (low + 1, high - 1, latency_ns)
+            self._covered[inner] = min(widest_ns, self._covered.get(inner, widest_ns))
+        spacing_ns = -(-widest_ns // _SPACING_NS) * _SPACING_NS
+        begin, end = bisect_left(self._starts, first_ns), bisect_right(self._ends, last_ns)
+        if begin < end and spacing_ns <= self._most_ns:
+            self._well[spacing_ns][begin] += 1
+            self._well[spacing_ns][end] -= 1
+
+
 def find_blind(
-    references: Iterable[Sequence[Span]], answers: Iterable[Answers], until_ns: int
+    references: Iterable[Sequence[Span]], evidence: Iterable[Answers | Failures], until_ns: int
 ) -> list[Interval]:
     """Return the times in which the vantage was blind, in order.
 
     Args:
         references: The spans of each reference, in order of time.
-        answers: Of everything in the run, in any order; looked at only if there is a suspicion.
+        evidence: Of everything in the run, in any order: of references their answers, of all else
+            their failures as well. Looked at only if there is a suspicion.
         until_ns: The end of the measurement.
     """
-    answered = [one for one in references if any(span.verdict is Verdict.UP for span in one)]
-    suspicions = _suspicions(answered, until_ns)
-    if not suspicions:
-        return []
-    starts = [suspicion.after_ns for suspicion in suspicions]
-    ends = [suspicion.before_ns for suspicion in suspicions]
-    covered: dict[tuple[int, int, int], int] = {}  # most answers cover the same ones, so spaced
-    for one in answers:
-        low, high = bisect_left(ends, one.first_ns), bisect_right(starts, one.last_ns)
-        for i in {low, high - 1} if low < high else ():
-            suspicions[i].hear(one)
-        if high - low > 2:
-            inner = (low + 1, high - 1, one.latency_ns)
-            covered[inner] = min(one.widest_ns, covered.get(inner, one.widest_ns))
-    for (low, high, latency_ns), widest_ns in covered.items():
-        for suspicion in suspicions[low:high]:
-            suspicion.cover(widest_ns, latency_ns)
-    return _joined((each.after_ns, each.before_ns) for each in suspicions if not each.is_refuted)
+    raised: list[Sequence[_Suspicion]] = [
+        list(_failing(spans, until_ns)) for spans in references if _has_answered(spans)
+    ]
+    if len(raised) > 1:
+        raised.append(reduce(_both, raised))
+    doubts = [
+        _Doubts(suspicions) for one in raised if (suspicions := [each for each in one if each.is_dated])
+    ]
+    for one in evidence if doubts else ():
+        for each in doubts:
+            each.hear(one)
+    return _joined(unite(interval for each in doubts for interval in each.real()))
 
 
 def _joined(blind: Iterable[Interval]) -> list[Interval]:
-    """Join what is so near that the link was only just coming back."""
+    """Join to a long blind time what follows so soon that the link was only just coming back."""
     joined: list[Interval] = []
     for start_ns, end_ns in blind:
-        if joined and start_ns - joined[-1][1] <= RECOVERY_NS:
+        if joined and _recovery_ns(*joined[-1]) == RECOVERY_NS >= start_ns - joined[-1][1]:
             joined[-1] = (joined[-1][0], end_ns)
         else:
             joined.append((start_ns, end_ns))
     return joined
 
 
-def _suspicions(references: Sequence[Sequence[Span]], until_ns: int) -> list[_Suspicion]:
-    """Return the times in which every reference failed that had answered before."""
-    found: list[_Suspicion] | None = None
-    for spans in references:
-        failing = list(_failing(spans, until_ns))
-        found = failing if found is None else list(_both(found, failing))
-    return [each for each in found or () if each.is_real]
+def _recovery_ns(start_ns: int, end_ns: int) -> int:
+    """Return for how long after a blind time things fail because of it."""
+    return min(end_ns - start_ns, RECOVERY_NS)
+
+
+def _has_answered(spans: Sequence[Span]) -> bool:
+    return any(span.verdict is Verdict.UP for span in spans)
 
 
 def _failing(spans: Sequence[Span], until_ns: int) -> Iterator[_Suspicion]:
-    """Yield when one reference failed, each between two timely answers; first of all, before it counts."""
+    """Yield when a reference failed, each between two timely answers; first of all, before it counts."""
     good = [i for i, span in enumerate(spans) if span.verdict is Verdict.UP]
     begun_ns = spans[good[0]].first_sent_ns
-    yield _Suspicion(_NEVER, begun_ns, _NEVER, begun_ns, is_real=False)
+    yield _Suspicion(_NEVER, begun_ns, _NEVER, begun_ns)
     for i, j in pairwise([*good, len(spans)]):
         failed = [span for span in spans[i + 1 : j] if _has_failed(span)]
         if failed:
@@ -185,12 +283,9 @@ def _failing(spans: Sequence[Span], until_ns: int) -> Iterator[_Suspicion]:
             )
 
 
-def _has_failed(span: Span) -> bool:
-    return span.verdict is Verdict.DOWN or _NO_ROUTE in span.causes
-
-
-def _both(left: Sequence[_Suspicion], right: Sequence[_Suspicion]) -> Iterator[_Suspicion]:
-    """Yield the times in which both failed."""
+def _both(left: Sequence[_Suspicion], right: Sequence[_Suspicion]) -> Sequence[_Suspicion]:
+    """Return the times in which both failed."""
+    found = []
     i = j = 0
     while i < len(left) and j < len(right):
         one, other = left[i], right[j]
@@ -199,14 +294,18 @@ def _both(left: Sequence[_Suspicion], right: Sequence[_Suspicion]) -> Iterator[_
             min(one.last_ns, other.last_ns),
             max(one.after_ns, other.after_ns),
             min(one.before_ns, other.before_ns),
-            is_real=one.is_real or other.is_real,
         )
         if common.first_ns <= common.last_ns:
-            yield common
+            found.append(common)
         if one.before_ns < other.before_ns:
             i += 1
         else:
             j += 1
+    return found
+
+
+def _has_failed(span: Span) -> bool:
+    return span.verdict is Verdict.DOWN or _NO_ROUTE in span.causes
 
 
 def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int | None) -> Iterator[Span]:
@@ -217,12 +316,21 @@ def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int
         blind: See `find_blind`.
         baseline_ns: Its normal, if that is known.
     """
-    latency_ns = slow_after_ns(baseline_ns) if baseline_ns is not None else PATIENCE_NS
     for span in spans:
-        if blind and span.verdict is Verdict.DOWN:
-            yield from _cut(span, blind, latency_ns)
+        if blind and _may_be_for_the_link(span):
+            yield from _cut(span, blind, _latency_ns(baseline_ns))
         else:
             yield span
+
+
+def _may_be_for_the_link(span: Span) -> bool:
+    """Tell whether a span is of failures that a link of ours that is down may bring about."""
+    return span.verdict is Verdict.DOWN and any(may_be_our_links(cause) for cause in span.causes)
+
+
+def _latency_ns(baseline_ns: int | None) -> int:
+    """Return how long a timely answer of a check takes at most."""
+    return PATIENCE_NS if baseline_ns is None else slow_after_ns(baseline_ns)
 
 
 def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Span]:
@@ -233,14 +341,16 @@ def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Spa
     """
     rest = span
     for start_ns, end_ns in blind[bisect_left(blind, span.first_sent_ns, key=lambda each: each[1]) :]:
-        begin_ns = start_ns - latency_ns
+        begin_ns, over_ns = start_ns - latency_ns, end_ns + _recovery_ns(start_ns, end_ns)
         if begin_ns > rest.last_sent_ns:
             break
         if end_ns < rest.first_sent_ns:
             continue
+        is_short = end_ns - start_ns < RECOVERY_NS
+        if is_short and not (begin_ns <= rest.first_sent_ns and rest.last_sent_ns <= over_ns):
+            continue
         if rest.first_sent_ns < begin_ns:
             yield _part(rest, rest.first_sent_ns, max(rest.first_sent_ns, begin_ns - rest.widest_ns))
-        over_ns = end_ns + RECOVERY_NS
         lost = _part(rest, max(rest.first_sent_ns, begin_ns), min(rest.last_sent_ns, over_ns))
         yield replace(lost, verdict=Verdict.UNKNOWN, causes={CAUSE: lost.probes})
         if rest.last_sent_ns <= over_ns:

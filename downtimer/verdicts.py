@@ -156,6 +156,14 @@ def may_be_ours(cause: str) -> bool:
     return is_hang(cause) or cause in ("reset", "closed", "http-408")
 
 
+def may_be_our_links(cause: str) -> bool:
+    """Tell whether a probe may fail like this because our own link was down meanwhile.
+
+    What may be our own lateness may, and a neighbour that is not found. All else is the other side's word.
+    """
+    return may_be_ours(cause) or cause == "unreachable"
+
+
 def cause_of_errno(number: int | None, *, remote: bool = False) -> str:
     """Return the cause of a failed system call; ``bug`` for one that no probe should meet.
 

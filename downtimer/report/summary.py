@@ -18,7 +18,7 @@ from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, Targ
 from downtimer.outages import summarize
 from downtimer.store.reader import Reader
 from downtimer.targets import REFERENCES
-from downtimer.vantage import Answers, answers_of, attribute, find_blind
+from downtimer.vantage import Answers, Failures, answers_of, attribute, evidence_of, find_blind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,13 +86,14 @@ def _find_blind(reader: Reader) -> list[Interval]:
     references = [
         list(spans) for _, spans in groupby(reader.spans(REFERENCES), key=attrgetter("target", "check"))
     ]
-    return find_blind(references, _answers(reader), reader.through_ns())
+    return find_blind(references, _evidence(reader), reader.through_ns())
 
 
-def _answers(reader: Reader) -> Iterator[Answers]:
+def _evidence(reader: Reader) -> Iterator[Answers | Failures]:
     for state, spans in _gather(reader.targets(), reader.spans(), []):
+        tell = answers_of if state.target.reference else evidence_of
         for check, of_check in groupby(spans, key=attrgetter("check")):
-            yield from answers_of(of_check, _baseline_ns(state, check))
+            yield from tell(of_check, _baseline_ns(state, check))
 
 
 def _attributed(state: TargetState, spans: list[Span], blind: Sequence[Interval]) -> list[Span]:

@@ -22,7 +22,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "suspended": "this host was suspended",
         "paused": "the measurement was paused",
         "unlisted": "the address was in no list, so it was not probed",
-        "vantage": "this host's own link was down: the references failed, and so did all else",
+        "vantage": "this host's own link was down: the references failed, and most else with them",
         "keystone": "Keystone's fault, which is on its own line",
         "token": "our token was not accepted",
         "throttled": "the service asked for fewer requests (429)",

@@ -311,7 +311,7 @@ def test_blind_vantage_is_nobodys_downtime_and_said() -> None:
     )
     assert lines(text)[0].startswith("Address 10.0.0.9 was unreachable approximately 0.0 second")
     assert section(text, "Not observed") == [
-        "  vantage: this host's own link was down: the references failed, and so did all else",
+        "  vantage: this host's own link was down: the references failed, and most else with them",
         "    5.40 s  Address 10.0.0.9",
     ]
 

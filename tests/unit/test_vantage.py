@@ -6,11 +6,16 @@ from dataclasses import replace
 import pytest
 
 from downtimer.model import Span, TargetId, Verdict
-from downtimer.vantage import answers_of, attribute, find_blind
+from downtimer.vantage import Answers, Failures, answers_of, attribute, evidence_of, find_blind
 from tests.unit.runs import down, ns, slow, span, unknown, up
 
 BASELINE_NS = ns(0.01)  # so what comes within 0.2 s is timely
 UNTIL_NS = ns(100)
+
+
+def lost(first: float, last: float, **more: object) -> Span:
+    """Return a span of probes that nothing was heard of, 0.5 s apart."""
+    return down(first, last, **({"causes": "no-reply"} | more))
 
 
 def reference(*spans: Span) -> list[Span]:
@@ -27,9 +32,11 @@ def gateway(first: float, last: float) -> list[Span]:
 
 def blind(references: Sequence[Sequence[Span]], *others: Span) -> list[tuple[float, float]]:
     """Return when it was blind, in seconds."""
-    everything = [*references, *([other] for other in others)]
-    answers = [answer for one in everything for answer in answers_of(_learnt(one), BASELINE_NS)]
-    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, answers, UNTIL_NS)]
+    evidence: list[Answers | Failures] = []
+    for spans in references:
+        evidence += answers_of(_learnt(spans), BASELINE_NS)
+    evidence += [one for other in others for one in evidence_of(_learnt([other]), BASELINE_NS)]
+    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, evidence, UNTIL_NS)]
 
 
 def _learnt(spans: Sequence[Span]) -> list[Span]:
@@ -51,7 +58,7 @@ def test_any_timely_answer_in_the_midst_proves_the_link() -> None:
 def test_target_that_was_up_all_the_time_proves_the_link_if_it_was_probed_in_it() -> None:
     assert blind([gateway(10, 15)], up(0, 100, every=0.5)) == []
     assert blind([gateway(10, 10.8)], up(0, 100, every=0.5)) == []
-    assert blind([gateway(10, 10.6)], up(0, 100, every=0.5)) == [(9.8, 10.8)]
+    assert blind([gateway(10, 10.6)], up(0, 100, every=0.5), lost(10.1, 10.5)) == [(9.8, 10.8)]
     assert blind([gateway(10, 10.6)], up(0, 100, every=0.1)) == []
 
 
@@ -105,6 +112,25 @@ def test_one_of_several_references_is_enough_to_prove_the_link() -> None:
     assert blind([gateway(10, 15), reference(up(0, 100, every=0.2))]) == []
     assert blind([gateway(10, 15), gateway(12, 20)]) == [(11.8, 15.2)]
     assert blind([gateway(10, 15), gateway(15.2, 20)]) == []
+
+
+def test_all_failed_only_where_each_did() -> None:
+    """Each of them fails for reasons of its own before or after."""
+    assert blind([gateway(10, 15), gateway(12, 20)], lost(12.5, 14.5)) == [(11.8, 15.2)]
+
+
+def test_single_lost_echo_of_a_reference_is_its_own_if_most_were_well() -> None:
+    once = gateway(10, 10)
+    well = [up(0, 100, every=0.2) for _ in range(4)]
+    assert blind([once], lost(10, 10)) == [(9.8, 10.2)]
+    assert blind([once], lost(10, 10), lost(10.1, 10.1), lost(10, 10), *well) == [(9.8, 10.2)]
+    assert blind([once], lost(10, 10), lost(10.1, 10.1), *well) == []
+    assert blind([once, reference(up(0, 100, every=0.2))], lost(10, 10), well[0]) == []
+    assert blind([once], lost(5, 10), lost(10, 10), *well) == []  # the one had begun to fail before
+
+
+def test_what_may_not_have_been_probed_within_was_not_surely_well() -> None:
+    assert blind([gateway(10, 10)], lost(10, 10), up(0, 100), up(0, 100)) == [(9.8, 10.2)]
 
 
 def test_link_that_is_not_back_at_the_end_is_blind_to_the_end() -> None:
@@ -161,33 +187,46 @@ def test_only_failures_are_judged_anew(verdict: Verdict) -> None:
 
 
 def test_failures_within_blind_time_are_unknown() -> None:
-    assert attributed(down(10, 14), (9.9, 15)) == [("unknown", 10, 14, 9, {"vantage": 9})]
+    assert attributed(lost(10, 14), (9.9, 15)) == [("unknown", 10, 14, 9, {"vantage": 9})]
 
 
 def test_what_was_under_way_when_the_link_went_is_judged_with_it() -> None:
-    assert attributed(down(9.8, 14), (10, 15)) == [("unknown", 9.8, 14, 9, {"vantage": 9})]
-    assert attributed(down(9.9, 9.9), (10, 15)) == [("unknown", 9.9, 9.9, 1, {"vantage": 1})]
-    assert attributed(down(9.7, 9.7), (10, 15)) == [("down", 9.7, 9.7, 1, {"refused": 1})]
+    assert attributed(lost(9.8, 14), (10, 15)) == [("unknown", 9.8, 14, 9, {"vantage": 9})]
+    assert attributed(lost(9.9, 9.9), (10, 15)) == [("unknown", 9.9, 9.9, 1, {"vantage": 1})]
+    assert attributed(lost(9.7, 9.7), (10, 15)) == [("down", 9.7, 9.7, 1, {"no-reply": 1})]
 
 
 def test_what_goes_on_for_a_second_after_it_is_judged_with_it() -> None:
-    assert attributed(down(10, 16), (9.9, 15)) == [("unknown", 10, 16, 13, {"vantage": 13})]
+    assert attributed(lost(10, 16), (9.9, 15)) == [("unknown", 10, 16, 13, {"vantage": 13})]
 
 
 def test_target_that_was_down_before_and_after_is_known_to_be_so_only_there() -> None:
     """The probes next to blind time may have been as far from it as they are from each other."""
-    assert attributed(down(0, 40), (10, 15)) == [
-        ("down", 0, 9.3, 19, {"refused": 19}),
+    assert attributed(lost(0, 40), (10, 15)) == [
+        ("down", 0, 9.3, 19, {"no-reply": 19}),
         ("unknown", 9.8, 16, 13, {"vantage": 13}),
-        ("down", 16.5, 40, 48, {"refused": 48}),
+        ("down", 16.5, 40, 48, {"no-reply": 48}),
     ]
 
 
+def test_other_sides_own_word_is_excused_by_nothing() -> None:
+    for cause in ("refused", "http-503", "tls", "malformed"):
+        assert attributed(down(10, 14, causes=cause), (9.9, 15)) == [("down", 10, 14, 9, {cause: 9})]
+    for cause in ("unreachable", "reset", "closed", "timeout-connect"):
+        assert attributed(down(10, 14, causes=cause), (9.9, 15))[0][0] == "unknown"
+
+
+def test_short_failure_of_the_link_excuses_only_what_failed_and_recovered_with_it() -> None:
+    assert attributed(lost(10, 10.5), (9.8, 10.4)) == [("unknown", 10, 10.5, 2, {"vantage": 2})]
+    assert attributed(lost(10, 11.5), (9.8, 10.4)) == [("down", 10, 11.5, 4, {"no-reply": 4})]
+    assert attributed(lost(9.5, 10.5), (9.8, 10.4)) == [("down", 9.5, 10.5, 3, {"no-reply": 3})]
+
+
 def test_several_blind_times_in_one_outage() -> None:
-    found = attributed(down(0, 40), (10, 13), (20, 25), (50, 60))
+    found = attributed(lost(0, 40), (10, 13), (20, 25), (50, 60))
     assert [part[0] for part in found] == ["down", "unknown", "down", "unknown", "down"]
     assert [part[1:3] for part in found] == [(0, 9.3), (9.8, 14), (14.5, 19.3), (19.8, 26), (26.5, 40)]
 
 
 def test_failure_that_begins_after_blind_time_counts() -> None:
-    assert attributed(down(15.1, 20), (10, 15)) == [("down", 15.1, 20, 11, {"refused": 11})]
+    assert attributed(lost(15.1, 20), (10, 15)) == [("down", 15.1, 20, 11, {"no-reply": 11})]

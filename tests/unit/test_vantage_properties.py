@@ -6,6 +6,7 @@ link was down, when each failed by itself, and the spans that come of it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Final
 
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from downtimer.intervals import Interval, measure, subtract, unite
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Incarnation, Span, Verdict
 from downtimer.outages import summarize
 from downtimer.tracker import Outcome, Tracker
-from downtimer.vantage import RECOVERY_NS, answers_of, attribute, find_blind
+from downtimer.vantage import RECOVERY_NS, Answers, Failures, answers_of, attribute, evidence_of, find_blind
 from tests.unit.runs import address
 
 ADDRESS: Final = address("10.0.0.7")
@@ -72,8 +73,12 @@ class Cloud:
         """Return the spans of each target, and what they are when it is known whose fault it was."""
         references = [each.spans(link) for each in self.references]
         targets = [each.spans(link) for each in self.targets]
-        answers = [one for spans in (*references, *targets) for one in answers_of(spans, BASELINE_NS)]
-        blind = find_blind(references, answers, UNTIL_NS)
+        evidence: list[Answers | Failures] = []
+        for spans in references:
+            evidence += answers_of(spans, BASELINE_NS)
+        for spans in targets:
+            evidence += evidence_of(spans, BASELINE_NS)
+        blind = find_blind(references, evidence, UNTIL_NS)
         return [(spans, list(attribute(spans, blind, BASELINE_NS))) for spans in targets]
 
 
@@ -166,3 +171,26 @@ def _of(spans: Sequence[Span], verdict: Verdict) -> list[Span]:
 
 def _extent(spans: Sequence[Span], verdict: Verdict) -> list[Interval]:
     return unite((span.first_sent_ns, span.last_sent_ns) for span in _of(spans, verdict))
+
+
+@st.composite
+def lossy(draw: st.DrawFn) -> Probed:
+    """Draw a reference that loses echoes, up to a third of them."""
+    interval_ns = draw(st.sampled_from([100, 200])) * MILLISECOND_NS
+    chance = Random(draw(st.integers(0, 1000)))  # noqa: S311 - that hypothesis can play again
+    share = draw(st.floats(0, 0.33))
+    slots = range(SETTLED_NS, UNTIL_NS, interval_ns)
+    return Probed(interval_ns, 0, [(at_ns, at_ns + 1) for at_ns in slots if chance.random() < share])
+
+
+LONG = st.lists(_probed([50, 100, 500], faults(1_500)), min_size=1, max_size=4)
+
+
+@given(st.lists(lossy(), min_size=1, max_size=2), LONG, _probed([100], st.just([])))
+@settings(max_examples=100, deadline=None)
+def test_reference_that_loses_echoes_hides_no_outage(
+    references: list[Probed], targets: list[Probed], steady: Probed
+) -> None:
+    """As long as anything else is well."""
+    for before, after in Cloud(references, [*targets, steady]).attributed([]):
+        assert after == before
