@@ -16,6 +16,8 @@ BODY_MAX: Final = 64 * 1024
 """After so much of a body, in bytes, it counts as complete."""
 
 _CHUNK: Final = 64 * 1024
+_RAW_MAX: Final = 4 * BODY_MAX  # with its framing
+_EVENTS_MAX: Final = 1_000  # of the parser, each of which takes time in which nothing else is done
 
 
 FirstClass = Callable[[], int | None]
@@ -70,6 +72,7 @@ class HttpProbe(Conversation):
         self._judge = question.judge
         self._first_class = first_class
         self._heard = b""  # the first bytes of the answer
+        self._raw = 0  # how many came
 
     def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
         """Connect, ask, and hear the answer to its end."""
@@ -90,10 +93,11 @@ class HttpProbe(Conversation):
             data = data[sent:]
 
     def _receive(self, http: h11.Connection) -> Talk[None]:
-        """Read the answer until it is complete, or known to be no good one."""
-        size = 0
+        """Read the answer until it is complete, or known to be no good one, or has been enough."""
+        size = events = 0
         is_over = False
-        while True:
+        while size < BODY_MAX and self._raw < _RAW_MAX and events < _EVENTS_MAX:
+            events += 1
             try:
                 event = http.next_event()
             except h11.RemoteProtocolError as exc:
@@ -104,12 +108,12 @@ class HttpProbe(Conversation):
                 self._take_head(event)
             elif isinstance(event, h11.Data):
                 size += len(event.data)
-                if size >= BODY_MAX:
-                    return
             elif isinstance(event, h11.EndOfMessage):
                 return
             elif not isinstance(event, h11.InformationalResponse):
                 raise FailureError("malformed")  # an upgrade that nobody asked for
+        if self.status is None:
+            raise FailureError("malformed")  # a flood of interim answers
 
     def _take_head(self, head: h11.Response) -> None:
         self.status = head.status_code
@@ -123,6 +127,7 @@ class HttpProbe(Conversation):
         data = yield from self._patiently(partial(self._connection.recv, _CHUNK))
         if len(self._heard) < len(b"HTTP/"):
             self._heard += data[: len(b"HTTP/")]
+        self._raw += len(data)
         http.receive_data(data)
         return not data
 

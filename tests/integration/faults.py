@@ -60,6 +60,19 @@ async def silent(server: Server, reader: asyncio.StreamReader, _: asyncio.Stream
     await reader.read()
 
 
+def flood(head: bytes, again: bytes) -> Serve:
+    """Answer with a head, and then with something again and again."""
+
+    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        while True:
+            writer.write(again * (65536 // len(again)))
+            await writer.drain()
+
+    return serve
+
+
 async def reset(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Reset the connection as soon as it is accepted."""
     sock = writer.get_extra_info("socket")

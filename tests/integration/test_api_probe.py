@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from downtimer.model import Kind, TargetId, Verdict
+from downtimer.model import SECOND_NS, Kind, TargetId, Verdict
 from downtimer.workers.api import ApiEngine
 from downtimer.workers.worker import CannotStartError
 from tests import engines
@@ -86,6 +86,38 @@ def test_good_answers(answer: bytes) -> None:
 def test_body_without_end_counts_as_complete() -> None:
     """After 64 KiB the service has shown that it answers."""
     assert probe_fault(faults.pour) == set()
+
+
+@pytest.mark.parametrize(
+    ("head", "again", "causes"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n", {"malformed"}),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", set()),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1;" + b"e" * 8_000 + b"\r\nx\r\n",
+            set(),
+        ),
+    ],
+    ids=["interim answers", "tiny chunks", "long extensions"],
+)
+def test_flood_holds_up_nobody_else(head: bytes, again: bytes, causes: set[str]) -> None:
+    """However much is sent, the loop is never late by what another would notice."""
+    well = TargetId("well")
+
+    async def scenario(bench: Bench) -> None:
+        async with (
+            Server(faults.flood(head, again)).running() as url,
+            Server(faults.answers()).running() as quiet,
+        ):
+            bench.service("flooding", url)
+            bench.service(well, quiet)
+            await asyncio.sleep(2)
+
+    bench = engines.work(lambda: Bench(ApiEngine, ""), scenario)
+    assert {span.verdict for span in bench.spans(well)} == {Verdict.UP}
+    assert set(bench.causes()) == causes
+    assert max(span.widest_ns for span in bench.spans(well)) < SECOND_NS
 
 
 @contextlib.asynccontextmanager
