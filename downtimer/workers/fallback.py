@@ -11,14 +11,18 @@ from dataclasses import dataclass
 from typing import Final
 
 from downtimer.clock import RunClock
-from downtimer.model import SECOND_NS, TargetId
+from downtimer.model import SECOND_NS, TargetId, Verdict
 from downtimer.pace import Bucket
 from downtimer.source import Source
+from downtimer.verdicts import verdict_of
 from downtimer.workers.talk import Conversation, Result
 from downtimer.workers.tcp_probe import TcpQuestion
 
 AGAIN_NS: Final = 10 * SECOND_NS
 """Between two rounds over the ports of one address."""
+
+UNDER_WAY_MAX: Final = 200
+"""So many attempts are under way at most: the descriptors are the services', too."""
 
 _TICK_S: Final = 0.05
 
@@ -97,11 +101,13 @@ class Fallback:
         """Try whatever is due, within the budget. `timeout_ns` tells how long to wait for an answer."""
         while True:
             now_ns = self._clock.now_ns()
+            under_way = sum(silent.probe is not None for silent in self._silent.values())
             for target, silent in list(self._silent.items()):
                 if silent.probe is not None or silent.due_ns > now_ns:
                     continue
-                if self._bucket.wait_ns(self._clock.now_ns()):
+                if under_way >= UNDER_WAY_MAX or self._bucket.wait_ns(self._clock.now_ns()):
                     break
+                under_way += 1
                 self._try(target, silent, timeout_ns())
             await asyncio.sleep(_TICK_S)
 
@@ -122,6 +128,9 @@ class Fallback:
         if result.cause is None:
             self.remove(target)
             self._found(target, port)
+            return
+        if verdict_of(result.cause) is Verdict.UNKNOWN:  # our own trouble: the same port again, later
+            silent.due_ns = self._clock.now_ns() + AGAIN_NS
             return
         silent.tried += 1
         if silent.tried == len(self._ports):

@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import logging
 import os
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -142,6 +143,7 @@ def main(name: str, body: Body) -> None:
     """
     arguments = _arguments()
     _die_with(arguments.parent)
+    _raise_limit()
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
@@ -163,6 +165,12 @@ def _die_with(parent: int) -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     if os.getppid() != parent:
         sys.exit(ExitCode.FAILED)
+
+
+def _raise_limit() -> None:
+    """Let the process open as many sockets as it may."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
