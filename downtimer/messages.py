@@ -81,15 +81,13 @@ class Beat(Message, frozen=True, kw_only=True, tag="beat"):
 
     Attributes:
         counts: How its checks stand, by kind of target; references are not counted.
-        turned_down: What is newly down; at most 1,000 a beat, the rest in the next.
-        turned_up: What is newly up.
+        turned: What is newly down or up, each check once; at most 1,000 a beat, the rest in the next.
         late_ns: The latest that the loop was since the last beat.
         dropped: Facts given up since the start of the process.
     """
 
     counts: dict[Kind, Counts] = {}
-    turned_down: tuple[Turned, ...] = ()
-    turned_up: tuple[Turned, ...] = ()
+    turned: tuple[Turned, ...] = ()
     late_ns: int = 0
     dropped: int = 0
 

@@ -71,10 +71,11 @@ class Picture:
         """Take a beat."""
         self.beats[name] = beat
         down = self._down.setdefault(name, {})
-        for turned in beat.turned_up:
-            down.pop((turned.target, turned.check), None)
-        for turned in beat.turned_down:
-            down[(turned.target, turned.check)] = turned
+        for turned in beat.turned:
+            if turned.cause is None:
+                down.pop((turned.target, turned.check), None)
+            else:
+                down[turned.target, turned.check] = turned
 
     def down(self) -> Iterator[Turned]:
         """Yield every check that is down."""
@@ -271,7 +272,7 @@ class Measurement:
 
     def _on_beat(self, child: Child, beat: Beat) -> None:
         self.picture.take(child.name, beat)
-        if beat.turned_down:
+        if any(turned.cause is not None for turned in beat.turned):
             self.roster.send("discovery", Look())
         if self._listed and all(self._has_measured(kind) for kind in Kind):
             self._started.set()

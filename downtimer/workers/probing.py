@@ -82,8 +82,7 @@ class Findings:
     def __init__(self, child: Child, outbox: Outbox) -> None:
         self.outbox = outbox
         self._child = child
-        self._down: list[Turned] = []
-        self._up: list[Turned] = []
+        self._turned: dict[tuple[TargetId, str], Turned] = {}  # only how it stands now is worth telling
         self.hurry = asyncio.Event()
 
     def span(self, span: Span, *, is_open: bool) -> None:
@@ -96,18 +95,17 @@ class Findings:
 
     def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
         """Take a change between good and down; it is told at once."""
-        turned = Turned(target, check, since_ns, cause)
-        (self._up if cause is None else self._down).append(turned)
+        self._turned[target, check] = Turned(target, check, since_ns, cause)
         self.hurry.set()
 
     def beat(self, counts: dict[Kind, Counts]) -> Beat:
         """Make the next beat."""
-        down, self._down = self._down[:TURNED_MAX], self._down[TURNED_MAX:]
-        up, self._up = self._up[:TURNED_MAX], self._up[TURNED_MAX:]
+        told = tuple(self._turned.values())[:TURNED_MAX]
+        for turned in told:
+            del self._turned[turned.target, turned.check]
         return Beat(
             counts=counts,
-            turned_down=tuple(down),
-            turned_up=tuple(up),
+            turned=told,
             late_ns=self._child.watch.take_worst_ns(),
             dropped=self.outbox.dropped,
         )

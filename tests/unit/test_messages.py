@@ -41,7 +41,7 @@ UP: list[messages.Message] = [
     messages.Hello(incarnation=Incarnation("icmp.0"), pid=1),
     messages.Beat(
         counts={Kind.ADDRESS: messages.Counts(up=1)},
-        turned_down=(messages.Turned(ID, "icmp", 5, "no-reply"),),
+        turned=(messages.Turned(ID, "icmp", 5, "no-reply"),),
     ),
     messages.CannotStart(reason="no permission"),
     messages.Learnt(target=ID, check="icmp", baseline=Baseline(latency_ns=3)),
