@@ -75,9 +75,10 @@ class KeepAlive:
         most: Connections that were open at a time.
     """
 
-    def __init__(self, closes_after_s: float) -> None:
+    def __init__(self, closes_after_s: float, answers_after_s: float = 0.0) -> None:
         self.open = self.most = 0
         self._closes_after_s = closes_after_s
+        self._answers_after_s = answers_after_s
 
     async def __call__(
         self, server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -87,6 +88,7 @@ class KeepAlive:
         self.most = max(self.most, self.open)
         try:
             server.requests.append(await reader.readuntil(b"\r\n\r\n"))
+            await asyncio.sleep(self._answers_after_s)
             writer.write(faults.OK)
             await writer.drain()
             with contextlib.suppress(TimeoutError):
@@ -125,6 +127,12 @@ def test_after_three_false_alarms_there_is_no_sentinel_for_a_minute() -> None:
     assert span.verdict is Verdict.UP
     assert len(server.requests) <= 2 * 12 + 2
     assert manners.most == 1  # what is not kept is closed at once
+
+
+def test_false_alarms_count_that_come_faster_than_answers() -> None:
+    """No alarm is raised before the probe of the last one has told whether it was right."""
+    _, server = measure(KeepAlive(closes_after_s=0, answers_after_s=0.6), 12)
+    assert len(server.requests) <= 2 * 12 + 3
 
 
 def test_no_connection_is_kept_on_which_nothing_was_answered() -> None:
