@@ -71,12 +71,13 @@ class IcmpEngine:
         self._wants_windows = config.db is not None
         self._sockets = EchoSockets(Source(config.targets.source), self._read)
         self._addresses: dict[TargetId, Address] = {}
-        # Under load what is suspect or failing goes first; the rest is probed a little less often.
+        # Under load what is suspect or failing goes first, up to half of the budget.
         self._urgent: list[tuple[int, int, Address]] = []
         self._regular: list[tuple[int, int, Address]] = []
         self._scheduled = 0
         self._flights = Flights()
         self._bucket = Bucket(self._section.budget)
+        self._urgent_bucket = Bucket(max(self._section.budget // 2, 1))
         self._retired: set[TargetId] = set()
         self._seconds_ns = self._window_ns = self._renewed_ns = self._clock.now_ns()
         self._rates = self._make_rates(self._window_ns)
@@ -241,12 +242,16 @@ class IcmpEngine:
         """Send what is due, within the budget; return False if there is more than fits into one turn."""
         at_ns, sent = self._clock.now_ns(), 0
         for schedule in self._schedules():
+            is_urgent = schedule is self._urgent
             while schedule and schedule[0][0] <= now_ns:
                 if sent == _SEND_MAX:
                     return False
                 due_ns, _, address = schedule[0]
-                if due_ns == address.wake_ns and self._bucket.wait_ns(at_ns):
-                    return True
+                if due_ns == address.wake_ns:
+                    if is_urgent and self._urgent_bucket.wait_ns(at_ns):
+                        break
+                    if self._bucket.wait_ns(at_ns):
+                        return True
                 heapq.heappop(schedule)
                 if due_ns == address.wake_ns:
                     address.wake_ns = None

@@ -274,6 +274,29 @@ def test_faults_are_told_apart_by_the_log_of_the_injector(
         impairer.close()
 
 
+def test_what_is_well_is_still_probed_while_most_of_a_short_budget_fails(
+    spawner: Spawner, network: Namespaces
+) -> None:
+    """What is urgent gets half of the budget, however much there is of it."""
+    addresses = [f"172.20.1.{number}" for number in range(1, 21)]
+    failing, well = addresses[:18], addresses[18:]
+    network.add(addresses)
+    with engine_at(spawner, network.in_vantage, "[db]\n[icmp]\nbudget = 60\n") as engine:
+        for one in addresses:
+            assert engine.order(f"add {one}") is True
+        for one in addresses:
+            engine.until(one, lambda found: found.probes >= ENOUGH, "answers")
+        network.drop(failing)
+        try:
+            engine.until(failing[0], lambda found: found.causes.get("no-reply", 0) >= 2 * ENOUGH, "failures")
+        finally:
+            network.restore(failing)
+        spans = engine.close()["spans"]
+    for one in well:
+        assert [span["verdict"] for span in spans[one]] == ["up"]
+        assert spans[one][0]["widest_ns"] < 1e9
+
+
 def test_step_of_the_wall_clock_fails_no_probe(engine: IcmpProcess, address: str) -> None:
     """Answers that wait to be read were stamped by the clock as it was before."""
     add(engine, address)
