@@ -15,12 +15,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from downtimer.model import MILLISECOND_NS, Run
+from downtimer.model import MILLISECOND_NS, SECOND_NS, Run
 
 STEP_NS: Final = MILLISECOND_NS
 """If the wall clock moved by more against the other between two batches of stamps, it was stepped."""
 
 _TRIES: Final = 5
+_WAITING_NS: Final = 2 * SECOND_NS  # for so long a message may have waited to be read
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -115,7 +116,7 @@ class RunClock:
     def __init__(self, anchor: Anchor, source: Source = SYSTEM) -> None:
         self.anchor = anchor
         self._source = source
-        self._offset_ns = source.utc_ns() - source.boot_ns()
+        self._offset_ns = self._wall_offset_ns()
 
     def now_ns(self) -> int:
         """Return the instant: ns since the start of the run."""
@@ -139,11 +140,23 @@ class RunClock:
         return self._source.cpu_ns()
 
     def wall_step_ns(self) -> int:
-        """Return how far the wall clock was stepped since the last call (slewing shows as little)."""
-        offset_ns = self._source.utc_ns() - self._source.boot_ns()
-        step_ns = offset_ns - self._offset_ns
-        self._offset_ns = offset_ns
-        return step_ns
+        """Return how far the wall clock was stepped since the last call (slewing shows as little).
+
+        The clocks are read again if we were held up between them; if we always were, it is 0.
+        """
+        before_ns, now_ns = self._offset_ns, self._wall_offset_ns()
+        if now_ns is None:
+            return 0
+        self._offset_ns = now_ns
+        return 0 if before_ns is None else now_ns - before_ns
+
+    def _wall_offset_ns(self) -> int | None:
+        for _ in range(_TRIES):
+            before_ns = self._source.boot_ns()
+            offset_ns = self._source.utc_ns() - before_ns
+            if self._source.boot_ns() - before_ns <= MILLISECOND_NS:
+                return offset_ns
+        return None
 
     def realtime_zero_ns(self) -> int:
         """Return the instant of CLOCK_REALTIME's zero, as the clocks stand now."""
@@ -157,8 +170,8 @@ class Batch(NamedTuple):
     Attributes:
         now_ns: The instant; no stamp is later.
         zero_ns: The instant of CLOCK_REALTIME's zero.
-        is_sure: The wall clock was not stepped between the last batch and this one; else it is not
-            known which of the stamps are from before.
+        is_sure: The wall clock was not stepped shortly before; else it is not known which of the
+            stamps are from before that.
     """
 
     now_ns: int
@@ -179,12 +192,15 @@ class Stamps:
     def __init__(self, clock: RunClock) -> None:
         self._clock = clock
         self._zero_ns = clock.realtime_zero_ns()
+        self._sure_from_ns = 0
 
     def batch(self) -> Batch:
         """Return how to convert the stamps of messages that were received before this call."""
         before_ns, self._zero_ns = self._zero_ns, self._clock.realtime_zero_ns()
-        is_sure = abs(self._zero_ns - before_ns) <= STEP_NS
-        return Batch(self._clock.now_ns(), self._zero_ns, is_sure)
+        now_ns = self._clock.now_ns()
+        if abs(self._zero_ns - before_ns) > STEP_NS:
+            self._sure_from_ns = now_ns + _WAITING_NS
+        return Batch(now_ns, self._zero_ns, now_ns >= self._sure_from_ns)
 
 
 def to_utc(start_utc_ns: int, at_ns: int) -> datetime:

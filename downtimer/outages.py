@@ -37,7 +37,7 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
         return _nothing(state)
     if len(spans) == 1 and spans[0].verdict is Verdict.UP and state.retired_ns is None:
         return _undisturbed(state, spans[0])
-    series = _series(state.target.kind, spans)
+    series = _series(state, spans)
     start_ns = min(one[0].first_sent_ns for one in series)
     end_ns = max(one[-1].last_sent_ns for one in series)
     if state.retired_ns is not None:
@@ -100,27 +100,28 @@ def _unite(seen: Sequence[_Seen]) -> tuple[list[Interval], list[Interval], list[
     return down, subtract(slow, down), observed
 
 
-def _series(kind: Kind, spans: Sequence[Span]) -> list[list[Span]]:
+def _series(state: TargetState, spans: Sequence[Span]) -> list[list[Span]]:
     """Return the ordered spans of each check that counts, by the check's name."""
     by_check: defaultdict[str, list[Span]] = defaultdict(list)
     for span in spans:
         by_check[span.check].append(span)
     series = [order(by_check[check]) for check in sorted(by_check)]
-    if kind is Kind.ADDRESS and len(series) > 1:
-        return [min(series, key=_method_rank)]
+    if state.target.kind is Kind.ADDRESS and len(series) > 1:
+        kept = None if state.method is None else state.check
+        return [min(series, key=lambda one: _method_rank(one, kept))]
     return series
 
 
-def _method_rank(spans: Sequence[Span]) -> tuple[int, int, bool, str]:
-    """Rank an address's methods, which are alternatives: the first that worked comes first.
+def _method_rank(spans: Sequence[Span], kept: str | None) -> tuple[bool, int, int, bool, str]:
+    """Rank an address's methods, which are alternatives: that which was kept, else the first that worked.
 
     Where none ever did, it is the one that was tried longest.
     """
     first_good = next((span.first_sent_ns for span in spans if is_good(span)), None)
     check = spans[0].check
     if first_good is not None:
-        return 0, first_good, check != ICMP, check
-    return 1, spans[0].first_sent_ns - spans[-1].last_sent_ns, check != ICMP, check
+        return check != kept, 0, first_good, check != ICMP, check
+    return check != kept, 1, spans[0].first_sent_ns - spans[-1].last_sent_ns, check != ICMP, check
 
 
 def _sort_cells(spans: Sequence[Span], until_ns: int) -> _Seen:

@@ -11,6 +11,8 @@ workers. It shows in two ways:
 - *Loss*: some probes get no answer while later ones do. Then the whole episode keeps to that same
   distance; otherwise the answered stretches would be sampled fast and the silent ones slowly.
 
+A service that asks for fewer requests gets none that are fast until it answers otherwise.
+
 Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
 answer within a few times the baseline), a late answer, the end of a connection that was kept. And until
 it is known what became of a suspected probe, probes are due as in a silence, if that is more often;
@@ -140,6 +142,7 @@ class Pace:
         self._suspect_ns = _NEVER  # the suspected probe; _NEVER when it is resolved
         self._is_silent = False
         self._is_lossy = False
+        self._is_throttled = False
         self._extra_ns = _NEVER
         self._debt_ns = 0
 
@@ -161,6 +164,7 @@ class Pace:
     def good(self, sent_ns: int) -> None:
         """Note a good answer to a probe."""
         self.allay(sent_ns)
+        self._is_throttled = False
         self._answer(sent_ns)
         if self._began_ns is not None and self._good_ns is None and sent_ns > self._failed_ns:
             self._good_ns = sent_ns
@@ -168,6 +172,7 @@ class Pace:
     def failed(self, sent_ns: int, now_ns: int, rates: Rates, *, hung: bool) -> None:
         """Note a failed probe; `hung`: it ran into its deadline instead of failing at once."""
         self.allay(sent_ns)
+        self._is_throttled = False
         if not self.is_in_episode(now_ns, rates):
             self._began_ns, self._good_ns, self._is_lossy = sent_ns, None, False
         if self._good_ns is not None and sent_ns > self._good_ns:
@@ -177,6 +182,10 @@ class Pace:
             self._answer(sent_ns)
         else:
             self._miss(sent_ns)
+
+    def throttle(self) -> None:
+        """Note that the service asks for fewer probes: until it answers otherwise, none is fast."""
+        self._is_throttled = True
 
     def allay(self, sent_ns: int) -> None:
         """Note that it is known what became of a probe, or that it never will be."""
@@ -220,7 +229,7 @@ class Pace:
                 return silent_ns
             return rates.steady_ns if self._suspect_ns == _NEVER else min(rates.steady_ns, silent_ns)
         is_young = now_ns - self._began_ns < rates.fast_for_ns
-        interval_ns = rates.fast_ns if is_young else rates.long_ns
+        interval_ns = rates.fast_ns if is_young and not self._is_throttled else rates.long_ns
         return max(interval_ns, rates.silent_ns) if self._is_silent or self._is_lossy else interval_ns
 
     def _answer(self, sent_ns: int) -> None:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.pace import Pace, Rates, max_gap_ns
 from downtimer.tracker import Outcome, Tracker
-from downtimer.verdicts import BASELINE_ANSWERS, SLOW_LEAST_NS, is_hang, slow_after_ns, verdict_of
+from downtimer.verdicts import BASELINE_ANSWERS, SLOW_LEAST_NS, THROTTLED, is_hang, slow_after_ns, verdict_of
 
 PATIENCE_NS: Final = SECOND_NS
 """An answer that takes longer is suspect as long as there is no baseline."""
@@ -242,6 +242,8 @@ class Series:
             self.pace.failed(sent_ns, now_ns, rates, hung=is_hang(cause))
         else:
             self.pace.allay(sent_ns)
+        if cause == THROTTLED:
+            self.pace.throttle()
         self._resolve(sent_ns, verdict, cause, now_ns, rates)
 
     def hurry(self, now_ns: int, rates: Rates) -> None:

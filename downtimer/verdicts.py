@@ -83,6 +83,9 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 """Every cause but the family ``http-NNN``, which is down."""
 
+THROTTLED: Final = "throttled"
+"""The service protects itself from us, and is not asked fast."""
+
 BASELINE_ANSWERS: Final = 20
 """The median latency of so many good answers is a check's own normal."""
 
@@ -188,7 +191,7 @@ def judge_status(status: int, first_class: int | None) -> str | None:
         answer was one too; where that was 2xx or 3xx, the application is gone.
     """
     if status == 429:
-        return "throttled"
+        return THROTTLED
     if status >= 500:
         return f"http-{status}"
     if status // 100 == 4 and first_class in (2, 3):

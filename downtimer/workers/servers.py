@@ -7,7 +7,7 @@ is not listed again and again. What cannot be had stays unknown, in silence.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from downtimer.catalog import Server
@@ -18,7 +18,6 @@ AGAIN_NS: Final = 300 * SECOND_NS
 
 _OVERLAP: Final = timedelta(seconds=60)
 """So much is asked for again: what is committed late, or stamped by another host's clock."""
-_LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 @dataclass(slots=True)
@@ -83,4 +82,6 @@ class Servers:
             self._powers[server.id] = server.power
             if server.updated is not None and (newest is None or server.updated > newest):
                 newest = server.updated
-        place.newest = newest or _LONG_AGO  # a cloud without servers
+        place.newest = newest
+        if newest is None:  # a cloud without servers, of which the next list is as short
+            place.tried_ns = None

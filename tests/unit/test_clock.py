@@ -103,7 +103,7 @@ def test_a_stamp_of_the_kernel_becomes_an_instant() -> None:
 def test_a_stamp_from_before_a_step_of_the_wall_clock_is_held_between_send_and_now(
     step_s: float, instant_s: float
 ) -> None:
-    """A step by less than a millisecond is slewing. In the next batch all is as usual."""
+    """A step by less than a millisecond is slewing. After two seconds all is as usual."""
     machine = Machine()
     stamps = Stamps(RunClock(clock.tie(machine), machine))
     machine.pass_s(2)
@@ -113,8 +113,11 @@ def test_a_stamp_from_before_a_step_of_the_wall_clock_is_held_between_send_and_n
     batch = stamps.batch()
     assert batch.is_sure == (step_s < 0.001 and step_s > 0)
     assert batch.instant_ns(stamp_ns, SECOND_NS) == round(instant_s * SECOND_NS)
-    assert stamps.batch().is_sure
     assert stamps.batch().instant_ns(machine.utc, SECOND_NS) == 3 * SECOND_NS
+    machine.pass_s(1.9)
+    assert stamps.batch().is_sure == batch.is_sure
+    machine.pass_s(0.1)
+    assert stamps.batch().is_sure
 
 
 def test_a_stamp_is_never_later_than_now() -> None:
@@ -142,3 +145,26 @@ def test_being_held_up_between_two_clocks_is_no_sleep() -> None:
     held = RunClock(clock.Anchor(0, UTC_NS, ""), Held())
     machine.name = "first"
     assert held.slept_ns() == 0
+
+
+def test_being_held_up_between_two_clocks_is_no_step() -> None:
+    machine = Machine()
+    held_s = [0.4, 0.0, 0.0]
+
+    class Held(Machine):
+        """Is held up when the wall clock is read."""
+
+        def boot_ns(self) -> int:
+            return machine.boot
+
+        def utc_ns(self) -> int:
+            utc_ns = machine.utc
+            if held_s:
+                machine.pass_s(held_s.pop(0))
+            return utc_ns
+
+    run_clock = RunClock(clock.Anchor(0, UTC_NS, ""), Held())
+    held_s[:] = [0.4, 0.4]
+    assert run_clock.wall_step_ns() == 0
+    held_s[:] = [0.4] * 9
+    assert run_clock.wall_step_ns() == 0

@@ -316,14 +316,21 @@ def test_service_is_observed_where_any_check_is() -> None:
 
 
 def test_methods_of_an_address_are_alternatives_and_the_one_that_worked_counts() -> None:
-    spans = [down(0, 10, check="icmp", causes="no-reply"), up(10.5, 60, check="tcp:22")]
+    spans = [down(0, 10, check="icmp", causes="no-reply"), up(10.5, 60, check="tcp")]
     summary = summarize(address("10.0.0.9"), spans)
-    assert summary.method == "tcp:22"
+    assert summary.method == "tcp"
     assert times(summary) == (49.5, 0, 0, 0)
 
 
+def test_method_that_is_kept_counts_although_an_echo_was_answered_shortly_before() -> None:
+    spans = [up(12, 12, check="icmp"), up(12.5, 50, check="tcp"), down(50.5, 60, check="tcp")]
+    summary = summarize(replace(address("10.0.0.9"), method="tcp-22"), spans)
+    assert summary.method == "tcp-22"
+    assert times(summary) == (37.75, 0, 9.75, 0)
+
+
 def test_of_methods_that_never_worked_the_one_tried_longest_counts() -> None:
-    spans = [down(0, 10, check="icmp", causes="no-reply"), down(10.5, 60, check="tcp:22")]
+    spans = [down(0, 10, check="icmp", causes="no-reply"), down(10.5, 60, check="tcp")]
     assert summarize(address("10.0.0.9"), spans).down_ns == ns(49.5)
 
 

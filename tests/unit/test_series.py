@@ -85,6 +85,21 @@ def test_failure_quickens_the_pace_at_once() -> None:
     assert due(series) == sent_ns + FAST_NS
 
 
+def test_service_that_asks_for_fewer_requests_gets_them_slowly() -> None:
+    """Until it answers in another way, also in the fast time of an episode."""
+    series, _ = make(NOVA)
+    now_ns = due(series)
+    fail(series, now_ns)
+    assert due(series) == now_ns + FAST_NS
+    for distance_ns in (FAST_NS, RATES.long_ns, RATES.long_ns):
+        now_ns = due(series)
+        fail(series, now_ns, "throttled")
+        assert due(series) == now_ns + distance_ns
+    now_ns = due(series)
+    fail(series, now_ns)
+    assert due(series) == now_ns + FAST_NS
+
+
 def test_at_most_four_probes_hang() -> None:
     """However long the timeout; the fifth waits until one is resolved."""
     patient = RATES._replace(timeout_ns=20 * SECOND_NS)
