@@ -162,9 +162,9 @@ class Judge:
         return sum(self._report.targets[target].down_ns for target in targets) / SECOND_NS
 
     def _is_of(self, outage: Outage, fault: Fault) -> bool:
-        """Tell whether an outage is what was made of this fault; faults are further apart than that."""
+        """Tell whether an outage is what was made of this fault: they overlap."""
         start, end = self._report.bracket(fault.start), self._report.bracket(_end(fault))
-        return start.earliest_ns - _NEAR_NS <= outage.start_ns <= end.latest_ns + _NEAR_NS
+        return start.earliest_ns - UNDER_WAY_NS <= outage.end_ns and outage.start_ns <= end.latest_ns
 
     def _judge_time(self, kind: Kind, target: str, fault: Fault, outages: Sequence[Outage]) -> Finding:
         low_ns, middle_ns, high_ns = self._true_ns(fault, kind.timeout_s)
@@ -180,7 +180,7 @@ class Judge:
             true_s=true_ns / SECOND_NS,
             reported_s=reported_ns / SECOND_NS,
             is_detected=bool(outages) or (kind.measure is Measure.HANG and reported_ns > 0),
-            is_within=least_ns <= high_ns and (low_ns <= most_ns or not outages),
+            is_within=not outages or (len(outages) == 1 and least_ns <= high_ns and low_ns <= most_ns),
             may_be_missed=true_ns <= resolution_ns,
             peer_error_s=None if peer_ns is None else abs(peer_ns - middle_ns) / SECOND_NS,
         )

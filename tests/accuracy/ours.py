@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -145,20 +146,28 @@ def _cut_link(cloud: SimulatedCloud) -> None:
 
 def _judge(report: Report, played: Sequence[Trouble]) -> list[Outcome]:
     names = dict.fromkeys(trouble.name for trouble in played)
-    return [_outcome(report, name, [one for one in played if one.name == name]) for name in names]
+    invented_ns = _invented_ns(report, played)
+    return [
+        _outcome(report, name, [one for one in played if one.name == name], invented_ns[name])
+        for name in names
+    ]
 
 
-def _outcome(report: Report, name: str, played: Sequence[Trouble]) -> Outcome:
-    invented_ns = unobserved_ns = 0
+def _invented_ns(report: Report, played: Sequence[Trouble]) -> Counter[str]:
+    """Return all the downtime that is reported, by the latest trouble that had begun by its end."""
+    invented_ns = Counter[str]()
+    for summary in report.targets.values():
+        for outage in (outage for episode in summary.episodes for outage in episode.outages):
+            before = [one for one in played if one.start_ns - report.origin_ns <= outage.end_ns]
+            invented_ns[before[-1].name if before else played[0].name] += outage.down_ns
+    return invented_ns
+
+
+def _outcome(report: Report, name: str, played: Sequence[Trouble], invented_ns: int) -> Outcome:
+    unobserved_ns = 0
     for trouble in played:
         start_ns, end_ns = trouble.start_ns - report.origin_ns, trouble.end_ns + _AFTER_NS - report.origin_ns
-        for target, summary in report.targets.items():
-            invented_ns += sum(
-                outage.down_ns
-                for episode in summary.episodes
-                for outage in episode.outages
-                if start_ns <= outage.end_ns and outage.start_ns <= end_ns
-            )
+        for target in report.targets:
             seen_ns = report.observed_ns(target, start_ns, end_ns)
             unobserved_ns = max(unobserved_ns, end_ns - start_ns - seen_ns)
     return Outcome(

@@ -306,7 +306,12 @@ def test_blind_vantage_is_nobodys_downtime_and_said() -> None:
     ]
     text = report(
         *gateway_spans,
-        *icmp("10.0.0.9", up(0, 9.9, every=0.2), down(10.1, 15.1, every=0.2), up(15.3, 60, every=0.2)),
+        *icmp(
+            "10.0.0.9",
+            up(0, 9.9, every=0.2),
+            down(10.1, 15.1, every=0.2, causes="no-reply"),
+            up(15.3, 60, every=0.2),
+        ),
         states=[gateway, address("10.0.0.9")],
     )
     assert lines(text)[0].startswith("Address 10.0.0.9 was unreachable approximately 0.0 second")
