@@ -14,6 +14,9 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from _targets(answer["targets"])
     yield "\n"
     yield from _down(answer["down"], answer["targets"])
+    references = answer["references"]
+    if references["down"] == references["answered"] > 0:
+        yield "The references fail, too: it may be this host's own link, which is nobody's downtime.\n"
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"

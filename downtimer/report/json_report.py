@@ -21,7 +21,7 @@ _Object = dict[str, Any]  # what json.dumps takes
 def render(summary: Summary) -> Iterator[str]:
     """Yield the report, a piece per target."""
     run = summary.run
-    yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(run))},\n"targets": ['
+    yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(summary))},\n"targets": ['
     separator = "\n"
     for target in summary.targets:
         yield f"{separator}{json.dumps(_target(target, run))}"
@@ -34,13 +34,17 @@ def render(summary: Summary) -> Iterator[str]:
     yield f'],\n"marks": {json.dumps(marks)},\n"events": {json.dumps(events)}}}\n'
 
 
-def _run(run: Run) -> _Object:
+def _run(summary: Summary) -> _Object:
+    run = summary.run
     return {
         "id": run.id,
         "label": run.label or None,
         "vantage": run.vantage,
         "start": rfc3339(run.start_utc_ns),
         "end": _instant(run.end_ns, run),
+        "references": [
+            {"name": name, "answered": has_answered} for name, has_answered in summary.references.items()
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
+from downtimer.cells import is_good
 from downtimer.findings import TargetSummary
 from downtimer.intervals import Interval
 from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, TargetState
@@ -29,6 +30,7 @@ class Summary:
         run: The run.
         through_ns: The instant that the figures count to.
         targets: Services by name, then addresses numerically, IPv4 first; no references.
+        references: Whether each reference has ever answered, by its address; numerically.
         names: How each target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed to
             tell them apart. As the cloud gave it: a format must escape it.
         marks: By instant.
@@ -39,6 +41,7 @@ class Summary:
     run: Run
     through_ns: int
     targets: Sequence[TargetSummary]
+    references: Mapping[str, bool]
     names: Mapping[TargetId, str]
     marks: Sequence[Mark]
     events: Sequence[Event]
@@ -48,11 +51,12 @@ class Summary:
 def build(reader: Reader) -> Summary:
     """Read a run and return its summary. The reader stays open."""
     strays: list[TargetId] = []
-    targets = [
-        summarize(state, spans)
-        for state, spans in attributed_spans(reader, strays)
-        if not state.target.reference
-    ]
+    targets, references = [], {}
+    for state, spans in attributed_spans(reader, strays):
+        if state.target.reference:
+            references[state.target.name] = any(is_good(span) for span in spans)
+        else:
+            targets.append(summarize(state, spans))
     names = name_targets([summary.target for summary in targets])
     targets.sort(key=lambda summary: _rank(summary.target, names))
     notes = reader.notes()
@@ -62,6 +66,7 @@ def build(reader: Reader) -> Summary:
         run=reader.run(),
         through_ns=reader.through_ns(),
         targets=targets,
+        references=references,
         names=names,
         marks=reader.marks(),
         events=reader.events(),

@@ -67,6 +67,9 @@ def _run(summary: Summary) -> Iterator[str]:
     if run.label:
         yield f"  label     {printable(run.label)}\n"
     yield f"  vantage   {printable(run.vantage)}\n"
+    for name, has_answered in summary.references.items():
+        failed = "" if has_answered else " (never answered: it can't prove this host's own link)"
+        yield f"  reference {printable(name)}{failed}\n"
     yield f"  start     {_moment(summary, 0)} UTC\n"
     if run.end_ns is None:
         through = _moment(summary, summary.through_ns)

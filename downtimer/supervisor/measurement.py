@@ -34,7 +34,7 @@ from downtimer.messages import (
     Turned,
     WriterState,
 )
-from downtimer.model import SECOND_NS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.model import ICMP, SECOND_NS, Event, Kind, Mark, TargetId, TargetState
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.roster import Roster, end_on_defect
@@ -190,6 +190,11 @@ class Measurement:
         """Return what is down now of what is measured for its own sake, the longest first."""
         found = [turned for turned in self.picture.down() if self._is_current(turned)]
         return sorted(found, key=lambda turned: (turned.since_ns, turned.target))
+
+    def references(self) -> tuple[int, int]:
+        """Return how many references have ever answered, and how many of these fail now."""
+        counted = [state for state in self.targets.states() if state.target.reference and state.baselines]
+        return len(counted), sum(self.picture.is_down(state.target.id, ICMP) for state in counted)
 
     def _is_current(self, turned: Turned) -> bool:
         """Tell whether that check still counts: the target may be retired, or be reached in another way."""

@@ -32,6 +32,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
         "targets": {
             kind.value: _counts(picture.counts(kind), measurement.targets.count_probed(kind)) for kind in Kind
         },
+        "references": _references(measurement),
         "down": [_down(measurement, turned, now_ns) for turned in measurement.down()[:DOWN_MAX]],
         "journal": {
             "path": measurement.settings.journal,
@@ -64,6 +65,11 @@ def _process(child: Child, now_ns: int) -> dict[str, Any]:
         "beat_age_s": round(child.age_s(now_ns), 3) if child.pid is not None else None,
         "reason": child.reason,
     }
+
+
+def _references(measurement: Measurement) -> dict[str, int]:
+    answered, down = measurement.references()
+    return {"answered": answered, "down": down}
 
 
 def _counts(counts: Counts, probed: int) -> dict[str, int]:

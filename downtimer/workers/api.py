@@ -16,7 +16,6 @@ from downtimer.model import (
     ANSWERS,
     SECOND_NS,
     Kind,
-    Span,
     Target,
     TargetId,
     TargetState,
@@ -24,6 +23,7 @@ from downtimer.model import (
     method_of,
 )
 from downtimer.pace import Bucket, Rates
+from downtimer.series import Series
 from downtimer.source import Source
 from downtimer.verdicts import judge_status
 from downtimer.workers import probing
@@ -214,13 +214,9 @@ class ApiEngine:
         """Return the longest interval in force."""
         return self._rates.longest_ns
 
-    def widest_ns(self) -> int:
-        """Return the largest distance between two neighbouring probes of one check so far."""
-        return max((runner.series.widest_ns for runner in self._runners.values()), default=0)
-
-    def open_spans(self) -> Iterable[Span]:
-        """Return the spans that are growing."""
-        return [span for runner in self._runners.values() for span in runner.series.open_spans()]
+    def series(self) -> Iterable[Series]:
+        """Return all series of probes."""
+        return (runner.series for runner in self._runners.values())
 
     # --- work ---
 

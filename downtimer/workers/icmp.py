@@ -19,7 +19,6 @@ from downtimer.model import (
     MILLISECOND_NS,
     SECOND_NS,
     Kind,
-    Span,
     TargetId,
     TargetState,
     Verdict,
@@ -164,13 +163,9 @@ class IcmpEngine:
         """Return the longest interval in force."""
         return self._rates.longest_ns
 
-    def widest_ns(self) -> int:
-        """Return the largest distance between two neighbouring probes of one address so far."""
-        return max((address.series.widest_ns for address in self._addresses.values()), default=0)
-
-    def open_spans(self) -> Iterable[Span]:
-        """Return the spans that are growing."""
-        return [span for address in self._addresses.values() for span in address.series.open_spans()]
+    def series(self) -> Iterable[Series]:
+        """Return all series of probes."""
+        return (address.series for address in self._addresses.values())
 
     # --- work ---
 

@@ -26,7 +26,8 @@ from downtimer.messages import (
     Targets,
     Turned,
 )
-from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState
+from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState, Verdict
+from downtimer.series import Series
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.worker import BEAT_S, Child
 
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 PUMP_S: Final = 0.2
 CHECKPOINT_S: Final = 600.0
+TROUBLE_CHECKPOINT_S: Final = 5.0
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
@@ -63,11 +65,8 @@ class Engine(Protocol):
     def interval_ns(self) -> int:
         """Return the longest interval in force."""
 
-    def widest_ns(self) -> int:
-        """Return the largest distance between two neighbouring probes of one check so far."""
-
-    def open_spans(self) -> Iterable[Span]:
-        """Return the spans that are growing, as they stand."""
+    def series(self) -> Iterable[Series]:
+        """Return all series of probes."""
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -174,8 +173,7 @@ class Probing:
 
         What is found meanwhile does not count: a target that fails is probed faster than the writer commits.
         """
-        for span in self._engine.open_spans():
-            self._outbox.span(span, is_open=True)
+        self._record_open_spans(self._engine.series())
         self._note_progress()
         last_serial = self._outbox.last_serial()
         deadline_ns = self._child.clock.now_ns() + int(ACKNOWLEDGED_S * SECOND_NS)
@@ -216,18 +214,31 @@ class Probing:
 
     def _note_progress(self) -> None:
         engine, incarnation = self._engine, self._child.incarnation
-        self._outbox.progress(
-            Progress(incarnation, engine.through_ns(), engine.interval_ns(), engine.widest_ns())
-        )
+        widest_ns = max((series.widest_ns for series in engine.series()), default=0)
+        self._outbox.progress(Progress(incarnation, engine.through_ns(), engine.interval_ns(), widest_ns))
 
     def _pump_once(self) -> None:
         if not self._outbox.pump(self._child.clock.now_ns()):
             self._send_points(messages.encode(Knock()))
 
     async def _checkpoint(self) -> None:
+        """Record now and then what grows, for its counts: how far it has grown the progress tells.
+
+        If this process is killed, the counts since then are lost. Those of failures say more.
+        """
+        last_ns = self._child.clock.now_ns()
         while True:
-            await asyncio.sleep(CHECKPOINT_S)
-            for span in self._engine.open_spans():
+            await asyncio.sleep(TROUBLE_CHECKPOINT_S)
+            now_ns = self._child.clock.now_ns()
+            is_due = now_ns - last_ns >= CHECKPOINT_S * SECOND_NS
+            last_ns = now_ns if is_due else last_ns
+            self._record_open_spans(
+                series for series in self._engine.series() if is_due or series.latest is not Verdict.UP
+            )
+
+    def _record_open_spans(self, some: Iterable[Series]) -> None:
+        for series in some:
+            for span in series.open_spans():
                 self._outbox.span(span, is_open=True)
 
     async def _listen_to_writer(self) -> None:

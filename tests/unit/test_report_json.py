@@ -51,6 +51,7 @@ def test_empty_run_is_a_valid_report() -> None:
             "vantage": "deploy01",
             "start": "2026-11-22T16:37:05.123000Z",
             "end": "2026-11-22T16:38:45.123000Z",
+            "references": [],
         },
         "targets": [],
         "marks": [],

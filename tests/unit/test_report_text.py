@@ -123,11 +123,18 @@ def test_what_could_forge_a_line_is_shown_escaped(name: str, shown: str) -> None
     assert name not in text or name == shown
 
 
-def test_references_appear_nowhere() -> None:
-    text = report(
-        *icmp("10.0.0.1", down(0, 60)), states=[service("nova"), address("10.0.0.1", reference=True)]
-    )
-    assert "10.0.0.1" not in text
+def test_references_are_named_in_the_head_only() -> None:
+    gateway, silent = address("10.0.0.1", reference=True), address("10.0.0.2", reference=True)
+    spans = [
+        replace(up(0, 60), target=gateway.target.id, check="icmp"),
+        replace(down(0, 60), target=silent.target.id, check="icmp"),
+    ]
+    text = report(*spans, states=[service("nova"), gateway, silent])
+    assert section(text, "Run 20261122T163705-1234")[1:3] == [
+        "  reference 10.0.0.1",
+        "  reference 10.0.0.2 (never answered: it can't prove this host's own link)",
+    ]
+    assert text.count("10.0.0.") == 2
 
 
 def test_head_says_what_was_measured_from_where_and_when() -> None:
