@@ -5,12 +5,14 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
+from downtimer.workers.probing import TROUBLE_CHECKPOINT_S
 from tests.integration.command import (
     ADDRESS,
     Command,
@@ -159,6 +161,24 @@ def test_children_die_with_the_supervisor_and_the_next_start_goes_on_with_the_ru
         assert one["down_s"] == 0
         assert set(one["unobserved"]) == {"restart"}
     assert [event["kind"] for event in report["events"]] == ["resume"]
+
+
+def test_failures_are_counted_although_everything_was_killed_at_once(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    """But for those of the last seconds."""
+    command.ok("start")
+    until_measured(command)
+    pids = list(command.pids().values())
+    lonely_cloud.drop(ADDRESS)
+    try:
+        time.sleep(2 * TROUBLE_CHECKPOINT_S + 1)
+        os.kill(command.supervisor(), signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, pids)), timeout_s=2, what="the children to end")
+    finally:
+        lonely_cloud.restore(ADDRESS)
+    (episode,) = target(command.report(), ADDRESS)["episodes"]
+    assert episode["failed"] > 4 * TROUBLE_CHECKPOINT_S
 
 
 def test_another_label_begins_a_new_run_and_closes_the_one_that_was_cut_off(command: Command) -> None:
