@@ -131,8 +131,7 @@ def _introduce(cloud: SimulatedCloud, show: _Show) -> None:
     names = [name for service in cloud.services.values() for name in service.targets]
     show.say(f"A simulated cloud is running: {', '.join(names)}")
     if cloud.has_network:
-        owner = "root's" if cloud.network.mode == "root" else "an unprivileged"
-        show.say(f"and {len(cloud.addresses)} floating IPs, in {owner} network namespace.")
+        show.say(f"and {len(cloud.addresses)} floating IPs, in network namespaces of their own.")
     else:
         show.say(f"without floating IPs: {cloud.no_network}.")
 
