@@ -1,5 +1,6 @@
 """Discovery as a real process, against a real Keystone and against the simulated cloud, with its faults."""
 
+import socketserver
 import ssl
 import subprocess
 import sys
@@ -234,8 +235,24 @@ def test_a_name_that_does_not_resolve_is_one_line() -> None:
     assert "does not resolve" in reason_of(configure("http://keystone.invalid:5000"))
 
 
-def test_tls_that_is_none_is_one_line(cloud: SimulatedCloud) -> None:
-    assert "TLS" in reason_of(configure(cloud.keystone_url.replace("http:", "https:")))
+def test_tls_that_is_none_is_one_line() -> None:
+    """A server of plain HTTP waits for the end of a line in the greeting, or says at once that it is none."""
+    with socketserver.TCPServer(("127.0.0.1", 0), Plain) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        try:
+            assert "TLS" in reason_of(configure(f"https://127.0.0.1:{server.server_address[1]}"))
+        finally:
+            server.shutdown()
+
+
+class Plain(socketserver.BaseRequestHandler):
+    """Says at once that this is plain HTTP."""
+
+    def handle(self) -> None:
+        """Answer."""
+        self.request.recv(1)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        self.request.recv(4096)
 
 
 def test_a_missing_file_of_certificates_is_one_line(cloud: SimulatedCloud) -> None:

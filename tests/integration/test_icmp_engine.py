@@ -278,7 +278,7 @@ def test_what_is_well_is_still_probed_while_most_of_a_short_budget_fails(
     spawner: Spawner, network: Namespaces
 ) -> None:
     """What is urgent gets half of the budget, however much there is of it."""
-    addresses = [f"172.20.1.{number}" for number in range(1, 21)]
+    addresses = [f"172.20.9.{number}" for number in range(1, 21)]
     failing, well = addresses[:18], addresses[18:]
     network.add(addresses)
     with engine_at(spawner, network.in_vantage, "[db]\n[icmp]\nbudget = 60\n") as engine:
@@ -294,7 +294,7 @@ def test_what_is_well_is_still_probed_while_most_of_a_short_budget_fails(
         spans = engine.close()["spans"]
     for one in well:
         assert [span["verdict"] for span in spans[one]] == ["up"]
-        assert spans[one][0]["widest_ns"] < 1e9
+        assert spans[one][0]["widest_ns"] < 1.5e9
 
 
 def test_step_of_the_wall_clock_fails_no_probe(engine: IcmpProcess, address: str) -> None:
