@@ -8,7 +8,8 @@ down: such failures are unknown, cause ``vantage``. The rules:
   that it was not, if it was sent, and must have come, within that time. A late answer proves nothing: its
   packets may have been sent again.
 - Also where that time is too short for such a proof, most must have begun to fail with the reference. If
-  twice as many were well all the while, it was the reference's own loss.
+  twice as many were well all the while, it was the reference's own loss. A check that is probed less often
+  than that time is long counts in proportion, another reference twice.
 - The blind time then reaches out to the nearest good answers of anything on either side; if there is
   none after it, to the end of the measurement.
 - A probe needs the link for as long as its answer takes, so what was sent shortly before the blind time
@@ -28,7 +29,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import apportion, is_good
-from downtimer.intervals import Interval, unite
+from downtimer.intervals import Interval
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
 from downtimer.verdicts import BASELINE_ANSWERS, may_be_our_links, slow_after_ns
 
@@ -40,7 +41,9 @@ PATIENCE_NS: Final = 2 * SECOND_NS
 """How long an answer may take of which no normal is known."""
 
 _WELL: Final = 2  # times as many as failed, and the link was up
+_REFERENCE: Final = 2  # as many as this a reference counts that was well
 _SPACING_NS: Final = 10 * MILLISECOND_NS  # spacings are told apart as finely as that
+_FLAP_NS: Final = SECOND_NS  # a check that begins to fail again sooner counts once
 _NO_ROUTE: Final = "no-route"
 _NEVER: Final = -(2**62)
 
@@ -53,12 +56,16 @@ class Answers(NamedTuple):
         last_ns: When the last one was.
         widest_ns: How far apart they are at most.
         latency_ns: How long they took at most.
+        spacing_ns: How far apart they are on average.
+        weight: As how many it counts where what was well is weighed against what failed.
     """
 
     first_ns: int
     last_ns: int
     widest_ns: int
     latency_ns: int
+    spacing_ns: int
+    weight: int = 1
 
 
 class Failures(NamedTuple):
@@ -82,9 +89,17 @@ def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answ
     """
     kept = list(spans)
     yield from answers_of(kept, baseline_ns)
+    told_ns = _NEVER
     for span in kept:
-        if _may_be_for_the_link(span):
-            yield Failures(span.first_sent_ns, _latency_ns(baseline_ns))
+        if _may_be_for_the_link(span) and span.first_sent_ns - told_ns >= _FLAP_NS:
+            told_ns = span.first_sent_ns
+            yield Failures(told_ns, _latency_ns(baseline_ns))
+
+
+def answers_of_reference(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
+    """Yield the timely good answers of a reference. See `answers_of`."""
+    for answers in answers_of(spans, baseline_ns):
+        yield answers._replace(weight=_REFERENCE)
 
 
 def answers_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
@@ -105,14 +120,15 @@ def answers_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answe
 
 
 def _answers_of(span: Span, to_learn: int, baseline_ns: int | None) -> Iterator[Answers]:
-    first_ns, last_ns = span.first_sent_ns, span.last_sent_ns
+    first_ns, last_ns, widest_ns = span.first_sent_ns, span.last_sent_ns, span.widest_ns
+    spacing_ns = (last_ns - first_ns) // max(span.probes - 1, 1)
     if baseline_ns is None or to_learn >= span.probes:
-        yield Answers(first_ns, last_ns, span.widest_ns, PATIENCE_NS)
+        yield Answers(first_ns, last_ns, widest_ns, PATIENCE_NS, spacing_ns)
         return
     learnt_ns = first_ns + (last_ns - first_ns) * to_learn // span.probes
     if to_learn:
-        yield Answers(first_ns, learnt_ns, span.widest_ns, PATIENCE_NS)
-    yield Answers(learnt_ns, last_ns, span.widest_ns, slow_after_ns(baseline_ns))
+        yield Answers(first_ns, learnt_ns, widest_ns, PATIENCE_NS, spacing_ns)
+    yield Answers(learnt_ns, last_ns, widest_ns, slow_after_ns(baseline_ns), spacing_ns)
 
 
 @dataclass(slots=True)
@@ -125,7 +141,7 @@ class _Suspicion:
         after_ns: The last good answer before that, of the reference, then of anything.
         before_ns: The first good answer after it.
         failed: How many checks began to fail with it.
-        well: How many were well all the while, and were surely probed.
+        well: How many were well all the while, as far as they were probed.
         is_refuted: Something was well answered in the midst of it.
     """
 
@@ -134,7 +150,7 @@ class _Suspicion:
     after_ns: int
     before_ns: int
     failed: int = 0
-    well: int = 0
+    well: float = 0.0
     is_refuted: bool = False
 
     @property
@@ -149,7 +165,7 @@ class _Suspicion:
 
     def hear(self, answers: Answers) -> None:
         """Take good answers into account."""
-        first_ns, last_ns, widest_ns, latency_ns = answers
+        first_ns, last_ns, widest_ns, latency_ns = answers[:4]
         proof_ns = self.last_ns - latency_ns  # a probe sent later may have been answered after all this
         if self.first_ns <= first_ns <= proof_ns or self.first_ns <= last_ns <= proof_ns:
             self.is_refuted = True
@@ -175,7 +191,6 @@ class _Doubts:
         self._windows = [(each.after_ns, each.before_ns) for each in self._suspicions]
         self._starts = [after_ns for after_ns, _ in self._windows]
         self._ends = [before_ns for _, before_ns in self._windows]
-        self._most_ns = max((before_ns - after_ns for after_ns, before_ns in self._windows), default=0)
         # Most checks are well through nearly all suspicions, so only where that begins and ends is kept.
         self._covered: dict[tuple[int, int, int], int] = {}
         self._well: defaultdict[int, list[int]] = defaultdict(lambda: [0] * (len(self._suspicions) + 1))
@@ -192,14 +207,13 @@ class _Doubts:
         for (low, high, latency_ns), widest_ns in self._covered.items():
             for suspicion in self._suspicions[low:high]:
                 suspicion.cover(widest_ns, latency_ns)
-        for widest_ns, changes in self._well.items():
+        for spacing_ns, changes in self._well.items():
             well = 0
             for suspicion, (after_ns, before_ns), change in zip(
                 self._suspicions, self._windows, changes, strict=False
             ):
                 well += change
-                if widest_ns <= before_ns - after_ns:
-                    suspicion.well += well
+                suspicion.well += well * min((before_ns - after_ns) / spacing_ns, 1)
         for suspicion in self._suspicions:
             if suspicion.is_real:
                 yield suspicion.after_ns, suspicion.before_ns
@@ -210,18 +224,18 @@ class _Doubts:
             self._suspicions[i].failed += 1
 
     def _hear_answers(self, answers: Answers) -> None:
-        first_ns, last_ns, widest_ns, latency_ns = answers
+        first_ns, last_ns, widest_ns, latency_ns, spacing_ns, weight = answers
         low, high = bisect_left(self._ends, first_ns), bisect_right(self._starts, last_ns)
         for i in {low, high - 1} if low < high else ():
             self._suspicions[i].hear(answers)
         if high - low > 2:
             inner = (low + 1, high - 1, latency_ns)
             self._covered[inner] = min(widest_ns, self._covered.get(inner, widest_ns))
-        spacing_ns = -(-widest_ns // _SPACING_NS) * _SPACING_NS
         begin, end = bisect_left(self._starts, first_ns), bisect_right(self._ends, last_ns)
-        if begin < end and spacing_ns <= self._most_ns:
-            self._well[spacing_ns][begin] += 1
-            self._well[spacing_ns][end] -= 1
+        if begin < end:
+            changes = self._well[(spacing_ns // _SPACING_NS + 1) * _SPACING_NS]
+            changes[begin] += weight
+            changes[end] -= weight
 
 
 def find_blind(
@@ -246,15 +260,19 @@ def find_blind(
     for one in evidence if doubts else ():
         for each in doubts:
             each.hear(one)
-    return _joined(unite(interval for each in doubts for interval in each.real()))
+    return _joined(sorted(interval for each in doubts for interval in each.real()))
 
 
 def _joined(blind: Iterable[Interval]) -> list[Interval]:
-    """Join to a long blind time what follows so soon that the link was only just coming back."""
+    """Join what overlaps, and to a long blind time what follows so soon that the link was just coming back.
+
+    What only touches does not overlap: there was a good answer between.
+    """
     joined: list[Interval] = []
     for start_ns, end_ns in blind:
-        if joined and _recovery_ns(*joined[-1]) == RECOVERY_NS >= start_ns - joined[-1][1]:
-            joined[-1] = (joined[-1][0], end_ns)
+        is_back = not joined or start_ns >= joined[-1][1]
+        if joined and (not is_back or _recovery_ns(*joined[-1]) == RECOVERY_NS >= start_ns - joined[-1][1]):
+            joined[-1] = (joined[-1][0], max(joined[-1][1], end_ns))
         else:
             joined.append((start_ns, end_ns))
     return joined
@@ -324,8 +342,11 @@ def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int
 
 
 def _may_be_for_the_link(span: Span) -> bool:
-    """Tell whether a span is of failures that a link of ours that is down may bring about."""
-    return span.verdict is Verdict.DOWN and any(may_be_our_links(cause) for cause in span.causes)
+    """Tell whether a span is of failures most of which a link of ours that is down may bring about."""
+    if span.verdict is not Verdict.DOWN:
+        return False
+    like_it = sum(count for cause, count in span.causes.items() if may_be_our_links(cause))
+    return 2 * like_it >= sum(span.causes.values()) > 0
 
 
 def _latency_ns(baseline_ns: int | None) -> int:

@@ -162,9 +162,10 @@ def may_be_ours(cause: str) -> bool:
 def may_be_our_links(cause: str) -> bool:
     """Tell whether a probe may fail like this because our own link was down meanwhile.
 
-    What may be our own lateness may, and a neighbour that is not found. All else is the other side's word.
+    A silence may, or a connection that was given up, and a neighbour that is not found. All else is the
+    other side's word.
     """
-    return may_be_ours(cause) or cause == "unreachable"
+    return is_hang(cause) or cause in ("reset", "closed", "unreachable")
 
 
 def cause_of_errno(number: int | None, *, remote: bool = False) -> str:

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from itertools import groupby
 from operator import attrgetter
 
-from downtimer.cells import is_good
 from downtimer.findings import TargetSummary
 from downtimer.intervals import Interval
-from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, TargetState
+from downtimer.model import Event, Kind, Mark, Run, Span, Target, TargetId, TargetState, Verdict
 from downtimer.outages import summarize
 from downtimer.store.reader import Reader
 from downtimer.targets import REFERENCES
-from downtimer.vantage import Answers, Failures, answers_of, attribute, evidence_of, find_blind
+from downtimer.vantage import Answers, Failures, answers_of_reference, attribute, evidence_of, find_blind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +53,7 @@ def build(reader: Reader) -> Summary:
     targets, references = [], {}
     for state, spans in attributed_spans(reader, strays):
         if state.target.reference:
-            references[state.target.name] = any(is_good(span) for span in spans)
+            references[state.target.name] = any(span.verdict is Verdict.UP for span in spans)
         else:
             targets.append(summarize(state, spans))
     names = name_targets([summary.target for summary in targets])
@@ -66,7 +65,7 @@ def build(reader: Reader) -> Summary:
         run=reader.run(),
         through_ns=reader.through_ns(),
         targets=targets,
-        references=references,
+        references={name: references[name] for name in sorted(references, key=_numerically)},
         names=names,
         marks=reader.marks(),
         events=reader.events(),
@@ -96,7 +95,7 @@ def _find_blind(reader: Reader) -> list[Interval]:
 
 def _evidence(reader: Reader) -> Iterator[Answers | Failures]:
     for state, spans in _gather(reader.targets(), reader.spans(), []):
-        tell = answers_of if state.target.reference else evidence_of
+        tell = answers_of_reference if state.target.reference else evidence_of
         for check, of_check in groupby(spans, key=attrgetter("check")):
             yield from tell(of_check, _baseline_ns(state, check))
 
@@ -161,7 +160,12 @@ def _rank(target: Target, names: Mapping[TargetId, str]) -> tuple[int, int, str,
     if target.kind is Kind.SERVICE:
         return 0, 0, target.name, name
     try:
-        address = ipaddress.ip_address(target.name)
+        return *_numerically(target.name), "", name
     except ValueError:
         return 9, 0, target.name, name
-    return address.version, int(address), "", name
+
+
+def _numerically(name: str) -> tuple[int, int]:
+    """Rank an address, IPv4 first; a ValueError says that it is none."""
+    address = ipaddress.ip_address(name)
+    return address.version, int(address)

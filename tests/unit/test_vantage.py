@@ -6,7 +6,15 @@ from dataclasses import replace
 import pytest
 
 from downtimer.model import Span, TargetId, Verdict
-from downtimer.vantage import Answers, Failures, answers_of, attribute, evidence_of, find_blind
+from downtimer.vantage import (
+    Answers,
+    Failures,
+    answers_of,
+    answers_of_reference,
+    attribute,
+    evidence_of,
+    find_blind,
+)
 from tests.unit.runs import down, ns, slow, span, unknown, up
 
 BASELINE_NS = ns(0.01)  # so what comes within 0.2 s is timely
@@ -34,7 +42,7 @@ def blind(references: Sequence[Sequence[Span]], *others: Span) -> list[tuple[flo
     """Return when it was blind, in seconds."""
     evidence: list[Answers | Failures] = []
     for spans in references:
-        evidence += answers_of(_learnt(spans), BASELINE_NS)
+        evidence += answers_of_reference(_learnt(spans), BASELINE_NS)
     evidence += [one for other in others for one in evidence_of(_learnt([other]), BASELINE_NS)]
     return [(start / 1e9, end / 1e9) for start, end in find_blind(references, evidence, UNTIL_NS)]
 
@@ -125,12 +133,24 @@ def test_single_lost_echo_of_a_reference_is_its_own_if_most_were_well() -> None:
     assert blind([once], lost(10, 10)) == [(9.8, 10.2)]
     assert blind([once], lost(10, 10), lost(10.1, 10.1), lost(10, 10), *well) == [(9.8, 10.2)]
     assert blind([once], lost(10, 10), lost(10.1, 10.1), *well) == []
-    assert blind([once, reference(up(0, 100, every=0.2))], lost(10, 10), well[0]) == []
+    assert blind([once, reference(up(0, 100, every=0.2))], lost(10, 10)) == []
+    assert blind([once, reference(up(0, 100, every=0.2))], lost(10, 10), lost(10.1, 10.1)) == [(9.8, 10.2)]
     assert blind([once], lost(5, 10), lost(10, 10), *well) == []  # the one had begun to fail before
 
 
-def test_what_may_not_have_been_probed_within_was_not_surely_well() -> None:
+def test_what_is_probed_seldom_counts_less_where_it_was_well() -> None:
     assert blind([gateway(10, 10)], lost(10, 10), up(0, 100), up(0, 100)) == [(9.8, 10.2)]
+    assert blind([gateway(10, 10)], lost(10, 10), up(0, 100), up(0, 100), up(0, 100)) == []
+
+
+def test_echoes_lost_one_by_one_are_no_long_failure_of_the_link() -> None:
+    """The one that was answered between two of them proves that it was up."""
+    lossy = reference(
+        up(0, 9.8, every=0.2), down(10, 10), up(10.2, 10.2), down(10.4, 10.4), up(10.6, 100, every=0.2)
+    )
+    assert blind([lossy], lost(9.9, 40)) == [(9.8, 10.2), (10.2, 10.6)]
+    assert blind([lossy], lost(9.9, 10), lost(10.4, 10.4)) == [(9.8, 10.2), (10.2, 10.6)]
+    assert attributed(lost(9.9, 40), (9.8, 10.2), (10.2, 10.6))[0][0] == "down"
 
 
 def test_link_that_is_not_back_at_the_end_is_blind_to_the_end() -> None:
@@ -214,6 +234,11 @@ def test_other_sides_own_word_is_excused_by_nothing() -> None:
         assert attributed(down(10, 14, causes=cause), (9.9, 15)) == [("down", 10, 14, 9, {cause: 9})]
     for cause in ("unreachable", "reset", "closed", "timeout-connect"):
         assert attributed(down(10, 14, causes=cause), (9.9, 15))[0][0] == "unknown"
+
+
+def test_failures_most_of_which_are_the_other_sides_word_are_not_excused() -> None:
+    assert attributed(down(10, 14, causes={"refused": 6, "reset": 3}), (9.9, 15))[0][0] == "down"
+    assert attributed(down(10, 14, causes={"refused": 3, "reset": 6}), (9.9, 15))[0][0] == "unknown"
 
 
 def test_short_failure_of_the_link_excuses_only_what_failed_and_recovered_with_it() -> None:

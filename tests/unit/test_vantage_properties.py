@@ -16,7 +16,15 @@ from downtimer.intervals import Interval, measure, subtract, unite
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Incarnation, Span, Verdict
 from downtimer.outages import summarize
 from downtimer.tracker import Outcome, Tracker
-from downtimer.vantage import RECOVERY_NS, Answers, Failures, answers_of, attribute, evidence_of, find_blind
+from downtimer.vantage import (
+    RECOVERY_NS,
+    Answers,
+    Failures,
+    answers_of_reference,
+    attribute,
+    evidence_of,
+    find_blind,
+)
 from tests.unit.runs import address
 
 ADDRESS: Final = address("10.0.0.7")
@@ -75,7 +83,7 @@ class Cloud:
         targets = [each.spans(link) for each in self.targets]
         evidence: list[Answers | Failures] = []
         for spans in references:
-            evidence += answers_of(spans, BASELINE_NS)
+            evidence += answers_of_reference(spans, BASELINE_NS)
         for spans in targets:
             evidence += evidence_of(spans, BASELINE_NS)
         blind = find_blind(references, evidence, UNTIL_NS)
@@ -186,7 +194,7 @@ def lossy(draw: st.DrawFn) -> Probed:
 LONG = st.lists(_probed([50, 100, 500], faults(1_500)), min_size=1, max_size=4)
 
 
-@given(st.lists(lossy(), min_size=1, max_size=2), LONG, _probed([100], st.just([])))
+@given(st.lists(lossy(), min_size=1, max_size=2), LONG, _probed([100, 500], st.just([])))
 @settings(max_examples=100, deadline=None)
 def test_reference_that_loses_echoes_hides_no_outage(
     references: list[Probed], targets: list[Probed], steady: Probed
