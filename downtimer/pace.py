@@ -151,6 +151,10 @@ class Pace:
         """Tell whether nothing has ever gone wrong, so that the rate is the steady one. Cheap."""
         return self._began_ns is None and not (self._is_silent or self._debt_ns or self._suspect_ns != _NEVER)
 
+    def is_urgent(self, now_ns: int, rates: Rates) -> bool:
+        """Tell whether it is failing, or may be."""
+        return self._is_silent or self._suspect_ns != _NEVER or self.is_in_episode(now_ns, rates)
+
     def is_in_episode(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether an episode is under way: one has begun and is not settled."""
         if self._began_ns is None:
@@ -172,7 +176,7 @@ class Pace:
     def failed(self, sent_ns: int, now_ns: int, rates: Rates, *, hung: bool) -> None:
         """Note a failed probe; `hung`: it ran into its deadline instead of failing at once."""
         self.allay(sent_ns)
-        self._is_throttled = False
+        self._is_throttled &= hung
         if not self.is_in_episode(now_ns, rates):
             self._began_ns, self._good_ns, self._is_lossy = sent_ns, None, False
         if self._good_ns is not None and sent_ns > self._good_ns:
@@ -252,6 +256,10 @@ class Bucket:
         self._cost_ns = SECOND_NS / per_second
         self._most_ns = max(SECOND_NS / 20, self._cost_ns)
         self._empty_ns = float(_NEVER)  # the instant at which it was, or would have been, empty
+
+    def is_empty(self, now_ns: int) -> bool:
+        """Tell whether there is none to take."""
+        return max(self._empty_ns, now_ns - self._most_ns) + self._cost_ns > now_ns
 
     def wait_ns(self, now_ns: int) -> int:
         """Take one and return 0; or take none and return how long until there is one."""

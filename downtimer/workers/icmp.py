@@ -70,7 +70,7 @@ class IcmpEngine:
         self._wants_windows = config.db is not None
         self._sockets = EchoSockets(Source(config.targets.source), self._read)
         self._addresses: dict[TargetId, Address] = {}
-        # Under load what is suspect or failing goes first, up to half of the budget.
+        # Under load what is suspect or failing goes first, up to half of the budget; it gets the rest last.
         self._urgent: list[tuple[int, int, Address]] = []
         self._regular: list[tuple[int, int, Address]] = []
         self._scheduled = 0
@@ -225,7 +225,9 @@ class IcmpEngine:
         address.wake_ns = due_ns
         if due_ns is not None:
             self._scheduled += 1
-            schedule = self._regular if address.series.pace.is_calm else self._urgent
+            pace = address.series.pace
+            is_urgent = not pace.is_calm and pace.is_urgent(due_ns, self._rates)
+            schedule = self._urgent if is_urgent else self._regular
             heapq.heappush(schedule, (due_ns, self._scheduled, address))
             if due_ns <= schedule[0][0]:
                 self._wake()
@@ -236,17 +238,19 @@ class IcmpEngine:
     def _send_due(self, now_ns: int) -> bool:
         """Send what is due, within the budget; return False if there is more than fits into one turn."""
         at_ns, sent = self._clock.now_ns(), 0
-        for schedule in self._schedules():
-            is_urgent = schedule is self._urgent
+        halves = ((self._urgent, self._urgent_bucket), (self._regular, None), (self._urgent, None))
+        for schedule, half in halves:
             while schedule and schedule[0][0] <= now_ns:
                 if sent == _SEND_MAX:
                     return False
                 due_ns, _, address = schedule[0]
                 if due_ns == address.wake_ns:
-                    if is_urgent and self._urgent_bucket.wait_ns(at_ns):
+                    if half is not None and half.is_empty(at_ns):
                         break
                     if self._bucket.wait_ns(at_ns):
                         return True
+                    if half is not None:
+                        half.wait_ns(at_ns)
                 heapq.heappop(schedule)
                 if due_ns == address.wake_ns:
                     address.wake_ns = None
