@@ -159,9 +159,17 @@ class RunClock:
         return None
 
     def realtime_zero_ns(self) -> int:
-        """Return the instant of CLOCK_REALTIME's zero, as the clocks stand now."""
-        utc_ns = self._source.utc_ns()
-        return self.now_ns() - utc_ns
+        """Return the instant of CLOCK_REALTIME's zero, as the clocks stand now.
+
+        The clocks are read again if we were held up between them.
+        """
+        for _ in range(_TRIES):
+            before_ns = self.now_ns()
+            utc_ns = self._source.utc_ns()
+            now_ns = self.now_ns()
+            if now_ns - before_ns <= STEP_NS:
+                break
+        return now_ns - utc_ns
 
 
 class Batch(NamedTuple):

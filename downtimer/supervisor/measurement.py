@@ -192,7 +192,7 @@ class Measurement:
         return sorted(found, key=lambda turned: (turned.since_ns, turned.target))
 
     def references(self) -> tuple[int, int]:
-        """Return how many references have ever answered, and how many of these fail now."""
+        """Return how many references there are whose normal is known, and how many of these fail now."""
         counted = [state for state in self.targets.states() if state.target.reference and state.baselines]
         return len(counted), sum(self.picture.is_down(state.target.id, ICMP) for state in counted)
 

@@ -102,9 +102,12 @@ class Fallback:
         while True:
             now_ns = self._clock.now_ns()
             under_way = sum(silent.probe is not None for silent in self._silent.values())
-            for target, silent in list(self._silent.items()):
-                if silent.probe is not None or silent.due_ns > now_ns:
-                    continue
+            due = [
+                (target, silent)
+                for target, silent in self._silent.items()
+                if silent.probe is None and silent.due_ns <= now_ns
+            ]
+            for target, silent in sorted(due, key=lambda each: each[1].due_ns):
                 if under_way >= UNDER_WAY_MAX or self._bucket.wait_ns(self._clock.now_ns()):
                     break
                 under_way += 1

@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 PUMP_S: Final = 0.2
 CHECKPOINT_S: Final = 600.0
 TROUBLE_CHECKPOINT_S: Final = 5.0
+TROUBLED_MAX: Final = 500
+"""If more are in trouble, their counts wait for the next checkpoint: there is enough to do."""
+
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
@@ -232,9 +235,9 @@ class Probing:
             now_ns = self._child.clock.now_ns()
             is_due = now_ns - last_ns >= CHECKPOINT_S * SECOND_NS
             last_ns = now_ns if is_due else last_ns
-            self._record_open_spans(
-                series for series in self._engine.series() if is_due or series.latest is not Verdict.UP
-            )
+            some = [each for each in self._engine.series() if is_due or each.latest is not Verdict.UP]
+            if is_due or len(some) <= TROUBLED_MAX:
+                self._record_open_spans(some)
 
     def _record_open_spans(self, some: Iterable[Series]) -> None:
         for series in some:

@@ -194,11 +194,11 @@ class Runner:
 
     def _alarm(self) -> None:
         """The other side has ended the connection of the last answered probe: look at once."""
+        if self._has_alarm or self._telling_ns is not None:
+            return  # the probe that tells whether the last one was right is still to come
         now_ns = self._clock.now_ns()
         if self._is_prompt(now_ns):
             self.series.date(now_ns)
-        if self._has_alarm or self._telling_ns is not None:
-            return  # the probe that tells whether the last one was right is still to come
         self.series.alarm(now_ns, self.rates)
         self._has_alarm = True
         self.arm()

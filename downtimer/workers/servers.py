@@ -76,12 +76,13 @@ class Servers:
     def learn(self, url: str, listed: Iterable[Server]) -> None:
         """Take what Nova has answered. What `listed` raises passes through; the list is not whole then."""
         place = self._places[url]
-        newest = place.newest
+        newest, is_empty = place.newest, True
         for server in listed:
+            is_empty = False
             self.remember(server.id, server.name)
             self._powers[server.id] = server.power
             if server.updated is not None and (newest is None or server.updated > newest):
                 newest = server.updated
         place.newest = newest
-        if newest is None:  # a cloud without servers, of which the next list is as short
+        if newest is None and is_empty:  # a cloud without servers, of which the next list is as short
             place.tried_ns = None
