@@ -10,6 +10,7 @@ The system's clocks come in through `Source`, the seam by which tests step, susp
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -116,7 +117,8 @@ class RunClock:
     def __init__(self, anchor: Anchor, source: Source = SYSTEM) -> None:
         self.anchor = anchor
         self._source = source
-        self._offset_ns = self._wall_offset_ns()
+        offset_ns, is_sharp = self._wall_offset_ns()
+        self._sharp_offset_ns = offset_ns if is_sharp else None  # of the wall clock, when last asked
 
     def now_ns(self) -> int:
         """Return the instant: ns since the start of the run."""
@@ -127,13 +129,7 @@ class RunClock:
 
         The clocks are read again if we were held up between them.
         """
-        for _ in range(_TRIES):
-            before_ns = self._source.monotonic_ns()
-            boot_ns = self._source.boot_ns()
-            after_ns = self._source.monotonic_ns()
-            if after_ns - before_ns <= MILLISECOND_NS:
-                break
-        return boot_ns - after_ns
+        return _offset_ns(self._source.boot_ns, self._source.monotonic_ns)[0]
 
     def cpu_ns(self) -> int:
         """Return how long the calling thread has run."""
@@ -144,32 +140,36 @@ class RunClock:
 
         The clocks are read again if we were held up between them; if we always were, it is 0.
         """
-        before_ns, now_ns = self._offset_ns, self._wall_offset_ns()
-        if now_ns is None:
+        offset_ns, is_sharp = self._wall_offset_ns()
+        if not is_sharp:
             return 0
-        self._offset_ns = now_ns
-        return 0 if before_ns is None else now_ns - before_ns
-
-    def _wall_offset_ns(self) -> int | None:
-        for _ in range(_TRIES):
-            before_ns = self._source.boot_ns()
-            offset_ns = self._source.utc_ns() - before_ns
-            if self._source.boot_ns() - before_ns <= MILLISECOND_NS:
-                return offset_ns
-        return None
+        before_ns, self._sharp_offset_ns = self._sharp_offset_ns, offset_ns
+        return 0 if before_ns is None else offset_ns - before_ns
 
     def realtime_zero_ns(self) -> int:
         """Return the instant of CLOCK_REALTIME's zero, as the clocks stand now.
 
         The clocks are read again if we were held up between them.
         """
-        for _ in range(_TRIES):
-            before_ns = self.now_ns()
-            utc_ns = self._source.utc_ns()
-            now_ns = self.now_ns()
-            if now_ns - before_ns <= STEP_NS:
-                break
-        return now_ns - utc_ns
+        offset_ns, _ = self._wall_offset_ns()
+        return -offset_ns - self.anchor.boot_origin_ns
+
+    def _wall_offset_ns(self) -> tuple[int, bool]:
+        return _offset_ns(self._source.utc_ns, self._source.boot_ns)
+
+
+def _offset_ns(one: Callable[[], int], other: Callable[[], int]) -> tuple[int, bool]:
+    """Return how far one clock is ahead of another, and whether that is sharp.
+
+    They are read again if we were held up between them; it is not sharp if we always were.
+    """
+    for _ in range(_TRIES):
+        before_ns = other()
+        one_ns = one()
+        other_ns = other()
+        if other_ns - before_ns <= MILLISECOND_NS:
+            return one_ns - other_ns, True
+    return one_ns - other_ns, False
 
 
 class Batch(NamedTuple):
