@@ -259,12 +259,16 @@ class Bucket:
 
     def is_empty(self, now_ns: int) -> bool:
         """Tell whether there is none to take."""
-        return max(self._empty_ns, now_ns - self._most_ns) + self._cost_ns > now_ns
+        return self._next_ns(now_ns) > now_ns
 
     def wait_ns(self, now_ns: int) -> int:
         """Take one and return 0; or take none and return how long until there is one."""
-        empty_ns = max(self._empty_ns, now_ns - self._most_ns)
-        if empty_ns + self._cost_ns > now_ns:
-            return round(empty_ns + self._cost_ns) - now_ns + 1
-        self._empty_ns = empty_ns + self._cost_ns
+        next_ns = self._next_ns(now_ns)
+        if next_ns > now_ns:
+            return round(next_ns) - now_ns + 1
+        self._empty_ns = next_ns
         return 0
+
+    def _next_ns(self, now_ns: int) -> float:
+        """Return from when on there is one, or has been."""
+        return max(self._empty_ns, now_ns - self._most_ns) + self._cost_ns

@@ -225,8 +225,7 @@ class IcmpEngine:
         address.wake_ns = due_ns
         if due_ns is not None:
             self._scheduled += 1
-            pace = address.series.pace
-            is_urgent = not pace.is_calm and pace.is_urgent(due_ns, self._rates)
+            is_urgent = address.series.pace.is_urgent(due_ns, self._rates)
             schedule = self._urgent if is_urgent else self._regular
             heapq.heappush(schedule, (due_ns, self._scheduled, address))
             if due_ns <= schedule[0][0]:
@@ -238,25 +237,29 @@ class IcmpEngine:
     def _send_due(self, now_ns: int) -> bool:
         """Send what is due, within the budget; return False if there is more than fits into one turn."""
         at_ns, sent = self._clock.now_ns(), 0
-        halves = ((self._urgent, self._urgent_bucket), (self._regular, None), (self._urgent, None))
-        for schedule, half in halves:
+        for schedule, half in (
+            (self._urgent, self._urgent_bucket),
+            (self._regular, None),
+            (self._urgent, None),
+        ):
             while schedule and schedule[0][0] <= now_ns:
                 if sent == _SEND_MAX:
                     return False
                 due_ns, _, address = schedule[0]
-                if due_ns == address.wake_ns:
-                    if half is not None and half.is_empty(at_ns):
-                        break
-                    if self._bucket.wait_ns(at_ns):
-                        return True
-                    if half is not None:
-                        half.wait_ns(at_ns)
+                if due_ns != address.wake_ns:  # it has been put elsewhere since
+                    heapq.heappop(schedule)
+                    continue
+                if half is not None and half.is_empty(at_ns):
+                    break
+                if self._bucket.wait_ns(at_ns):
+                    return True
+                if half is not None:
+                    half.wait_ns(at_ns)
                 heapq.heappop(schedule)
-                if due_ns == address.wake_ns:
-                    address.wake_ns = None
-                    at_ns = self._send(address, at_ns)
-                    self._put(address)
-                    sent += 1
+                address.wake_ns = None
+                at_ns = self._send(address, at_ns)
+                self._put(address)
+                sent += 1
         return True
 
     def _send(self, address: Address, now_ns: int) -> int:
