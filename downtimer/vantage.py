@@ -165,7 +165,7 @@ class _Suspicion:
 
     def hear(self, answers: Answers) -> None:
         """Take good answers into account."""
-        first_ns, last_ns, widest_ns, latency_ns = answers[:4]
+        first_ns, last_ns, widest_ns, latency_ns, *_ = answers
         proof_ns = self.last_ns - latency_ns  # a probe sent later may have been answered after all this
         if self.first_ns <= first_ns <= proof_ns or self.first_ns <= last_ns <= proof_ns:
             self.is_refuted = True
@@ -188,9 +188,8 @@ class _Doubts:
 
     def __init__(self, suspicions: Sequence[_Suspicion]) -> None:
         self._suspicions = suspicions
-        self._windows = [(each.after_ns, each.before_ns) for each in self._suspicions]
-        self._starts = [after_ns for after_ns, _ in self._windows]
-        self._ends = [before_ns for _, before_ns in self._windows]
+        self._starts = [each.after_ns for each in suspicions]
+        self._ends = [each.before_ns for each in suspicions]
         # Most checks are well through nearly all suspicions, so only where that begins and ends is kept.
         self._covered: dict[tuple[int, int, int], int] = {}
         self._well: defaultdict[int, list[int]] = defaultdict(lambda: [0] * (len(self._suspicions) + 1))
@@ -209,11 +208,11 @@ class _Doubts:
                 suspicion.cover(widest_ns, latency_ns)
         for spacing_ns, changes in self._well.items():
             well = 0
-            for suspicion, (after_ns, before_ns), change in zip(
-                self._suspicions, self._windows, changes, strict=False
+            for suspicion, start_ns, end_ns, change in zip(
+                self._suspicions, self._starts, self._ends, changes, strict=False
             ):
                 well += change
-                suspicion.well += well * min((before_ns - after_ns) / spacing_ns, 1)
+                suspicion.well += well * min((end_ns - start_ns) / spacing_ns, 1)
         for suspicion in self._suspicions:
             if suspicion.is_real:
                 yield suspicion.after_ns, suspicion.before_ns
@@ -270,17 +269,20 @@ def _joined(blind: Iterable[Interval]) -> list[Interval]:
     """
     joined: list[Interval] = []
     for start_ns, end_ns in blind:
-        is_back = not joined or start_ns >= joined[-1][1]
-        if joined and (not is_back or _recovery_ns(*joined[-1]) == RECOVERY_NS >= start_ns - joined[-1][1]):
+        if joined and _is_of(joined[-1], start_ns):
             joined[-1] = (joined[-1][0], max(joined[-1][1], end_ns))
         else:
             joined.append((start_ns, end_ns))
     return joined
 
 
-def _recovery_ns(start_ns: int, end_ns: int) -> int:
-    """Return for how long after a blind time things fail because of it."""
-    return min(end_ns - start_ns, RECOVERY_NS)
+def _is_of(blind: Interval, at_ns: int) -> bool:
+    """Tell whether a blind time that begins then belongs to one before it."""
+    return at_ns <= blind[1] + RECOVERY_NS if _is_long(blind) else at_ns < blind[1]
+
+
+def _is_long(blind: Interval) -> bool:
+    return blind[1] - blind[0] >= RECOVERY_NS
 
 
 def _has_answered(spans: Sequence[Span]) -> bool:
@@ -361,14 +363,14 @@ def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Spa
     side is shortened by that, so that it never claims a failure that may have been in blind time.
     """
     rest = span
-    for start_ns, end_ns in blind[bisect_left(blind, span.first_sent_ns, key=lambda each: each[1]) :]:
-        begin_ns, over_ns = start_ns - latency_ns, end_ns + _recovery_ns(start_ns, end_ns)
+    for one in blind[bisect_left(blind, span.first_sent_ns, key=lambda each: each[1]) :]:
+        start_ns, end_ns = one
+        begin_ns, over_ns = start_ns - latency_ns, end_ns + min(end_ns - start_ns, RECOVERY_NS)
         if begin_ns > rest.last_sent_ns:
             break
         if end_ns < rest.first_sent_ns:
             continue
-        is_short = end_ns - start_ns < RECOVERY_NS
-        if is_short and not (begin_ns <= rest.first_sent_ns and rest.last_sent_ns <= over_ns):
+        if not _is_long(one) and not (begin_ns <= rest.first_sent_ns and rest.last_sent_ns <= over_ns):
             continue
         if rest.first_sent_ns < begin_ns:
             yield _part(rest, rest.first_sent_ns, max(rest.first_sent_ns, begin_ns - rest.widest_ns))
