@@ -14,9 +14,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from _targets(answer["targets"])
     yield "\n"
     yield from _down(answer["down"], answer["targets"])
-    references = answer["references"]
-    if references["down"] == references["answered"] > 0:
-        yield "The references fail, too: it may be this host's own link, which is nobody's downtime.\n"
+    yield from _references(answer["references"])
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -46,6 +44,11 @@ def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]
             f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
             f"since {since} UTC ({_duration(item['for_s'])})\n"
         )
+
+
+def _references(references: Mapping[str, int]) -> Iterator[str]:
+    if references["down"] == references["answered"] > 0:
+        yield "The references fail, too: it may be this host's own link, which is nobody's downtime.\n"
 
 
 def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:

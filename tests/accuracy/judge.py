@@ -142,7 +142,7 @@ class Judge:
         for target in targets:
             faults = [fault for fault in self._faults if fault.target == target and fault.end is not None]
             tally.faults += len(faults)
-            unmatched = list(_outages(self._report.targets[target]))
+            unmatched = list(outages_of(self._report.targets[target]))
             for fault in faults:
                 matched = [outage for outage in unmatched if self._is_of(outage, fault)]
                 unmatched = [outage for outage in unmatched if outage not in matched]
@@ -256,7 +256,8 @@ class Judge:
         )
 
 
-def _outages(summary: TargetSummary) -> list[Outage]:
+def outages_of(summary: TargetSummary) -> list[Outage]:
+    """Return all outages of a target, in order of time."""
     return [outage for episode in summary.episodes for outage in episode.outages]
 
 

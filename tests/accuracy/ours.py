@@ -22,7 +22,7 @@ from downtimer.findings import TargetSummary
 from downtimer.model import SECOND_NS, Kind, Span, Target, TargetId, TargetState
 from downtimer.outages import summarize
 from tests.accuracy.faults import journal_of
-from tests.accuracy.judge import Report
+from tests.accuracy.judge import Report, outages_of
 from tests.accuracy.stage import CLOSES, KEEPS
 from tests.integration.command import Command
 from tests.integration.icmp_process import IcmpProcess
@@ -157,9 +157,9 @@ def _invented_ns(report: Report, played: Sequence[Trouble]) -> Counter[str]:
     """Return all the downtime that is reported, by the latest trouble that had begun by its end."""
     invented_ns = Counter[str]()
     for summary in report.targets.values():
-        for outage in (outage for episode in summary.episodes for outage in episode.outages):
+        for outage in outages_of(summary):
             before = [one for one in played if one.start_ns - report.origin_ns <= outage.end_ns]
-            invented_ns[before[-1].name if before else played[0].name] += outage.down_ns
+            invented_ns[(before or played[:1])[-1].name] += outage.down_ns
     return invented_ns
 
 

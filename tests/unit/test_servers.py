@@ -61,6 +61,4 @@ def test_each_region_is_asked_by_its_own_clock() -> None:
     servers.learn(URL, [server("a")])
     assert servers.query(other, 0) == EVERYTHING
     servers.learn(other, [])
-    assert (
-        servers.query(other, 1) == EVERYTHING
-    )  # a list without servers is short, not so that of all deleted
+    assert servers.query(other, 1) == EVERYTHING  # which is little, unlike all that was ever deleted
