@@ -189,7 +189,8 @@ class Span:
         last_sent_ns: When its last probe was issued; >= first_sent_ns.
         probes: How many.
         widest_ns: The largest distance between two neighbouring probes of it; 0 if there is one.
-        causes: Probes by cause, for down and unknown; empty for up and slow.
+        causes: Probes by cause, for down and unknown; empty for slow. For up it is empty, too, or ``stall``
+            for all of them: they were answered, but we were held up, so that it is not known how soon.
         max_gap_ns: The largest distance to a neighbouring probe that still counts as observed,
             in force at its last probe.
         dated_ns: The sharper instant of its beginning, if one is known.

@@ -13,7 +13,15 @@ from typing import Final, NamedTuple, Protocol
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.pace import Pace, Rates, max_gap_ns
 from downtimer.tracker import Outcome, Tracker
-from downtimer.verdicts import BASELINE_ANSWERS, SLOW_LEAST_NS, THROTTLED, is_hang, slow_after_ns, verdict_of
+from downtimer.verdicts import (
+    BASELINE_ANSWERS,
+    HELD_UP,
+    SLOW_LEAST_NS,
+    THROTTLED,
+    is_hang,
+    slow_after_ns,
+    verdict_of,
+)
 
 PATIENCE_NS: Final = SECOND_NS
 """An answer that takes longer is suspect as long as there is no baseline."""
@@ -45,12 +53,12 @@ class Answer(NamedTuple):
     Attributes:
         latency_ns: From the send to the whole answer.
         status: Of HTTP; None for an echo.
-        was_late: Our own loop was late meanwhile, so the latency says nothing of the target.
+        doubt_ns: So much of the latency may be our own: our process was held up meanwhile.
     """
 
     latency_ns: int
     status: int | None = None
-    was_late: bool = False
+    doubt_ns: int = 0
 
 
 class _Probe(NamedTuple):
@@ -229,11 +237,14 @@ class Series:
         """Resolve a probe that was well answered."""
         if self.baseline.latency_ns is None or (answer.status and self.baseline.status_class is None):
             self._learn(answer)
-        is_slow = not answer.was_late and answer.latency_ns > self.slow_after_ns(rates)
+        slow_ns = self.slow_after_ns(rates)
+        is_slow = answer.latency_ns - answer.doubt_ns > slow_ns
+        is_doubtful = not is_slow and answer.latency_ns > slow_ns
         if is_slow and self.latest is not Verdict.SLOW:
             self.hurry(now_ns, rates)
         self.pace.good(sent_ns)
-        self._resolve(sent_ns, Verdict.SLOW if is_slow else Verdict.UP, None, now_ns, rates)
+        verdict = Verdict.SLOW if is_slow else Verdict.UP
+        self._resolve(sent_ns, verdict, HELD_UP if is_doubtful else None, now_ns, rates)
 
     def bad(self, sent_ns: int, cause: str, now_ns: int, rates: Rates) -> None:
         """Resolve a probe that failed, or that says nothing."""
@@ -276,7 +287,7 @@ class Series:
         if sent_ns > self._latest_ns:
             self._latest_ns, self.latest = sent_ns, verdict
             if verdict is not Verdict.UP or self._down is not None:
-                self._note_turn(sent_ns, verdict, cause)
+                self._note_turn(sent_ns, verdict, cause if verdict is Verdict.DOWN else None)
 
     def _conclude(self, sent_ns: int, verdict: Verdict, cause: str | None) -> bool:
         """Hand a probe's outcome to the trackers; return False if it had one already."""
@@ -284,10 +295,10 @@ class Series:
         if probe is None:
             return False
         outcome = self._good
-        if verdict is not Verdict.UP or probe.max_gap_ns != outcome.max_gap_ns:
+        if verdict is not Verdict.UP or cause is not None or probe.max_gap_ns != outcome.max_gap_ns:
             dated_ns = probe.dated_ns if verdict is Verdict.DOWN else None
             outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
-            if verdict is Verdict.UP:
+            if verdict is Verdict.UP and cause is None:
                 self._good = outcome
         for tracker in self._trackers.values():
             tracker.resolve(sent_ns, outcome)
@@ -306,7 +317,7 @@ class Series:
         before = self.baseline
         if before.status_class is None and answer.status is not None:
             self.baseline = replace(before, status_class=answer.status // 100)
-        if before.latency_ns is None and not answer.was_late:
+        if before.latency_ns is None and not answer.doubt_ns:
             self._latencies.append(answer.latency_ns)
             if len(self._latencies) == BASELINE_ANSWERS:
                 self.baseline = replace(self.baseline, latency_ns=int(statistics.median(self._latencies)))

@@ -22,7 +22,7 @@ class Outcome(NamedTuple):
 
     Attributes:
         verdict: What it says.
-        cause: Why, for down and unknown; None otherwise.
+        cause: Why, for down and unknown, and for an answer of which it is not known how soon it came.
         max_gap_ns: The largest distance to a neighbouring probe that counted as observed when it was sent.
         dated_ns: A sharper instant of the change that this probe shows, if one is known.
     """
@@ -95,6 +95,7 @@ class Tracker:
         if (
             span is None
             or span.verdict is not outcome.verdict
+            or bool(span.causes) is (outcome.cause is None)
             or sent_ns - span.last_sent_ns > span.max_gap_ns
         ):
             old = span

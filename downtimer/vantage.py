@@ -6,7 +6,7 @@ down: such failures are unknown, cause ``vantage``. The rules:
 - A reference counts once it has answered. Where one fails, or all do, from a first failed probe to a last
   one, the link may be down. Any timely good answer to a probe of anything, other references included, proves
   that it was not, if it was sent, and must have come, within that time. A late answer proves nothing: its
-  packets may have been sent again.
+  packets may have been sent again. Nor does one of which we, held up ourselves, can't tell how late it is.
 - Also where that time is too short for such a proof, most must have begun to fail with the reference. If
   twice as many were well all the while, it was the reference's own loss. A check that is probed less often
   than that time is long counts in proportion, another reference twice.
@@ -113,7 +113,7 @@ def answers_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answe
     """
     to_learn = BASELINE_ANSWERS
     for span in spans:
-        if span.verdict is Verdict.UP:
+        if _is_timely(span):
             yield from _answers_of(span, to_learn, baseline_ns)
         if is_good(span):
             to_learn = max(to_learn - span.probes, 0)
@@ -286,12 +286,12 @@ def _is_long(blind: Interval) -> bool:
 
 
 def _has_answered(spans: Sequence[Span]) -> bool:
-    return any(span.verdict is Verdict.UP for span in spans)
+    return any(map(_is_timely, spans))
 
 
 def _failing(spans: Sequence[Span], until_ns: int) -> Iterator[_Suspicion]:
     """Yield when a reference failed, each between two timely answers; first of all, before it counts."""
-    good = [i for i, span in enumerate(spans) if span.verdict is Verdict.UP]
+    good = [i for i, span in enumerate(spans) if _is_timely(span)]
     begun_ns = spans[good[0]].first_sent_ns
     yield _Suspicion(_NEVER, begun_ns, _NEVER, begun_ns)
     for i, j in pairwise([*good, len(spans)]):
@@ -322,6 +322,10 @@ def _both(left: Sequence[_Suspicion], right: Sequence[_Suspicion]) -> Sequence[_
         else:
             j += 1
     return found
+
+
+def _is_timely(span: Span) -> bool:
+    return span.verdict is Verdict.UP and not span.causes
 
 
 def _has_failed(span: Span) -> bool:

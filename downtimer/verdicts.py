@@ -83,6 +83,9 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
 )
 """Every cause but the family ``http-NNN``, which is down."""
 
+HELD_UP: Final = "stall"
+"""Our own process was held up. Borne by a good answer, too, if that leaves open how soon it came."""
+
 THROTTLED: Final = "throttled"
 """The service protects itself from us, and is not asked fast."""
 

@@ -332,7 +332,7 @@ class IcmpEngine:
             self._put(flight.address)
         elif not flight.is_over:
             is_known = batch.is_sure and reply.stamp_ns is not None
-            self._answered(flight, Answer(latency_ns, was_late=not is_known), now_ns)
+            self._answered(flight, Answer(latency_ns, doubt_ns=0 if is_known else latency_ns), now_ns)
 
     def _answered(self, flight: Flight, answer: Answer, now_ns: int) -> None:
         """Resolve a probe that was well answered."""

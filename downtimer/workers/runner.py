@@ -184,7 +184,7 @@ class Runner:
         if self._sentinel is not None:
             self._hear(self._sentinel, sent_ns, verdict, now_ns)
         if cause is None:
-            answer = Answer(now_ns - sent_ns, result.status, self._watch.was_late_since(sent_ns))
+            answer = Answer(now_ns - sent_ns, result.status, self._watch.held_up_ns(sent_ns))
             self.series.good(sent_ns, answer, now_ns, self.rates)
         else:
             self.series.bad(sent_ns, cause, now_ns, self.rates)

@@ -16,13 +16,13 @@ from downtimer.series import Series
 from downtimer.verdicts import may_be_ours
 
 LATE_NS: Final = 50 * MILLISECOND_NS
-"""A loop that is late by more can't call an answer slow."""
+"""A loop that is late by less is none that stands still."""
 
 DOUBT_NS: Final = 10 * MILLISECOND_NS
 """If sending a probe took longer, it is not known well enough when it left, and it says nothing."""
 
 _EXCUSED: Final = 10  # a failure, if we stood still for more than this part of the timeout
-_TICK_S: Final = 0.05
+_TICK_NS: Final = 50 * MILLISECOND_NS
 _LATE_KEPT: Final = 1_000  # more than can be since a probe under way was sent
 
 
@@ -56,15 +56,22 @@ class LoopWatch:
     async def run(self) -> None:
         """Measure for ever."""
         while True:
-            self._due_ns = self._clock.now_ns() + int(_TICK_S * SECOND_NS)
+            self._due_ns = self._clock.now_ns() + _TICK_NS
             self._slept_ns = self._clock.slept_ns()
             self._cpu_ns = self._clock.cpu_ns()
-            await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(_TICK_NS / SECOND_NS)
             self._note(self._clock.now_ns())
 
     def was_late_since(self, at_ns: int) -> bool:
         """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
         return any(late.came_ns > at_ns for late in self._recent(at_ns))
+
+    def held_up_ns(self, at_ns: int) -> int:
+        """Return how long at most the loop has stood still in all since `at_ns`; 0 if never for `LATE_NS`.
+
+        That may have begun as soon as the timer was set.
+        """
+        return sum(late.came_ns - max(late.due_ns - _TICK_NS, at_ns) for late in self._recent(at_ns))
 
     def trouble_since(self, at_ns: int, most_ns: int, *, is_busy_trouble: bool = True) -> str | None:
         """Return the cause if the loop stood still for more than `most_ns` in all since `at_ns`, else None.

@@ -158,12 +158,35 @@ def test_slow_is_the_larger_of_five_baselines_and_200_ms() -> None:
 def test_our_own_lateness_is_never_slow_and_teaches_nothing() -> None:
     """The latency was our loop's."""
     series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
-    answer(series, 0, Answer(SECOND_NS, 200, was_late=True))
+    answer(series, 0, Answer(SECOND_NS, 200, doubt_ns=800 * MILLISECOND_NS))
     assert series.latest is Verdict.UP
     fresh, _ = make(NOVA)
     for number in range(40):
-        answer(fresh, number * SECOND_NS, Answer(SECOND_NS, 200, was_late=True))
+        answer(fresh, number * SECOND_NS, Answer(SECOND_NS, 200, doubt_ns=60 * MILLISECOND_NS))
     assert fresh.baseline.latency_ns is None
+
+
+def test_what_is_later_than_our_lateness_explains_is_slow() -> None:
+    """A loop that was held up for a moment does not hide a segment that was sent again after a second."""
+    series, _ = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
+    answer(series, 0, Answer(SECOND_NS, 200, doubt_ns=60 * MILLISECOND_NS))
+    assert series.latest is Verdict.SLOW
+
+
+def test_answers_of_which_it_is_not_known_how_soon_they_came_are_kept_apart() -> None:
+    """They are up and proof of nothing else; those that were quick all the same are as any other."""
+    series, told = make(NOVA, baseline=Baseline(status_class=2, latency_ns=MILLISECOND_NS))
+    late = Answer(SECOND_NS, 200, doubt_ns=900 * MILLISECOND_NS)
+    for number, one in enumerate([QUICK, QUICK._replace(doubt_ns=60 * MILLISECOND_NS), late, late, QUICK]):
+        answer(series, number * SECOND_NS, one)
+    series.close()
+    spans = sorted(told.spans.values(), key=lambda span: span.first_sent_ns)
+    assert [(span.verdict, span.probes, dict(span.causes)) for span in spans] == [
+        (Verdict.UP, 2, {}),
+        (Verdict.UP, 2, {"stall": 2}),
+        (Verdict.UP, 1, {}),
+    ]
+    assert not told.turns
 
 
 def test_baseline_is_set_once_per_run() -> None:

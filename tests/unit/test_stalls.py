@@ -51,6 +51,17 @@ def test_asking_twice_counts_once() -> None:
     assert loop.watch.trouble_since(0, 399 * MILLISECOND_NS) == "stall"
 
 
+def test_time_in_which_an_answer_may_have_waited_for_us() -> None:
+    """All of it that has passed since the answer's request was sent."""
+    loop = Loop()
+    loop.machine.pass_s(0.05)
+    assert loop.watch.held_up_ns(0) == 0
+    loop.machine.pass_s(0.45)
+    assert loop.watch.held_up_ns(0) == 500 * MILLISECOND_NS
+    assert loop.watch.held_up_ns(200 * MILLISECOND_NS) == 300 * MILLISECOND_NS
+    assert loop.watch.held_up_ns(500 * MILLISECOND_NS) == 0
+
+
 def test_a_suspend_is_told_from_a_stall() -> None:
     """CLOCK_MONOTONIC stood still meanwhile."""
     loop = Loop()

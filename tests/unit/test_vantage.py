@@ -88,6 +88,15 @@ def test_late_answer_proves_nothing() -> None:
     assert blind([gateway(10, 15)], slow(14, 14.9)) == [(9.8, 15.2)]
 
 
+def test_answer_of_which_it_is_not_known_how_soon_it_came_proves_nothing() -> None:
+    """Held up ourselves, we can't tell that it was not late."""
+    held_up = up(14, 14.5, causes="stall")
+    assert blind([gateway(10, 15)], held_up) == [(9.8, 15.2)]
+    waited = reference(up(0, 10, every=0.2), down(10.2, 15, every=0.2), held_up, up(15.2, 100, every=0.2))
+    assert blind([waited]) == [(10, 15.2)]
+    assert blind([reference(replace(held_up, last_sent_ns=UNTIL_NS)), gateway(10, 15)]) == [(9.8, 15.2)]
+
+
 def test_late_answers_of_a_reference_do_not_end_the_time_either() -> None:
     """They waited for the link; what was sent after them may have been lost for want of room."""
     waited = reference(
