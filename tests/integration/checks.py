@@ -15,6 +15,7 @@ from tests.integration.real_cloud import RealCloud
 
 PATIENCE_S = {"service": 2.0, "address": 1.0}  # the timeouts of probes
 WITHIN_S = 1.0  # how near an estimate comes to the truth
+STALL_S = 2.0  # a machine that is busy with something else may hold us up for a moment
 
 SERVICE_LINE = re.compile(
     r"Service (?P<name>\S+) was down approximately (?P<seconds>\d+) seconds "
@@ -106,10 +107,19 @@ def assert_quiet(targets: Mapping[str, Target], *but: str) -> None:
     """Check that all targets were observed all the time, and that none was down but those named."""
     for name, target in targets.items():
         assert target["answered"] is True, name
-        assert (target["unobserved_s"], target["unobserved"]) == (0, {}), name
-        assert target["observed_s"] == pytest.approx(target["window_s"]), name
+        assert unobserved(target) == {}, name
+        assert target["observed_s"] + target["unobserved_s"] == pytest.approx(target["window_s"]), name
         if name not in but:
             assert (target["down_s"], target["down_max_s"], target["episodes"]) == (0, 0, []), name
+
+
+def unobserved(target: Target) -> dict[str, float]:
+    """Return for how long a target was not observed, by cause, but for a moment in which we were held up."""
+    return {
+        cause: length_s
+        for cause, length_s in target["unobserved"].items()
+        if cause != "stall" or length_s > STALL_S
+    }
 
 
 def count_points(
