@@ -25,10 +25,11 @@ def test_every_figure_is_within_its_bounds_and_none_is_invented(results: Results
 
 
 def test_every_kind_of_fault_was_found(results: Results) -> None:
-    """It was really played, and most of it was not too short to be seen."""
+    """It was really played. Half of it is long enough to be seen; where only some fail, chance decides."""
     for tally in results.tallies:
         if tally.kind.measure is not kinds.Measure.QUIET:
-            assert sum(finding.is_detected for finding in tally.findings) >= COUNT // 2, tally
+            least = 1 if tally.kind.measure is kinds.Measure.SHARE else COUNT // 2
+            assert sum(finding.is_detected for finding in tally.findings) >= least, tally
 
 
 @pytest.mark.parametrize(
