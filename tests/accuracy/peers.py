@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from downtimer.demo.cloud import SimulatedCloud
+from downtimer.demo.netns import VANTAGE_IP
 from downtimer.demo.truth import Truth
 from downtimer.model import SECOND_NS
 from tests.processes import require_program
@@ -18,6 +19,7 @@ from tests.waiting import wait_until
 
 SAMPLE_NS = SECOND_NS
 _PORT = 9115
+_FPING_IP = "10.255.254.1"
 _LINE = re.compile(r"\[(?P<at>[0-9.]+)\] (?P<address>\S+) +: \[\d+\], (?P<what>.*)")
 _CONFIG = """
 modules:
@@ -63,7 +65,11 @@ class Peers:
 
     def _start_fping(self, cloud: SimulatedCloud, addresses: Sequence[str]) -> None:
         fping = require_program("fping", "fping")
-        command = ["stdbuf", "-oL", fping, "-l", "-D", "-p", "1000", "-t", "1000", "-i", "1", *addresses]
+        # A raw socket gets a copy of all replies that are for its address, ours as well if that is the same.
+        assert cloud.run_in_vantage(["ip", "address", "add", _FPING_IP, "dev", "lo"]).wait(10) == 0
+        assert cloud.run_in_cloud(["ip", "route", "add", _FPING_IP, "via", VANTAGE_IP]).wait(10) == 0
+        options = ["-l", "-D", "-p", "1000", "-t", "1000", "-i", "1", "-S", _FPING_IP]
+        command = ["stdbuf", "-oL", fping, *options, *addresses]
         with self._pinged.open("wb") as log:
             cloud.run_in_vantage(command, stdout=log, stderr=subprocess.DEVNULL)
 
