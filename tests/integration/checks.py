@@ -15,6 +15,7 @@ from tests.integration.real_cloud import RealCloud
 
 PATIENCE_S = {"service": 2.0, "address": 1.0}  # the timeouts of probes
 WITHIN_S = 1.0  # how near an estimate comes to the truth
+STALL_ECHOES = 10  # at five a second
 STALL_S = 2.0  # a machine that is busy with something else may hold us up for a moment
 
 SERVICE_LINE = re.compile(
@@ -143,7 +144,10 @@ def assert_all_points(influxdb: InfluxServer, report: Report) -> None:
     lost = count_points(influxdb, run, "floating_ip_pings", 'sum("lost")', "address")
     show(f"  in InfluxDB: {sum(answers.values())} answers of services, {sum(echoes.values())} echoes")
     assert answers == services
-    assert {name: echoes.get(name) for name in addresses} == addresses
+    # An echo that we were held up in sending is neither answered nor lost, so it is in no window.
+    sure = {name: sent for name, sent in addresses.items() if "stall" not in targets[name]["unobserved"]}
+    assert {name: echoes.get(name) for name in sure} == sure
+    assert all(sent - STALL_ECHOES <= echoes[name] <= sent for name, sent in addresses.items())
     assert {name: lost.get(name) for name in addresses} == failed
 
     (series,) = influxdb.query(f'SELECT * FROM "runs" WHERE "run" = \'{run}\'')  # noqa: S608 - as above
