@@ -21,10 +21,11 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from downtimer.model import Span, Verdict
+from downtimer.verdicts import HELD_UP
 
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 _RESTART: Final[Mapping[str, int]] = MappingProxyType({"restart": 1})
-STALL: Final[Mapping[str, int]] = MappingProxyType({"stall": 1})
+_STALL: Final[Mapping[str, int]] = MappingProxyType({HELD_UP: 1})
 
 
 class Cell(NamedTuple):
@@ -84,7 +85,7 @@ def apportion(amount: int, causes: Mapping[str, int]) -> dict[str, int]:
 
     What integer division leaves over goes to the heaviest cause.
     """
-    weights = {cause: weight for cause, weight in causes.items() if weight > 0} or STALL
+    weights = {cause: weight for cause, weight in causes.items() if weight > 0} or _STALL
     total = sum(weights.values())
     shares = {cause: amount * weight // total for cause, weight in weights.items()}
     heaviest = min(weights, key=lambda cause: (-weights[cause], cause))
@@ -136,7 +137,7 @@ def _unobserved_between(before: Span, after: Span) -> Iterator[Cell]:
     if before.incarnation != after.incarnation:
         yield Cell(start_ns, end_ns, Verdict.UNKNOWN, _RESTART)
         return
-    unknown = [span.causes for span in (before, after) if span.verdict is Verdict.UNKNOWN] or [STALL]
+    unknown = [span.causes for span in (before, after) if span.verdict is Verdict.UNKNOWN] or [_STALL]
     middle_ns = (start_ns + end_ns) // 2
     yield Cell(start_ns, middle_ns, Verdict.UNKNOWN, unknown[0])
     yield Cell(middle_ns, end_ns, Verdict.UNKNOWN, unknown[-1])

@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
-from downtimer.cells import STALL, Cell, apportion, clip, is_good, is_observed_between, order, tile
+from downtimer.cells import Cell, apportion, clip, is_good, is_observed_between, order, tile
 from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
 from downtimer.findings import CheckSummary, TargetSummary
 from downtimer.intervals import Cover, Interval, measure, overlaps, subtract, unite
 from downtimer.model import ICMP, Kind, Span, TargetState, Verdict
+from downtimer.verdicts import HELD_UP
 
 
 def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
@@ -149,7 +150,7 @@ def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int
                 causes[cause] += share_ns
         unobserved = subtract(unobserved, cells)
     if unobserved:  # no check was under way: one ended before the other began
-        causes[next(iter(STALL))] += measure(unobserved)
+        causes[HELD_UP] += measure(unobserved)
     return {cause: causes[cause] for cause in sorted(causes, key=lambda c: (-causes[c], c)) if causes[cause]}
 
 

@@ -26,7 +26,7 @@ from downtimer.model import (
 from downtimer.pace import Bucket, Rates
 from downtimer.series import SUSPECT_LEAST_NS, Answer, Series
 from downtimer.source import Source
-from downtimer.verdicts import cause_of_errno, verdict_of
+from downtimer.verdicts import HELD_UP, cause_of_errno, verdict_of
 from downtimer.workers import probing
 from downtimer.workers.echo import EchoSocket, EchoSockets, Reply
 from downtimer.workers.flights import LATE_NS, Address, Flight, Flights
@@ -272,7 +272,7 @@ class IcmpEngine:
         if error is not None:
             self._fail(flight, self._cause_of(error), left_ns)
         elif left_ns - now_ns > DOUBT_NS:
-            self._fail(flight, "stall", left_ns)
+            self._fail(flight, HELD_UP, left_ns)
         return left_ns
 
     def _error_of_sending(self, opened: EchoSocket, flight: Flight) -> OSError | None:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import verdict_of
+from downtimer.verdicts import HELD_UP, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.probing import Findings
 from downtimer.workers.records import Record
@@ -170,7 +170,7 @@ class Runner:
         probe.close()
         left_ns = now_ns if flight.left_ns is None else flight.left_ns
         if left_ns - flight.sent_ns > DOUBT_NS:
-            result = result._replace(cause="stall")
+            result = result._replace(cause=HELD_UP)
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()
 

@@ -13,7 +13,7 @@ from downtimer.clock import RunClock
 from downtimer.model import MILLISECOND_NS, SECOND_NS
 from downtimer.pace import Rates
 from downtimer.series import Series
-from downtimer.verdicts import may_be_ours
+from downtimer.verdicts import HELD_UP, may_be_ours
 
 LATE_NS: Final = 50 * MILLISECOND_NS
 """A loop that is late by less is none that stands still."""
@@ -64,7 +64,7 @@ class LoopWatch:
 
     def was_late_since(self, at_ns: int) -> bool:
         """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
-        return any(late.came_ns > at_ns for late in self._recent(at_ns))
+        return bool(self._recent(at_ns))
 
     def held_up_ns(self, at_ns: int) -> int:
         """Return how long at most the loop has stood still in all since `at_ns`; 0 if never for `LATE_NS`.
@@ -90,7 +90,7 @@ class LoopWatch:
             lost_ns += length_ns if is_busy_trouble else min(late.idle_ns, length_ns)
         if lost_ns <= most_ns:
             return None
-        return "suspended" if any(late.slept for late in recent) else "stall"
+        return "suspended" if any(late.slept for late in recent) else HELD_UP
 
     def take_worst_ns(self) -> int:
         """Return the largest lateness since the last call."""

@@ -15,8 +15,8 @@ from tests.integration.real_cloud import RealCloud
 
 PATIENCE_S = {"service": 2.0, "address": 1.0}  # the timeouts of probes
 WITHIN_S = 1.0  # how near an estimate comes to the truth
-STALL_ECHOES = 10  # at five a second
 STALL_S = 2.0  # a machine that is busy with something else may hold us up for a moment
+STALL_ECHOES = 5 * STALL_S  # of an address that is up
 
 SERVICE_LINE = re.compile(
     r"Service (?P<name>\S+) was down approximately (?P<seconds>\d+) seconds "
