@@ -127,6 +127,21 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
     return clipped
 
 
+def part(span: Span, first_ns: int, last_ns: int) -> Span:
+    """Return a part of a span; its probes are taken as evenly spread."""
+    length_ns = span.last_sent_ns - span.first_sent_ns
+    probes = max(1, round(span.probes * (last_ns - first_ns) / length_ns)) if length_ns else span.probes
+    dated_ns = span.dated_ns if first_ns == span.first_sent_ns else None
+    return replace(
+        span,
+        first_sent_ns=first_ns,
+        last_sent_ns=last_ns,
+        probes=probes,
+        causes=apportion(probes, span.causes),
+        dated_ns=dated_ns,
+    )
+
+
 def _cell(start_ns: int, end_ns: int, span: Span) -> Cell:
     causes = span.causes if span.verdict is Verdict.UNKNOWN else _NONE
     return Cell(start_ns, end_ns, span.verdict, causes)

@@ -129,6 +129,21 @@ class ApiSection:
         "Keep the connection of an answered probe open until the next has been answered: its end shows at "
         "once that the process behind it has died.",
     )
+    works: bool = _option(
+        options.boolean,
+        "yes",
+        "Ask services also for something that needs a token and their database; who only answers does not "
+        "work yet.",
+    )
+    works_interval: float = _option(
+        options.seconds(0.5, 3600), "2", "Seconds between such calls to a service that works."
+    )
+    login: bool = _option(options.boolean, "yes", "Sign in to Keystone with the password now and then.")
+    login_interval: float = _option(
+        options.seconds(1, 3600),
+        "15",
+        "Seconds between attempts to sign in; each costs Keystone 0.1 to 0.2 s of CPU.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +194,12 @@ class TargetsSection:
     )
     exclude: tuple[str, ...] = _option(options.patterns, "", "Never measure what matches one of these.")
     source: str | None = _option(options.source, None, "Address or interface that probes leave from.")
+    agents: bool = _option(
+        options.boolean,
+        "yes",
+        "Read every 10 s what Nova, Neutron, Cinder and Heat report of their agents and engines, where the "
+        "user may.",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +216,28 @@ class StaticSection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSection:
+    """``[check NAME]``: how the service of that name or type in the catalog is asked whether it works."""
+
+    works: bool = _option(options.boolean, "yes", "Ask it for something that needs a token.")
+    login: bool = _option(options.boolean, "yes", "Keystone's only: sign in with the password.")
+    path: str | None = _option(
+        options.call_path,
+        None,
+        "What to ask it for, instead of the built-in call; from its root if it begins with /, else from its "
+        "URL in the catalog. The answer must be 2xx.",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole configuration. `db` is None without a ``[db]`` section. `path` is the file it came from."""
+    """The whole configuration.
+
+    Attributes:
+        path: The file that it came from.
+        db: None without a ``[db]`` section.
+        checks: The ``[check NAME]`` sections by name.
+    """
 
     path: str
     global_: GlobalSection
@@ -206,6 +247,7 @@ class Config:
     vantage: VantageSection
     targets: TargetsSection
     static: StaticSection
+    checks: Mapping[str, CheckSection]
 
     @property
     def control_socket(self) -> str:
@@ -222,6 +264,8 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "targets": TargetsSection,
     "static": StaticSection,
 }
+CHECK: Final = "check "
+"""With what the names of sections begin that stand for one service."""
 
 
 def load(path: str | None = None) -> Config:
@@ -257,7 +301,12 @@ def parse(text: str, path: str) -> Config:
         made[name] = _section(section, given.get(name, {}), (path, name), context)
         if name == "db" and not present:
             made[name] = None
-    config = Config(path=path, global_=made.pop("global"), **made)
+    checks = {
+        check: _section(CheckSection, options_given, (path, name), context)
+        for name, options_given in given.items()
+        if (check := _check_name(name))
+    }
+    config = Config(path=path, global_=made.pop("global"), checks=checks, **made)
     _check_whole(config)
     return config
 
@@ -276,10 +325,15 @@ def _read_ini(text: str, path: str) -> dict[str, dict[str, str]]:
         line = exc.errors[0][0] if exc.errors else 0
         raise ConfigError(f"{path}: line {line} is neither [section] nor option = value") from exc
     for name in parser.sections():
-        if name not in SECTIONS:
-            known = ", ".join(f"[{known}]" for known in SECTIONS)
+        if name not in SECTIONS and not _check_name(name):
+            known = ", ".join(f"[{known}]" for known in (*SECTIONS, "check NAME"))
             raise ConfigError(f"{path}: [{name}]: unknown section; there are {known}")
     return {name: dict(parser.items(name)) for name in parser.sections()}
+
+
+def _check_name(section: str) -> str:
+    """Return the NAME of a ``[check NAME]``; empty if it is another section."""
+    return section.removeprefix(CHECK).strip() if section.startswith(CHECK) else ""
 
 
 def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], context: Context) -> Any:  # noqa: ANN401 - one of SECTIONS
@@ -313,3 +367,8 @@ def _check_whole(config: Config) -> None:
             )
     elif section.password is None:
         raise ConfigError(f"{path}: [global] password: missing")
+    for name, _ in config.static.urls:
+        if name in config.checks:
+            raise ConfigError(
+                f"{path}: [{CHECK}{name}]: {name} is one of [static] urls, which are probed as they stand"
+            )

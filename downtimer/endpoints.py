@@ -53,6 +53,11 @@ def identity_base(url: str) -> str:
     return f"{probe_root(url)}v3"
 
 
+def join(base: str, path: str) -> str:
+    """Return `path` below `base`: one slash between them, or none before a query."""
+    return f"{base.rstrip('/')}{'' if path.startswith('?') else '/'}{path.lstrip('/')}"
+
+
 def _split(url: str) -> SplitResult:
     if len(url) > LENGTH_MAX:
         raise ValueError(f"is longer than {LENGTH_MAX} characters")

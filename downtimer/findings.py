@@ -6,6 +6,7 @@ nanoseconds; seconds, percentages and UTC are a matter of rendering.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from downtimer.model import TCP, Kind, Target, TargetState
 
@@ -100,6 +101,7 @@ class CheckSummary:
         observed_ns: Time that this check observed.
         down_ns: Its downtime.
         slow_ns: Its slow time.
+        unobserved: Time without a verdict, between its first probe and its last one, by cause.
     """
 
     name: str
@@ -109,6 +111,21 @@ class CheckSummary:
     observed_ns: int
     down_ns: int
     slow_ns: int
+    unobserved: Mapping[str, int]
+
+
+class Impairment(NamedTuple):
+    """Probes, one after another, that a service failed for want of Keystone; in no downtime of its own.
+
+    Attributes:
+        start_ns: The first of them was sent.
+        end_ns: The last of them was sent.
+        probes: How many.
+    """
+
+    start_ns: int
+    end_ns: int
+    probes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +146,7 @@ class TargetSummary:
         has_answered: Whether any probe ever had a good answer.
         checks: Those that count for this target, by name.
         episodes: In order of time.
+        impairments: Likewise.
     """
 
     state: TargetState
@@ -144,11 +162,17 @@ class TargetSummary:
     has_answered: bool
     checks: tuple[CheckSummary, ...]
     episodes: tuple[Episode, ...]
+    impairments: tuple[Impairment, ...] = ()
 
     @property
     def target(self) -> Target:
         """The target itself."""
         return self.state.target
+
+    @property
+    def lacks(self) -> Mapping[str, str]:
+        """Checks that a service of the catalog has not, each with the reason."""
+        return {**dict(self.target.lacks), **self.state.unfit}
 
     @property
     def retired_ns(self) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from downtimer.messages import Listing, Targets
-from downtimer.model import Power, Target, TargetId
+from downtimer.model import Kind, Power, Target, TargetId
 
 CHUNK: Final = 5_000
 """Most targets in one message: a great list travels in several, so that nobody stalls on it."""
@@ -23,6 +23,10 @@ class Known:
 
     def __len__(self) -> int:
         return len(self._targets)
+
+    def has(self, target: TargetId) -> bool:
+        """Tell whether the supervisor has a target."""
+        return target in self._targets
 
     def targets(self) -> Iterable[Target]:
         """Return all of them."""
@@ -46,7 +50,8 @@ class Known:
         """Return the messages that say what is news; only the last may be complete.
 
         Every complete list is told, also one without news: it says that all else was listed again.
-        References are never missing: the route to a gateway goes with the very link it is to judge.
+        References are never missing: the route to a gateway goes with the very link it is to judge. Nor are
+        agents, which have lists of their own.
 
         Args:
             listed: Everything that was listed.
@@ -78,5 +83,5 @@ class Known:
 
     def _missing(self, listed: Mapping[TargetId, Target]) -> Iterator[TargetId]:
         for id_, target in self._targets.items():
-            if id_ not in listed and not target.reference:
+            if id_ not in listed and not target.reference and target.kind is not Kind.AGENT:
                 yield id_

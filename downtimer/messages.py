@@ -124,6 +124,20 @@ class Method(Message, frozen=True, kw_only=True, tag="method"):
     method: str
 
 
+class Unfit(Message, frozen=True, kw_only=True, tag="unfit"):
+    """A check of a service turned out not to be possible, when first seen; the api worker has given it up.
+
+    Attributes:
+        target: The service.
+        check: Which.
+        why: A few words for the report.
+    """
+
+    target: TargetId
+    check: str
+    why: str
+
+
 class Listing(Message, frozen=True, kw_only=True, tag="listing"):
     """What discovery found, as a difference to the targets that the supervisor told it.
 
@@ -155,11 +169,19 @@ class Powers(Message, frozen=True, kw_only=True, tag="powers"):
 
 
 class Token(Message, frozen=True, kw_only=True, tag="token"):
-    """A token, from discovery by way of the supervisor to the api worker. `expires_ns`: None for never."""
+    """A token, from discovery by way of the supervisor to the api worker. Holds a secret: never logged.
+
+    Attributes:
+        token: The secret.
+        issued_ns: When it was asked for.
+        expires_ns: By our clock; None for never.
+        project_id: What it is scoped to; None if that is nothing.
+    """
 
     token: str
     issued_ns: int
     expires_ns: int | None = None
+    project_id: str | None = None
 
 
 class TokenRejected(Message, frozen=True, kw_only=True, tag="token-rejected"):
@@ -319,13 +341,14 @@ class SpanFact(msgspec.Struct, frozen=True):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """Every probe of this incarnation sent up to `through_ns` is resolved and recorded.
+    """Every probe of this check and incarnation sent up to `through_ns` is resolved and recorded.
 
     An open span's effective last_sent_ns is then max(stated, through_ns - interval_ns); of a span that
     has grown so, no two neighbouring probes are further apart than max(stated, `widest_ns`).
     """
 
     incarnation: Incarnation
+    check: str
     through_ns: int
     interval_ns: int
     widest_ns: int
@@ -338,6 +361,7 @@ class Batch(Message, frozen=True, kw_only=True, tag="batch"):
         epoch: Of the writer as this worker last heard it. A writer takes batches of its own epoch
             only, so that within one writer's life facts are taken in the order they arose.
         serial: For the acknowledgement only.
+        progress: Of every check at most one.
     """
 
     epoch: str
@@ -346,7 +370,7 @@ class Batch(Message, frozen=True, kw_only=True, tag="batch"):
     samples: tuple[Sample, ...] = ()
     latencies: tuple[LatencyWindow, ...] = ()
     addresses: tuple[AddressWindow, ...] = ()
-    progress: Progress | None = None
+    progress: tuple[Progress, ...] = ()
 
 
 class Knock(Message, frozen=True, kw_only=True, tag="knock"):
@@ -373,6 +397,7 @@ BusUp = (
     | Learnt
     | Silent
     | Method
+    | Unfit
     | Listing
     | Powers
     | Token

@@ -34,14 +34,24 @@ class Verdict(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """The two kinds of target."""
+    """The kinds of target."""
 
     SERVICE = "service"
     ADDRESS = "address"
+    AGENT = "agent"  # not probed: its state is what the cloud itself reports
 
 
 ANSWERS = "answers"
 """The check of a service's root, without a token."""
+
+WORKS = "works"
+"""The check of a service by a cheap call with our token, which touches the service's own database."""
+
+LOGIN = "login"
+"""The check of Keystone by signing in with the password."""
+
+REPORTED = "reported"
+"""The check of an agent: what the API that it belongs to reports of it."""
 
 ICMP = "icmp"
 """The check of an address by echo requests."""
@@ -50,19 +60,45 @@ TCP = "tcp"
 """The check of an address by TCP connections, where echoes are not answered."""
 
 
+class Auth(enum.StrEnum):
+    """What a call shows of us."""
+
+    TOKEN = "token"  # noqa: S105 - GET with our token
+    RESCOPE = "rescope"  # our token is to be exchanged for another one
+    PASSWORD = "password"  # noqa: S105 - user and password
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a check asks of a service beyond *answers*. Equal calls are probed once, for all their targets.
+
+    Attributes:
+        check: ``works`` or ``login``.
+        url: Where.
+        auth: With what.
+    """
+
+    check: str
+    url: str
+    auth: Auth
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One thing whose availability is measured.
 
     Attributes:
         id: Within the run.
-        kind: Service or address.
-        name: The catalog's name of a service; an address in its canonical text.
-        region: Of a catalog's endpoint; None for addresses and static targets.
+        kind: Service, address or agent.
+        name: The catalog's name of a service; an address in its canonical text; the program of an agent.
+        region: Of a catalog's endpoint, or of the service an agent belongs to; None for all others.
         interface: Of a catalog's endpoint (``public``, …); None otherwise.
         service_type: The catalog's type; None for addresses and static targets.
         endpoint: The URL as the catalog gives it; None for addresses.
-        url: The root that *answers* probes; None for addresses.
+        url: The root that *answers* probes; None for addresses and agents.
+        calls: What other checks ask of a service.
+        lacks: Checks that a service of the catalog should have and has not, each with the reason.
+        host: Where an agent runs; None for all others.
         project_id: Owner of a floating IP, if known.
         project: Its name, if known.
         server_id: The server behind a floating IP, if known.
@@ -78,6 +114,9 @@ class Target:
     service_type: str | None = None
     endpoint: str | None = None
     url: str | None = None
+    calls: tuple[Call, ...] = ()
+    lacks: tuple[tuple[str, str], ...] = ()
+    host: str | None = None
     project_id: str | None = None
     project: str | None = None
     server_id: str | None = None
@@ -138,6 +177,7 @@ class TargetState:
         method: What worked first for an address that was silent: ``icmp``, or ``tcp-22`` (the check
             is ``tcp``, the number its port). None until then, and for all others.
         powers: Changes of the server behind an address, oldest first; empty as long as it runs.
+        unfit: Checks that turned out not to be possible when first seen, each with the reason.
     """
 
     target: Target
@@ -150,6 +190,7 @@ class TargetState:
     silent_ns: int | None = None
     method: str | None = None
     powers: tuple[PowerChange, ...] = ()
+    unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def power(self) -> Power:
@@ -176,7 +217,7 @@ def method_of(port: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """A maximal run of consecutive probes of one check with the same verdict.
+    """A maximal run of consecutive probes of one check with the same verdict (and family of causes).
 
     The run-length encoding of all probes, and the single source of truth: every figure is a pure
     function of the spans. Its natural key is (target, check, first_sent_ns).

@@ -111,6 +111,15 @@ def seconds(least: float, most: float) -> Callable[[str, Context], float]:
     return parse
 
 
+def call_path(value: str, _: Context) -> str:
+    """Accept the path of a call, with a query or without, from a service's root or its URL."""
+    if not value or "://" in value or re.search(r"[\s\x00-\x20\x7f\\<>\"#]", value) or not value.isascii():
+        raise ValueError(f"{value!r} is no path of a URL; write for example /v2/things?limit=1")
+    if ".." in value.partition("?")[0].split("/"):
+        raise ValueError(f"{value!r} has dots for a path segment")
+    return value
+
+
 def ports(value: str, context: Context) -> tuple[int, ...]:
     """Accept TCP ports, each once; there may be none."""
     parse = count(1, 65535)

@@ -3,11 +3,12 @@
 Pure, and linear in the spans. Instants and lengths are int nanoseconds throughout, so the
 identity ``up + slow + down + unobserved = window`` holds exactly.
 
-The steps, a module each: `downtimer.cells` (what each check observed when), `downtimer.brackets`
-(its outages, with the brackets of their edges), `downtimer.episodes` (the union over the
-checks), and here the whole. What became of an address besides is for `downtimer.attribution` to say.
-What needs the spans of other targets (`downtimer.vantage`) turns spans into other spans, and is
-applied before; nothing here looks beyond one target.
+The steps, a module each: `downtimer.joining` (edges that several checks share), `downtimer.cells` (what each
+check observed when), `downtimer.brackets` (its outages, with the brackets of their edges),
+`downtimer.episodes` (the union over the checks), and here the whole. What became of an address besides is for
+`downtimer.attribution` to say. What needs the spans of other targets (`downtimer.vantage`,
+`downtimer.impairment`) turns spans into other spans, and is applied before; nothing here looks beyond one
+target.
 """
 
 from collections import defaultdict
@@ -20,8 +21,10 @@ from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
 from downtimer.cells import Cell, apportion, clip, is_good, is_observed_between, order, tile
 from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
-from downtimer.findings import CheckSummary, TargetSummary
+from downtimer.findings import CheckSummary, Impairment, TargetSummary
+from downtimer.impairment import impaired
 from downtimer.intervals import Cover, Interval, measure, overlaps, subtract, unite
+from downtimer.joining import join_edges
 from downtimer.model import ICMP, Kind, Span, TargetState, Verdict
 from downtimer.verdicts import HELD_UP
 
@@ -39,6 +42,8 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
     if len(spans) == 1 and spans[0].verdict is Verdict.UP and state.retired_ns is None:
         return _undisturbed(state, spans[0])
     series = _series(state, spans)
+    if not series:
+        return _nothing(state)
     start_ns = min(one[0].first_sent_ns for one in series)
     end_ns = max(one[-1].last_sent_ns for one in series)
     if state.retired_ns is not None:
@@ -85,6 +90,11 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         probes=sum(span.probes for spans in series for span in spans),
         has_answered=any(is_good(span) for spans in series for span in spans),
         checks=tuple(_check(spans, one) for spans, one in zip(series, seen, strict=True)),
+        impairments=tuple(
+            Impairment(span.first_sent_ns, span.last_sent_ns, span.probes)
+            for spans in series
+            for span in impaired(spans)
+        ),
         episodes=find_episodes(found, Surroundings(state, Cover(unobserved), ProbeCounter(series)))
         if found
         else (),
@@ -105,9 +115,12 @@ def _series(state: TargetState, spans: Sequence[Span]) -> list[list[Span]]:
     """Return the ordered spans of each check that counts, by the check's name."""
     by_check: defaultdict[str, list[Span]] = defaultdict(list)
     for span in spans:
-        by_check[span.check].append(span)
+        if span.check not in state.unfit:
+            by_check[span.check].append(span)
     series = [order(by_check[check]) for check in sorted(by_check)]
-    if state.target.kind is Kind.ADDRESS and len(series) > 1:
+    if state.target.kind is Kind.SERVICE:
+        return join_edges(series)
+    if len(series) > 1:
         kept = None if state.method is None else state.check
         return [min(series, key=lambda one: _method_rank(one, kept))]
     return series
@@ -164,6 +177,7 @@ def _check(spans: Sequence[Span], seen: _Seen) -> CheckSummary:
         observed_ns=measure(seen.observed),
         down_ns=measure(seen.down),
         slow_ns=measure(seen.slow),
+        unobserved=_explain(unite((cell.start_ns, cell.end_ns) for cell in seen.unknown), [seen]),
     )
 
 
@@ -245,6 +259,7 @@ def _undisturbed(state: TargetState, span: Span) -> TargetSummary:
         observed_ns=length_ns,
         down_ns=0,
         slow_ns=0,
+        unobserved=_NO_TIME,
     )
     return TargetSummary(
         state=state,

@@ -13,6 +13,10 @@ workers. It shows in two ways:
 
 A service that asks for fewer requests gets none that are fast until it answers otherwise.
 
+Some checks are *gentle*: their probes cost the service more than an answer from its root, and one that hangs
+holds one of its few workers, whether or not we are still waiting. Of such at most one is out at any time, and
+while they hang they are no closer together than otherwise. Only failures that are fast are followed fast.
+
 Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
 answer within a few times the baseline), a late answer, the end of a connection that was kept. And until
 it is known what became of a suspected probe, probes are due as in a silence, if that is more often;
@@ -82,6 +86,7 @@ class Rates(NamedTuple):
         fast_for_ns: See `fast_ns`.
         unanswered: Most probes of one check that are out at once while it is silent.
         settle_ns: Good answers for this long end an episode.
+        is_gentle: At most `unanswered` probes are out at any time, and they are never faster while they hang.
     """
 
     steady_ns: int
@@ -91,6 +96,7 @@ class Rates(NamedTuple):
     fast_for_ns: int
     unanswered: int
     settle_ns: int = SETTLE_NS
+    is_gentle: bool = False
 
     @classmethod
     def within(cls, options: Options, *, checks: int, fast: int) -> "Rates":
@@ -114,10 +120,32 @@ class Rates(NamedTuple):
             unanswered=options.unanswered,
         )
 
+    @classmethod
+    def gently(cls, options: Options, *, interval_s: float, checks: int) -> "Rates":
+        """Return the rates of gentle checks: together at most a quarter of the budget, while all is well.
+
+        Args:
+            options: As configured; of these the timeout, `fast_for` and the budget hold.
+            interval_s: Between probes of what is up. A tenth of it while failures are fast, a quarter of it
+                in the rest of an episode.
+            checks: How many are probed.
+        """
+        interval_ns = max(round(interval_s * SECOND_NS), math.ceil(4 * checks * SECOND_NS / options.budget))
+        return cls(
+            steady_ns=interval_ns,
+            timeout_ns=round(options.timeout * SECOND_NS),
+            fast_ns=interval_ns // 10,
+            long_ns=interval_ns // 4,
+            fast_for_ns=round(options.fast_for * SECOND_NS),
+            unanswered=1,
+            is_gentle=True,
+        )
+
     @property
     def silent_ns(self) -> int:
         """The least distance of probes that may hang: all that may be out, evenly over the timeout."""
-        return self.timeout_ns // self.unanswered
+        silent_ns = self.timeout_ns // self.unanswered
+        return max(silent_ns, self.steady_ns) if self.is_gentle else silent_ns
 
     @property
     def longest_ns(self) -> int:
@@ -163,7 +191,7 @@ class Pace:
 
     def is_holding(self, unanswered: int, rates: Rates) -> bool:
         """Tell whether so many unanswered probes forbid another one."""
-        return unanswered >= rates.unanswered and (self._is_silent or self._is_lossy)
+        return unanswered >= rates.unanswered and (rates.is_gentle or self._is_silent or self._is_lossy)
 
     def good(self, sent_ns: int) -> None:
         """Note a good answer to a probe."""

@@ -16,7 +16,6 @@ from downtimer.tracker import Outcome, Tracker
 from downtimer.verdicts import (
     BASELINE_ANSWERS,
     HELD_UP,
-    SLOW_LEAST_NS,
     THROTTLED,
     is_hang,
     slow_after_ns,
@@ -84,9 +83,7 @@ class Series:
         widest_ns: The largest distance between two neighbouring probes that counts as observed.
     """
 
-    def __init__(
-        self, check: str, incarnation: Incarnation, sink: Sink, *, slow_least_ns: int = SLOW_LEAST_NS
-    ) -> None:
+    def __init__(self, check: str, incarnation: Incarnation, sink: Sink) -> None:
         self.check = check
         self.pace = Pace()
         self.latest: Verdict | None = None
@@ -94,7 +91,6 @@ class Series:
         self.baseline = Baseline()
         self._incarnation = incarnation
         self._sink = sink
-        self._slow_least_ns = slow_least_ns
         self._trackers: dict[TargetId, Tracker] = {}
         self._unanswered: dict[int, _Probe] = {}  # by sent_ns, in that order
         self._probe = _Probe(0, None)  # the newest
@@ -229,7 +225,7 @@ class Series:
         """Return the latency beyond which a good answer is slow."""
         if self.baseline.latency_ns is None:
             return rates.timeout_ns
-        return slow_after_ns(self.baseline.latency_ns, self._slow_least_ns)
+        return slow_after_ns(self.check, self.baseline.latency_ns)
 
     # --- what came of it ---
 

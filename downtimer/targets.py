@@ -20,6 +20,7 @@ _SERVICE = "service"
 _STATIC = "static"
 _ADDRESS = "address"
 _REFERENCE = "reference"
+_AGENT = "agent"
 
 REFERENCES: Final = f"{_REFERENCE}/"
 """With what the ids of references begin."""
@@ -70,6 +71,19 @@ def static_service(name: str, url: str) -> Target:
         name=name,
         endpoint=url,
         url=url,
+    )
+
+
+def agent(owner: Target, name: str, host: str) -> Target:
+    """Return the target for a program of a service (``owner``) that runs on a host and has no API."""
+    parts = (owner.name, owner.region or "", name, host)
+    return Target(
+        id=TargetId(f"{_AGENT}/{'/'.join(quote(part, safe='') for part in parts)}"),
+        kind=Kind.AGENT,
+        name=name,
+        region=owner.region,
+        service_type=owner.service_type,
+        host=host,
     )
 
 

@@ -1,13 +1,15 @@
 """Probes → spans, for one check of one target.
 
-Pure; runs in the workers. Probes resolve in any order but are judged in the order in which they were
-sent: one that resolves early waits for all before it.
+Pure; runs in the workers. A span is of one verdict, and of one family of causes: what may turn out to be
+Keystone's fault is kept apart from what can't. Probes resolve in any order but are judged in the order in
+which they were sent: one that resolves early waits for all before it.
 """
 
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from downtimer.model import Incarnation, Span, TargetId, Verdict
+from downtimer.verdicts import Family, family_of
 
 
 class Emit(Protocol):
@@ -38,6 +40,7 @@ class _Open:
     """The span that is growing."""
 
     verdict: Verdict
+    family: Family
     first_sent_ns: int
     last_sent_ns: int
     max_gap_ns: int
@@ -95,11 +98,12 @@ class Tracker:
         if (
             span is None
             or span.verdict is not outcome.verdict
-            or bool(span.causes) is (outcome.cause is None)
+            or span.family is not family_of(outcome.cause)
             or sent_ns - span.last_sent_ns > span.max_gap_ns
         ):
             old = span
-            span = _Open(outcome.verdict, sent_ns, sent_ns, outcome.max_gap_ns, outcome.dated_ns)
+            family = family_of(outcome.cause)
+            span = _Open(outcome.verdict, family, sent_ns, sent_ns, outcome.max_gap_ns, outcome.dated_ns)
         span.widest_ns = max(span.widest_ns, sent_ns - span.last_sent_ns)
         span.last_sent_ns = sent_ns
         span.max_gap_ns = outcome.max_gap_ns

@@ -28,7 +28,7 @@ from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from downtimer.cells import apportion, is_good
+from downtimer.cells import is_good, part
 from downtimer.intervals import Interval
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
 from downtimer.verdicts import BASELINE_ANSWERS, may_be_our_links, slow_after_ns
@@ -93,7 +93,7 @@ def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answ
     for span in kept:
         if _may_be_for_the_link(span) and span.first_sent_ns - told_ns >= _FLAP_NS:
             told_ns = span.first_sent_ns
-            yield Failures(told_ns, _latency_ns(baseline_ns))
+            yield Failures(told_ns, _latency_ns(span.check, baseline_ns))
 
 
 def answers_of_reference(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
@@ -128,7 +128,7 @@ def _answers_of(span: Span, to_learn: int, baseline_ns: int | None) -> Iterator[
     learnt_ns = first_ns + (last_ns - first_ns) * to_learn // span.probes
     if to_learn:
         yield Answers(first_ns, learnt_ns, widest_ns, PATIENCE_NS, spacing_ns)
-    yield Answers(learnt_ns, last_ns, widest_ns, slow_after_ns(baseline_ns), spacing_ns)
+    yield Answers(learnt_ns, last_ns, widest_ns, slow_after_ns(span.check, baseline_ns), spacing_ns)
 
 
 @dataclass(slots=True)
@@ -342,7 +342,7 @@ def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int
     """
     for span in spans:
         if blind and _may_be_for_the_link(span):
-            yield from _cut(span, blind, _latency_ns(baseline_ns))
+            yield from _cut(span, blind, _latency_ns(span.check, baseline_ns))
         else:
             yield span
 
@@ -355,9 +355,9 @@ def _may_be_for_the_link(span: Span) -> bool:
     return 2 * like_it >= sum(span.causes.values()) > 0
 
 
-def _latency_ns(baseline_ns: int | None) -> int:
+def _latency_ns(check: str, baseline_ns: int | None) -> int:
     """Return how long a timely answer of a check takes at most."""
-    return PATIENCE_NS if baseline_ns is None else slow_after_ns(baseline_ns)
+    return PATIENCE_NS if baseline_ns is None else slow_after_ns(check, baseline_ns)
 
 
 def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Span]:
@@ -377,25 +377,10 @@ def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Spa
         if not _is_long(one) and not (begin_ns <= rest.first_sent_ns and rest.last_sent_ns <= over_ns):
             continue
         if rest.first_sent_ns < begin_ns:
-            yield _part(rest, rest.first_sent_ns, max(rest.first_sent_ns, begin_ns - rest.widest_ns))
-        lost = _part(rest, max(rest.first_sent_ns, begin_ns), min(rest.last_sent_ns, over_ns))
+            yield part(rest, rest.first_sent_ns, max(rest.first_sent_ns, begin_ns - rest.widest_ns))
+        lost = part(rest, max(rest.first_sent_ns, begin_ns), min(rest.last_sent_ns, over_ns))
         yield replace(lost, verdict=Verdict.UNKNOWN, causes={CAUSE: lost.probes})
         if rest.last_sent_ns <= over_ns:
             return
-        rest = _part(rest, min(over_ns + rest.widest_ns, rest.last_sent_ns), rest.last_sent_ns)
+        rest = part(rest, min(over_ns + rest.widest_ns, rest.last_sent_ns), rest.last_sent_ns)
     yield rest
-
-
-def _part(span: Span, first_ns: int, last_ns: int) -> Span:
-    """Return a part of a span; its probes are taken as evenly spread."""
-    length_ns = span.last_sent_ns - span.first_sent_ns
-    probes = max(1, round(span.probes * (last_ns - first_ns) / length_ns)) if length_ns else span.probes
-    dated_ns = span.dated_ns if first_ns == span.first_sent_ns else None
-    return replace(
-        span,
-        first_sent_ns=first_ns,
-        last_sent_ns=last_ns,
-        probes=probes,
-        causes=apportion(probes, span.causes),
-        dated_ns=dated_ns,
-    )

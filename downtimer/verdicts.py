@@ -19,6 +19,7 @@ unreachable           down     an ICMP error, or EHOSTUNREACH: the neighbour of 
 tls                   down     the TLS handshake failed: protocol or certificate
 dns                   down     the name does not exist (an authoritative no)
 http-NNN              down     an answer with that status which is no good one
+http-503-keystone     down     503, and it says that it cannot reach Keystone
 malformed             down     an answer that is not HTTP
 send                  unknown  our host could not send (ENOBUFS, EMFILE, ENOMEM, EPERM, EADDRNOTAVAIL, …)
 no-route              unknown  our host has no route (ENETUNREACH, ENETDOWN, EAFNOSUPPORT)
@@ -27,22 +28,24 @@ stall                 unknown  our own process was held up
 restart               unknown  our own process was being restarted
 suspended             unknown  our host was suspended
 paused                unknown  the user paused the measurement
-unlisted              unknown  no list had the address for a while, so it was not probed
+unlisted              unknown  no list had the address for a while, so it was not probed; or no list of agents
+                               could be had
 vantage               unknown  our own link was down (attribution)
 keystone              unknown  the fault is Keystone's, measured on its own line (attribution)
-token                 unknown  our token was not accepted
+token                 unknown  our token, or our password, was not accepted; or we have no token
 throttled             unknown  429: the service protects itself from us
 bug                   unknown  a defect of downtimer; its log has the traceback
 ====================  =======  =====================================================================
 """
 
+import enum
 import errno
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from downtimer.model import MILLISECOND_NS, Verdict
+from downtimer.model import LOGIN, MILLISECOND_NS, SECOND_NS, WORKS, Verdict
 
 CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
     dict.fromkeys(
@@ -59,6 +62,7 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
             "tls",
             "dns",
             "malformed",
+            "http-503-keystone",
         ],
         Verdict.DOWN,
     )
@@ -89,11 +93,39 @@ HELD_UP: Final = "stall"
 THROTTLED: Final = "throttled"
 """The service protects itself from us, and is not asked fast."""
 
+TOKEN: Final = "token"  # noqa: S105 - a cause
+"""Our token or our password was not accepted."""
+
+NO_KEYSTONE: Final = "http-503-keystone"
+"""The service says that it can't reach Keystone."""
+
+KEYSTONES: Final = frozenset({TOKEN, NO_KEYSTONE, "http-401"})
+"""Causes of a *works* check that are Keystone's fault if Keystone itself was failing then."""
+
+
+class Family(enum.Enum):
+    """Causes that may stand in one span together."""
+
+    NONE = enum.auto()
+    KEYSTONES = enum.auto()  # see `KEYSTONES`
+    OTHER = enum.auto()
+
+
+def family_of(cause: str | None) -> Family:
+    """Return the family of a cause; None is no cause."""
+    if cause is None:
+        return Family.NONE
+    return Family.KEYSTONES if cause in KEYSTONES else Family.OTHER
+
+
 BASELINE_ANSWERS: Final = 20
 """The median latency of so many good answers is a check's own normal."""
 
 SLOW_LEAST_NS: Final = 200 * MILLISECOND_NS
 """No good answer that comes sooner is slow."""
+
+SLOW_LEAST_CALL_NS: Final = SECOND_NS
+"""Likewise of a call that shows who we are: a worker's first use of a token takes 0.3–0.8 s."""
 
 _SLOW_BASELINES: Final = 5
 _HTTP_CAUSE = re.compile(r"http-[1-9]\d\d")
@@ -143,8 +175,9 @@ def verdict_of(cause: str) -> Verdict:
     return CAUSES[cause]
 
 
-def slow_after_ns(baseline_ns: int, least_ns: int = SLOW_LEAST_NS) -> int:
+def slow_after_ns(check: str, baseline_ns: int) -> int:
     """Return the latency beyond which a good answer is slow, by the check's own normal."""
+    least_ns = SLOW_LEAST_CALL_NS if check in (WORKS, LOGIN) else SLOW_LEAST_NS
     return max(_SLOW_BASELINES * baseline_ns, least_ns)
 
 
@@ -201,3 +234,30 @@ def judge_status(status: int, first_class: int | None) -> str | None:
     if status // 100 == 4 and first_class in (2, 3):
         return f"http-{status}"
     return None
+
+
+def judge_call(status: int, *, is_sure: bool) -> str | None:
+    """Judge the HTTP status of the answer to a call that shows who we are.
+
+    Args:
+        status: 100–599.
+        is_sure: What we show is certainly good, so that who refuses it is at fault.
+
+    Returns:
+        None if the answer is good, which 2xx alone are, else its cause.
+    """
+    if status // 100 == 2:
+        return None
+    if status == 429:
+        return THROTTLED
+    return TOKEN if status == 401 and not is_sure else f"http-{status}"
+
+
+def is_unfit(status: int) -> bool:
+    """Tell whether such an answer, when first seen, means that the call is not for us or not known there."""
+    return 300 <= status < 500 and status not in (401, 408, 429)
+
+
+def names_keystone(body: bytes) -> bool:
+    """Tell whether the body of a 503 says that it is for want of Keystone (as keystonemiddleware's does)."""
+    return b"keystone" in body.lower()

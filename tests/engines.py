@@ -58,7 +58,7 @@ class RecordingOutbox(Outbox):
         """Keep it."""
         self.addresses.append(window)
 
-    def progress(self, progress: Progress) -> None:
+    def progress(self, *progress: Progress) -> None:
         """Pass over it."""
 
 

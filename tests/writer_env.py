@@ -141,7 +141,12 @@ class WorkerLink:
         raise TimeoutError("the writer does not answer")
 
     def send(
-        self, epoch: str, serial: int, *spans: SpanFact, progress: Progress | None = None, **details: object
+        self,
+        epoch: str,
+        serial: int,
+        *spans: SpanFact,
+        progress: tuple[Progress, ...] = (),
+        **details: object,
     ) -> None:
         """Send a batch; `details` are its other fields."""
         batch = Batch(epoch=epoch, serial=serial, spans=spans, progress=progress, **details)  # type: ignore[arg-type]

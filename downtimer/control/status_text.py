@@ -27,12 +27,15 @@ def _targets(targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     for kind, name in (("service", "services"), ("address", "addresses")):
         counts = targets[kind]
         yield f"{name:<12}" + "".join(f"{counts[column]:>9}" for column in columns) + "\n"
+    agents = targets["agent"]
+    if agents["probed"]:
+        yield f"{agents['probed']} agents, of which the cloud reports {agents['down']} down.\n"
 
 
 def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    blind = sum(counts["unknown"] + counts["unseen"] for counts in targets.values())
+    blind = sum(targets[kind]["unknown"] + targets[kind]["unseen"] for kind in ("service", "address"))
     if blind:
-        yield f"{blind} checks have no verdict: the report says why, under `Not observed`.\n"
+        yield f"{blind} targets have no verdict: the report says why, under `Not observed`.\n"
     if not down:
         yield "Nothing is known to be down.\n" if blind else "Nothing is down.\n"
         return

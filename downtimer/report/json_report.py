@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from downtimer.findings import CheckSummary, Episode, Outage, TargetSummary
+from downtimer.findings import CheckSummary, Episode, Impairment, Outage, TargetSummary
 from downtimer.model import SECOND_NS, Event, Mark, Run
+from downtimer.projects import ProjectSummary, by_project
 from downtimer.report.summary import Summary
 from downtimer.report.wording import rfc3339
 
@@ -26,12 +27,15 @@ def render(summary: Summary) -> Iterator[str]:
     for target in summary.targets:
         yield f"{separator}{json.dumps(_target(target, run))}"
         separator = ",\n"
+    agents = [_agent(agent, run) for agent in summary.agents]
+    projects = [_project(project) for project in by_project(summary.targets)]
+    yield f'],\n"projects": {json.dumps(projects)},\n"agents": {json.dumps(agents)},\n'
     marks = [_mark(mark, run) for mark in summary.marks]
     events = [_event(event, run) for event in summary.events]
     # A source that lacks something must say so; the contract's place for that is an event.
     at = rfc3339(run.start_utc_ns + summary.through_ns)
     events += [{"at": at, "kind": "source", "text": note} for note in summary.notes]
-    yield f'],\n"marks": {json.dumps(marks)},\n"events": {json.dumps(events)}}}\n'
+    yield f'"marks": {json.dumps(marks)},\n"events": {json.dumps(events)}}}\n'
 
 
 def _run(summary: Summary) -> _Object:
@@ -42,6 +46,7 @@ def _run(summary: Summary) -> _Object:
         "vantage": run.vantage,
         "start": rfc3339(run.start_utc_ns),
         "end": _instant(run.end_ns, run),
+        "length_s": _seconds(summary.through_ns if run.end_ns is None else run.end_ns),
         "references": [
             {"name": name, "answered": has_answered} for name, has_answered in summary.references.items()
         ],
@@ -68,7 +73,47 @@ def _target(summary: TargetSummary, run: Run) -> _Object:
         **_figures(summary),
         "probes": summary.probes,
         "checks": [_check(check) for check in summary.checks],
+        "lacks": dict(summary.lacks),
         "episodes": [_episode(episode, run) for episode in summary.episodes],
+        "impairments": [_impairment(impairment, run) for impairment in summary.impairments],
+    }
+
+
+def _agent(summary: TargetSummary, run: Run) -> _Object:
+    target = summary.target
+    return {
+        "id": target.id,
+        "name": target.name,
+        "host": target.host,
+        "region": target.region,
+        "service_type": target.service_type,
+        **_figures(summary),
+        "readings": summary.probes,
+        "episodes": [_episode(episode, run) for episode in summary.episodes],
+    }
+
+
+def _project(project: ProjectSummary) -> _Object:
+    return {
+        "id": project.id,
+        "name": project.name,
+        "addresses": project.addresses,
+        "never_answered": project.never_answered,
+        "down": project.down,
+        "down_s": _seconds(project.down_ns),
+        "down_min_s": _seconds(project.down_min_ns),
+        "down_max_s": _seconds(project.down_max_ns),
+        "up_s": _seconds(project.up_ns),
+        "longest_s": _seconds(project.longest_ns),
+        "user_uptime": project.user_uptime,
+    }
+
+
+def _impairment(impairment: Impairment, run: Run) -> _Object:
+    return {
+        "start": _instant(impairment.start_ns, run),
+        "end": _instant(impairment.end_ns, run),
+        "probes": impairment.probes,
     }
 
 
@@ -94,10 +139,12 @@ def _check(check: CheckSummary) -> _Object:
     return {
         "name": check.name,
         "interval_s": _seconds_or_none(check.interval_ns),
+        "resolution_s": _seconds_or_none(check.resolution_ns),
         "probes": check.probes,
         "observed_s": _seconds(check.observed_ns),
         "down_s": _seconds(check.down_ns),
         "slow_s": _seconds(check.slow_ns),
+        "unobserved": _by_cause(check.unobserved),
     }
 
 

@@ -9,9 +9,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from downtimer.findings import Episode, TargetSummary
-from downtimer.model import Kind, TargetId
+from downtimer.findings import CheckSummary, Episode, TargetSummary
+from downtimer.model import WORKS, Kind, TargetId
 from downtimer.printable import printable
+from downtimer.projects import by_project
 from downtimer.report import wording
 from downtimer.report.summary import Summary
 from downtimer.report.wording import plural
@@ -36,10 +37,14 @@ def render(summary: Summary) -> Iterator[str]:
         _missing,
         _outages,
         _slow,
+        _impaired,
+        _projects,
         _never_answered,
         _retired,
         _unobserved,
+        _answers_alone,
         _resolution,
+        _agents,
         _marks,
         _events,
     ):
@@ -114,6 +119,8 @@ def _outages(summary: Summary) -> Iterator[str]:
     for target in affected:
         yield _headline(summary, target)
         has_checks = len(target.checks) > 1
+        if has_checks:
+            yield f"    by check: {', '.join(_share(check) for check in target.checks)}\n"
         for episode in target.episodes:
             yield _row(summary, episode, has_checks=has_checks)
             remarks = "; ".join(_remarks(summary, episode, target))
@@ -129,6 +136,11 @@ def _headline(summary: Summary, target: TargetSummary) -> str:
         f"  {_title(summary, target)}{by}: down {wording.downtime(target)}"
         f" in {plural(len(target.episodes), 'episode')}{longest}\n"
     )
+
+
+def _share(check: CheckSummary) -> str:
+    slow = f" (and slow {wording.seconds(check.slow_ns)})" if check.slow_ns else ""
+    return f"{printable(check.name)} {wording.seconds(check.down_ns)}{slow}"
 
 
 def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
@@ -174,6 +186,35 @@ def _slow(summary: Summary) -> Iterator[str]:
     for target in slow:
         share = wording.percent(target.slow_ns, target.observed_ns)
         yield f"  {_title(summary, target)}: {wording.seconds(target.slow_ns)}, {share} %\n"
+
+
+def _impaired(summary: Summary) -> Iterator[str]:
+    impaired = [target for target in summary.targets if target.impairments]
+    if impaired:
+        yield "Impaired by Keystone (calls failed for want of it while it failed; in no downtime of theirs)\n"
+    for target in impaired:
+        calls = sum(impairment.probes for impairment in target.impairments)
+        origin_ns, start_ns = summary.run.start_utc_ns, target.impairments[0].start_ns
+        end = wording.moment_after(origin_ns + target.impairments[-1].end_ns, origin_ns + start_ns)
+        times = f"{_moment(summary, start_ns)} – {end}"
+        yield f"  {_title(summary, target)}: {plural(calls, 'call')}, {times}\n"
+
+
+def _projects(summary: Summary) -> Iterator[str]:
+    """Yield a table: names in the last column, for they may be long."""
+    projects = by_project(summary.targets)
+    if projects:
+        yield "Addresses by project (user-uptime: up of up and down, summed over a project's addresses)\n"
+        yield f"  {'addresses':>9} {'down':>6} {'total':>10} {'longest':>10} {'user-uptime':>12}  project\n"
+    for project in projects:
+        share = project.user_uptime
+        uptime = "-" if share is None else f"{share * 100:.3f} %"
+        name = " ".join(printable(part) for part in (project.name, project.id and f"({project.id})") if part)
+        silent = f"; {project.never_answered:,} more never answered" if project.never_answered else ""
+        yield (
+            f"  {project.addresses:>9,} {project.down:>6,} {wording.seconds(project.down_ns):>10} "
+            f"{wording.seconds(project.longest_ns):>10} {uptime:>12}  {name or '(none)'}{silent}\n"
+        )
 
 
 def _never_answered(summary: Summary) -> Iterator[str]:
@@ -230,13 +271,28 @@ def _extent(summary: Summary, kind: Kind, shares: Sequence[tuple[int, TargetId]]
 
 
 def _partial_checks(summary: Summary) -> Iterator[str]:
-    """Yield the coverage of each check that saw less than its target's other checks did."""
+    """Yield what each check did not observe while its target's other checks did."""
     for target in summary.targets:
-        for check in target.checks:
-            if check.observed_ns < target.observed_ns:
-                share = wording.percent(check.observed_ns, target.window_ns)
-                name = printable(check.name)
-                yield f"  {_title(summary, target)}, check {name}: observed {share} % of the time\n"
+        for check in target.checks if len(target.checks) > 1 else ():
+            if sum(check.unobserved.values()) > target.unobserved_ns:
+                parts = (
+                    f"{wording.seconds(length_ns)} ({printable(cause)})"
+                    for cause, length_ns in check.unobserved.items()
+                )
+                yield f"  {_title(summary, target)}, check {printable(check.name)}: {', '.join(parts)}\n"
+
+
+def _answers_alone(summary: Summary) -> Iterator[str]:
+    """Yield which services of the catalog may have been useless unnoticed."""
+    found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for target in summary.targets:
+        for check, reason in target.lacks.items():
+            found[check, reason].append(printable(summary.names[target.target.id]))
+    if found:
+        yield "Not checked (a service may answer and yet not work)\n"
+    for (check, reason), names in sorted(found.items()):
+        rest = "answers alone" if check == WORKS else "the other checks"
+        yield f"  {', '.join(names)}: measured by {rest}, not {check}: {printable(reason)}\n"
 
 
 def _resolution(summary: Summary) -> Iterator[str]:
@@ -259,6 +315,23 @@ def _resolution(summary: Summary) -> Iterator[str]:
 def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
     """Rank services first, then by the name of the cause or check."""
     return kind is not Kind.SERVICE, name
+
+
+def _agents(summary: Summary) -> Iterator[str]:
+    if summary.agents:
+        yield "Agents (as the cloud itself reports them, by their heartbeats: 10 to 75 seconds late)\n"
+    for agent in summary.agents:
+        name, host = printable(agent.target.name), printable(agent.target.host or "")
+        place = printable(agent.target.region or "")
+        region = f" ({place})" if _has_regions(summary.agents) else ""
+        line = f"Agent {name} on {host}{region} was reported down approximately"
+        ongoing = ", and was last" if agent.episodes and agent.episodes[-1].is_ongoing else ""
+        unknown = "" if agent.observed_ns else " (not known: it was reported once)"
+        yield f"  {line} {wording.whole_seconds(agent.down_ns)} seconds{ongoing}{unknown}\n"
+
+
+def _has_regions(agents: Sequence[TargetSummary]) -> bool:
+    return len({agent.target.region for agent in agents}) > 1
 
 
 def _marks(summary: Summary) -> Iterator[str]:

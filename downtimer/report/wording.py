@@ -21,7 +21,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "restart": "a process of downtimer was being restarted",
         "suspended": "this host was suspended",
         "paused": "the measurement was paused",
-        "unlisted": "the address was in no list, so it was not probed",
+        "unlisted": "it was in no list that could be had",
         "vantage": "this host's own link was down: the references failed, and most else with them",
         "keystone": "Keystone's fault, which is on its own line",
         "token": "our token was not accepted",

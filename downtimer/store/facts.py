@@ -32,7 +32,7 @@ class Facts:
 
     states: dict[TargetId, TargetState] = field(default_factory=dict)
     spans: list[SpanFact] = field(default_factory=list)
-    progress: dict[Incarnation, Progress] = field(default_factory=dict)
+    progress: dict[tuple[Incarnation, str], Progress] = field(default_factory=dict)  # by worker and check
     latencies: list[LatencyWindow] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     addresses: list[AddressWindow] = field(default_factory=list)
@@ -46,11 +46,11 @@ class Facts:
         self.latencies.extend(batch.latencies)
         self.samples.extend(batch.samples)
         self.addresses.extend(batch.addresses)
-        progress = batch.progress
-        if progress is not None:
-            known = self.progress.get(progress.incarnation)
+        for progress in batch.progress:
+            key = (progress.incarnation, progress.check)
+            known = self.progress.get(key)
             if known is None or known.through_ns <= progress.through_ns:
-                self.progress[progress.incarnation] = progress
+                self.progress[key] = progress
 
     def add_states(self, states: Iterable[TargetState]) -> None:
         """Add targets as they stand now."""

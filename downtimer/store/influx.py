@@ -177,7 +177,7 @@ class InfluxReader:
 
     def _grown(self, span: Span) -> Span:
         """Return an open span with its effective end, as its worker's progress tells."""
-        progress = self._progress.get(span.incarnation)
+        progress = self._progress.get((span.incarnation, span.check))
         if progress is None:
             return span
         last_ns = progress.through_ns - progress.interval_ns
@@ -185,18 +185,19 @@ class InfluxReader:
             return span
         return replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, progress.widest_ns))
 
-    def _read_progress(self) -> dict[Incarnation, Progress]:
-        rows = self._select('"through", "interval", "widest"', "progress", by="incarnation")
+    def _read_progress(self) -> dict[tuple[Incarnation, str], Progress]:
+        rows = self._select('"through", "interval", "widest", "check"', "progress", by="incarnation")
         made = (
             Progress(
                 Incarnation(row["incarnation"]),
+                row["check"],
                 row["through"] - self._start_ns,
                 row["interval"],
                 row["widest"],
             )
             for row in rows
         )
-        return {progress.incarnation: progress for progress in made}
+        return {(progress.incarnation, progress.check): progress for progress in made}
 
     def _count(self, measurement: str, field: str) -> int:
         if measurement == "targets":  # a point for each version of each

@@ -18,7 +18,7 @@ targets               target, kind; first listed + version       name, region, â
 spans                 target, check, verdict; first_sent         open (JSON), then: last_sent, max_gap,
                                                                  dated, probes, widest, causes (JSON),
                                                                  incarnation
-progress              incarnation; start of the run              through, interval, widest
+progress              incarnation, check; start of the run       through, interval, widest
 marks                 key; at                                    text
 events                kind, key; at                              text
 outages               target, check, name; first failed probe    start, end, duration_s, min_s, max_s
@@ -182,13 +182,13 @@ class LineMaker:
         return format_line(head, fields, self._start_ns + span.first_sent_ns)
 
     def progress(self, progress: Progress) -> str | None:
-        """Return how far a worker is."""
+        """Return how far a worker is with a check."""
         fields = [
             ("through", self._utc(progress.through_ns)),
             ("interval", progress.interval_ns),
             ("widest", progress.widest_ns),
         ]
-        head = self._head("progress", ("incarnation", progress.incarnation))
+        head = self._head("progress", ("incarnation", progress.incarnation), ("check", progress.check))
         return format_line(head, fields, self._start_ns)
 
     def mark(self, mark: Mark) -> str | None:

@@ -14,10 +14,10 @@ from downtimer.store.schema import VERDICTS, connect_to_read, translated
 _SPANS: Final = """
 SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.widest_ns,
     span.causes, span.max_gap_ns, span.dated_ns, span.incarnation, span.is_open,
-    CASE WHEN span.is_open THEN incarnation.through_ns - incarnation.interval_ns - span.first_ns END,
-    incarnation.widest_ns
+    CASE WHEN span.is_open THEN progress.through_ns - progress.interval_ns - span.first_ns END,
+    progress.widest_ns
 FROM target CROSS JOIN span ON span.target = target.key
-    LEFT JOIN incarnation ON incarnation.key = span.incarnation
+    LEFT JOIN progress ON progress.incarnation = span.incarnation AND progress."check" = span."check"
 WHERE target.state IS NOT NULL
 """
 _ORDER: Final = """ORDER BY target.id, span."check", span.first_ns"""
@@ -156,7 +156,7 @@ def read_spans_before(
 def read_through_ns(connection: sqlite3.Connection) -> int:
     """Return the largest progress or end of a span; 0 if there is none."""
     query = """SELECT max(
-        coalesce((SELECT max(through_ns) FROM incarnation), 0),
+        coalesce((SELECT max(through_ns) FROM progress), 0),
         coalesce((SELECT max(first_ns + length_ns) FROM span), 0))"""
     (through_ns,) = connection.execute(query).fetchone()
     return int(through_ns)

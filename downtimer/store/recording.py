@@ -49,9 +49,10 @@ _INCARNATION_KEY: Final = (
 _CLOSE_SPANS: Final = (
     """
 UPDATE span SET length_ns = through_ns - interval_ns - first_ns,
-    widest_ns = max(span.widest_ns, worker.widest_ns)
-FROM incarnation AS worker
-WHERE is_open AND worker.key = incarnation AND through_ns - interval_ns - first_ns > length_ns
+    widest_ns = max(span.widest_ns, progress.widest_ns)
+FROM progress
+WHERE is_open AND progress.incarnation = span.incarnation AND progress."check" = span."check"
+    AND through_ns - interval_ns - first_ns > length_ns
 """,
     "UPDATE span SET is_open = 0 WHERE is_open",
 )
@@ -82,7 +83,7 @@ class JournalWriter:
         self.path = path
         self._keys: dict[TargetId, int] = {}
         self._incarnations: dict[Incarnation, int] = {}
-        self._told_ns: dict[Incarnation, int] = {}
+        self._told_ns: dict[tuple[Incarnation, str], int] = {}
         _make_file(path)
         self._connection = connect(path, create=True)
         try:
@@ -252,21 +253,24 @@ class JournalWriter:
             yield self._lines.span(span, is_open=fact.is_open)
 
     def _progress(self, progress: Progress) -> str | None:
+        key = (progress.incarnation, progress.check)
         self._connection.execute(
-            """UPDATE incarnation SET through_ns = ?, interval_ns = ?, widest_ns = ?
-            WHERE key = ? AND coalesce(through_ns, -1) < ?""",
+            """INSERT INTO progress (incarnation, "check", through_ns, interval_ns, widest_ns)
+            VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET through_ns = excluded.through_ns,
+            interval_ns = excluded.interval_ns, widest_ns = excluded.widest_ns
+            WHERE excluded.through_ns > through_ns""",
             (
+                self._incarnation(progress.incarnation),
+                progress.check,
                 progress.through_ns,
                 progress.interval_ns,
                 progress.widest_ns,
-                self._incarnation(progress.incarnation),
-                progress.through_ns,
             ),
         )
-        told_ns = self._told_ns.get(progress.incarnation, -PROGRESS_NS)
+        told_ns = self._told_ns.get(key, -PROGRESS_NS)
         if self._lines is None or progress.through_ns - told_ns < PROGRESS_NS:
             return None
-        self._told_ns[progress.incarnation] = progress.through_ns
+        self._told_ns[key] = progress.through_ns
         return self._lines.progress(progress)
 
     def _latency(self, window: LatencyWindow) -> None:

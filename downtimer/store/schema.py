@@ -61,11 +61,16 @@ CREATE TABLE target (
 );
 CREATE TABLE incarnation (
     key INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
-    through_ns INTEGER,  -- its progress; NULL until it made some
-    interval_ns INTEGER,
-    widest_ns INTEGER
+    name TEXT NOT NULL UNIQUE
 );
+CREATE TABLE progress (
+    incarnation INTEGER NOT NULL,
+    "check" TEXT NOT NULL,
+    through_ns INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    widest_ns INTEGER NOT NULL,
+    PRIMARY KEY (incarnation, "check")
+) WITHOUT ROWID;
 CREATE TABLE span (
     target INTEGER NOT NULL,
     "check" TEXT NOT NULL,

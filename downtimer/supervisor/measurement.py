@@ -32,6 +32,7 @@ from downtimer.messages import (
     Token,
     TokenRejected,
     Turned,
+    Unfit,
     WriterState,
 )
 from downtimer.model import ICMP, SECOND_NS, Event, Kind, Mark, TargetId, TargetState
@@ -43,7 +44,10 @@ from downtimer.supervisor.targets import TargetList
 log = logging.getLogger(__name__)
 
 PROBING: Final = ("api", "icmp")
-CHILDREN: Final = ("writer", "discovery", *PROBING)
+REPORTING: Final = ("discovery", *PROBING)
+"""Children whose findings go to the writer."""
+
+CHILDREN: Final = ("writer", *REPORTING)
 
 START_S: Final = 90.0
 START_LOSSES_MAX: Final = 3
@@ -85,6 +89,11 @@ class Picture:
     def is_down(self, target: TargetId, check: str) -> bool:
         """Tell whether this check is down."""
         return any((target, check) in down for down in self._down.values())
+
+    def clear(self, target: TargetId, check: str) -> None:
+        """A check is given up: it is not down any more."""
+        for down in self._down.values():
+            down.pop((target, check), None)
 
     def counts(self, kind: Kind) -> Counts:
         """Return how the checks of this kind of target stand."""
@@ -151,10 +160,11 @@ class Measurement:
         """Have everything recorded that is known."""
         now_ns = self.clock.now_ns()
         # The writer is asked first, too, for then it commits at once what the workers send meanwhile.
-        *workers, _ = await asyncio.gather(*(self._flush(name) for name in (*PROBING, "writer")))
-        answers = dict(zip(PROBING, workers, strict=True))
+        *workers, _ = await asyncio.gather(*(self._flush(name) for name in (*REPORTING, "writer")))
+        answers = dict(zip(REPORTING, workers, strict=True))
         writer = await self._flush("writer")
-        through_ns = min([done.through_ns for done in answers.values() if done is not None], default=now_ns)
+        reached = [done.through_ns for name in PROBING if (done := answers[name]) is not None]
+        through_ns = min(reached, default=now_ns)
         asked = (answers | {"writer": writer}).items()
         return Flushed(through_ns, tuple(name for name, done in asked if done is None))
 
@@ -166,7 +176,7 @@ class Measurement:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
         config = self.settings.config
         drain_s = DRAIN_S + max(config.api.timeout, config.icmp.timeout)
-        await self.roster.finish(["discovery", *PROBING], lambda serial: Finish(serial=serial), drain_s)
+        await self.roster.finish(REPORTING, lambda serial: Finish(serial=serial), drain_s)
         self._tell_learnt()
         end_ns = self.clock.now_ns()
         answers = await self.roster.finish(
@@ -243,7 +253,7 @@ class Measurement:
                 self._on_listing(message)
             case Powers():
                 self._tell_changed(self.targets.apply_powers(message))
-            case Learnt() | Silent() | Method():
+            case Learnt() | Silent() | Method() | Unfit():
                 self._on_finding(message)
             case Token():
                 self._token = message
@@ -279,14 +289,14 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if self._listed and all(self._has_measured(kind) for kind in Kind):
+        if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
             self._started.set()
 
     def _has_measured(self, kind: Kind) -> bool:
         counts = self.picture.counts(kind)
         return not self.targets.count_probed(kind) or counts != Counts(unseen=counts.unseen)
 
-    def _on_finding(self, message: Learnt | Silent | Method) -> None:
+    def _on_finding(self, message: Learnt | Silent | Method | Unfit) -> None:
         """A worker has found out something about a target."""
         match message:
             case Learnt():
@@ -297,6 +307,9 @@ class Measurement:
                 self._tell_changed(self.targets.silent(message.target, self.clock.now_ns()))
             case Method():
                 self._tell_changed(self.targets.reached(message.target, message.method))
+            case Unfit():
+                self.picture.clear(message.target, message.check)
+                self._tell_changed(self.targets.unfit(message.target, message.check, message.why))
 
     def _on_listing(self, listing: Listing) -> None:
         self._listed = True

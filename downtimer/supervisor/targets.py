@@ -136,6 +136,13 @@ class TargetList:
             return ()
         return self._change(replace(state, method=method))
 
+    def unfit(self, target: TargetId, check: str, why: str) -> tuple[TargetState, ...]:
+        """A check of a service has turned out not to be possible; return the service if that is news."""
+        state = self._states.get(target)
+        if state is None or check in state.unfit:
+            return ()
+        return self._change(replace(state, unfit={**state.unfit, check: why}))
+
     def _change(self, *states: TargetState) -> tuple[TargetState, ...]:
         self._states |= {state.target.id: state for state in states}
         self.serial += bool(states)

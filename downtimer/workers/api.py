@@ -1,22 +1,26 @@
 """The api worker: probes services over HTTP, each probe on a fresh connection.
 
-One event loop. Services with the same request (``cinder`` and ``cinderv2`` at one root) are probed once
-and counted for all. Addresses that answer no echo are its business, too: it tries them by TCP, and goes
-on with the port that has answered.
+One event loop. What several services have in common (``cinder`` and ``cinderv2`` their root) is probed once
+and counted for all. Calls that show who we are cost a service more than its root, and are gentle. Addresses
+that answer no echo are its business, too: it tries them by TCP, and goes on with the port that has answered.
 """
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from downtimer.messages import Counts, Method
+from downtimer.messages import Counts, Method, Token, Unfit
 from downtimer.model import (
     ANSWERS,
+    LOGIN,
     SECOND_NS,
+    TCP,
+    WORKS,
+    Call,
     Kind,
-    Target,
     TargetId,
     TargetState,
     Verdict,
@@ -25,16 +29,16 @@ from downtimer.model import (
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Series
 from downtimer.source import Source
-from downtimer.verdicts import judge_status
 from downtimer.workers import probing
 from downtimer.workers.fallback import Fallback
-from downtimer.workers.http_probe import HttpQuestion, Judge
-from downtimer.workers.http_request import Request, prepare, tls_context
+from downtimer.workers.http_request import tls_context
 from downtimer.workers.names import Names
-from downtimer.workers.probing import Findings
+from downtimer.workers.probing import Findings, Reach
+from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
 from downtimer.workers.records import AddressRecord, ServiceRecord
 from downtimer.workers.runner import Runner, Surroundings
 from downtimer.workers.tcp_probe import TcpQuestion
+from downtimer.workers.tokens import Tokens
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
@@ -44,25 +48,10 @@ _TICK_S: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
-    """What is asked of a service. Equal checks are probed once, for all their targets.
+class _Root:
+    """What is asked of a service: whether its root answers."""
 
-    Attributes:
-        name: ``answers``, …
-        request: What is sent.
-        judge: Of the answers.
-    """
-
-    name: str
-    request: Request
-    judge: Judge
-
-
-def checks_of(target: Target) -> list[Check]:
-    """Return the checks that a service is due."""
-    if target.url is None:
-        return []
-    return [Check(ANSWERS, Request(method="GET", url=target.url), judge_status)]
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +62,8 @@ class _Port:
     number: int
 
 
-_Key = Check | _Port
-"""What a series is of."""
+_Key = _Root | Call | _Port
+"""What a series is of. Equal ones are probed once, for all their targets."""
 
 
 class ApiEngine:
@@ -97,7 +86,9 @@ class ApiEngine:
             ) from exc
         self._names = names or Names(child.clock)
         self._source = Source(config.targets.source)
-        self._around = Surroundings(child, findings, Bucket(self._section.budget))
+        self._around = Surroundings(child, findings, Bucket(self._section.budget), self._unfit)
+        self._tokens = Tokens(config.global_, child.clock, child.bus)
+        self._http = HttpSurroundings(self._tls, self._names, self._source)
         self._fallback = Fallback(
             config.icmp.tcp_fallback,
             source=self._source,
@@ -108,8 +99,13 @@ class ApiEngine:
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
         self._retired: set[TargetId] = set()
+        self._unfits: set[tuple[TargetId, str]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()
         self._window_ns = self._clock.now_ns()
+
+    def take_token(self, token: Token) -> None:
+        """Show this one from now on."""
+        self._tokens.take(token)
 
     # --- targets ---
 
@@ -120,7 +116,7 @@ class ApiEngine:
             self._fallback.add(target.id, target.name)
         else:
             self._fallback.remove(target.id)
-        keys = [key for key in _keys_of(state) if self._has_runner(key)] if is_probed else []
+        keys = [key for key in self._keys_of(state) if self._has_runner(key)] if is_probed else []
         for key in self._of_target.pop(target.id, []):
             if key not in keys:
                 self._leave(key, target.id)
@@ -155,11 +151,12 @@ class ApiEngine:
 
     def _enter(self, key: _Key, state: TargetState) -> None:
         """Count the probes of a series for this target, too."""
-        target, series, now_ns = state.target.id, self._runners[key].series, self._clock.now_ns()
-        series.add(target, state.baselines.get(series.check), now_ns, self._rates)
+        runner, target, now_ns = self._runners[key], state.target.id, self._clock.now_ns()
+        series = runner.series
+        series.add(target, state.baselines.get(series.check), now_ns, runner.rates)
         if target in self._retired:
-            series.skip(now_ns, "unlisted", self._rates)
-        self._runners[key].arm()
+            series.skip(now_ns, "unlisted", runner.rates)
+        runner.arm()
 
     def _leave(self, key: _Key, target: TargetId) -> None:
         runner = self._runners[key]
@@ -177,14 +174,38 @@ class ApiEngine:
         """
         if isinstance(key, _Port):
             port = TcpQuestion(key.address, key.number, self._source)
-            return Runner(
-                port, AddressRecord(self._outbox, is_wanted=self._has_db), self._around, self._rates
-            )
-        prepared = prepare(key.request, self._tls)
-        self._names.add(prepared.host, prepared.port)
-        question = HttpQuestion(key.name, prepared, key.judge, self._names, self._source)
-        record = ServiceRecord(key.name, self._outbox, wants_samples=self._has_db)
-        return Runner(question, record, self._around, self._rates)
+            addresses = AddressRecord(self._outbox, is_wanted=self._has_db)
+            return Runner(port, addresses, self._around, self._rates[TCP])
+        question: Question
+        if isinstance(key, _Root):
+            question = RootQuestion(ANSWERS, key.url, self._http)
+        else:
+            question = CallQuestion(key, self._tokens, self._http)
+        record = ServiceRecord(question.check, self._outbox, wants_samples=self._has_db)
+        return Runner(question, record, self._around, self._rates[question.check])
+
+    def _unfit(self, runner: Runner, status: int) -> None:
+        """What a series asks is not for us, or not known there: tell so, and ask no more."""
+        check, targets = runner.series.check, runner.series.targets()
+        reason = f"its call answered {status}" + (": not permitted to this user" if status == 403 else "")
+        key = next(key for key, each in self._runners.items() if each is runner)
+        for target in targets:
+            self._bus.send(Unfit(target=target, check=check, why=reason))
+            self._unfits.add((target, check))
+            self._of_target[target].remove(key)
+            self._leave(key, target)
+
+    def _keys_of(self, state: TargetState) -> list[_Key]:
+        """Return what a target's series are of."""
+        target = state.target
+        if target.kind is Kind.SERVICE:
+            calls = [
+                call
+                for call in target.calls
+                if call.check not in state.unfit and (target.id, call.check) not in self._unfits
+            ]
+            return [_Root(target.url), *calls] if target.url is not None else []
+        return [_Port(target.name, state.port)] if state.port is not None else []
 
     def _keep_names(self) -> None:
         names = (runner.question.name for runner in self._runners.values())
@@ -197,22 +218,21 @@ class ApiEngine:
     # --- how it stands ---
 
     def counts(self) -> dict[Kind, Counts]:
-        """Return how the checks stand, each once per target."""
-        latest: dict[Kind, list[Verdict | None]] = {kind: [] for kind in Kind}
-        for keys in self._of_target.values():
-            for key in keys:
-                kind = Kind.ADDRESS if isinstance(key, _Port) else Kind.SERVICE
-                latest[kind].append(self._runners[key].series.latest)
+        """Return how the targets stand, each as the worst of its checks does."""
+        latest: dict[Kind, list[Verdict | None]] = {Kind.SERVICE: [], Kind.ADDRESS: []}
+        for keys in filter(None, self._of_target.values()):
+            kind = Kind.ADDRESS if isinstance(keys[0], _Port) else Kind.SERVICE
+            latest[kind].append(_worst(self._runners[key].series.latest for key in keys))
         return {kind: Counts.of(verdicts) for kind, verdicts in latest.items()}
 
-    def through_ns(self) -> int:
-        """Return the instant up to which every probe is sent and judged."""
+    def reach(self) -> dict[str, Reach]:
+        """Return how far each check is."""
         now_ns = self._clock.now_ns()
-        return min((runner.through_ns(now_ns) for runner in self._runners.values()), default=now_ns)
-
-    def interval_ns(self) -> int:
-        """Return the longest interval in force."""
-        return self._rates.longest_ns
+        through_ns: dict[str, int] = {}
+        for runner in self._runners.values():
+            check, runner_ns = runner.series.check, runner.through_ns(now_ns)
+            through_ns[check] = min(through_ns.get(check, runner_ns), runner_ns)
+        return {check: Reach(at_ns, self._rates[check].longest_ns) for check, at_ns in through_ns.items()}
 
     def series(self) -> Iterable[Series]:
         """Return all series of probes."""
@@ -224,7 +244,7 @@ class ApiEngine:
         """Look names up, try silent addresses, fit the rates, close windows; timers do the rest."""
         tasks = [
             asyncio.create_task(self._names.run()),
-            asyncio.create_task(self._fallback.run(lambda: self._rates.timeout_ns)),
+            asyncio.create_task(self._fallback.run(lambda: self._rates[TCP].timeout_ns)),
         ]
         try:
             while True:
@@ -241,7 +261,7 @@ class ApiEngine:
         self._fallback.keep_only(set())
         for runner in self._runners.values():
             runner.stop()
-        deadline_ns = self._clock.now_ns() + self._rates.timeout_ns + SECOND_NS
+        deadline_ns = self._clock.now_ns() + self._rates[ANSWERS].timeout_ns + SECOND_NS
         while any(runner.series.has_unanswered() for runner in self._runners.values()):
             if self._clock.now_ns() > deadline_ns:
                 log.error("probes are under way beyond their deadline")
@@ -252,19 +272,28 @@ class ApiEngine:
             runner.series.close()
             runner.drop()
 
-    def _make_rates(self) -> Rates:
-        now_ns = self._clock.now_ns()
-        paces = [(runner.series.pace, runner.rates) for runner in self._runners.values()]
-        return Rates.within(
-            self._section,
-            checks=len(paces),
-            fast=sum(pace.is_in_episode(now_ns, rates) for pace, rates in paces),
+    def _make_rates(self) -> dict[str, Rates]:
+        """Return the rates by check."""
+        now_ns, section = self._clock.now_ns(), self._section
+        runners = self._runners.values()
+        counts = Counter(runner.series.check for runner in runners)
+        plain = [runner for runner in runners if not runner.rates.is_gentle]
+        common = Rates.within(
+            section,
+            checks=len(plain),
+            fast=sum(runner.series.pace.is_in_episode(now_ns, runner.rates) for runner in plain),
         )
+        return {
+            ANSWERS: common,
+            TCP: common,
+            WORKS: Rates.gently(section, interval_s=section.works_interval, checks=counts[WORKS]),
+            LOGIN: Rates.gently(section, interval_s=section.login_interval, checks=counts[LOGIN]),
+        }
 
     def _fit_rates(self) -> None:
         self._rates = self._make_rates()
         for runner in self._runners.values():
-            runner.rates = self._rates
+            runner.rates = self._rates[runner.series.check]
 
     def _end_window(self) -> None:
         for runner in self._runners.values():
@@ -272,11 +301,11 @@ class ApiEngine:
         self._window_ns = self._clock.now_ns()
 
 
-def _keys_of(state: TargetState) -> list[_Key]:
-    """Return what a target's series are of."""
-    if state.target.kind is Kind.SERVICE:
-        return list(checks_of(state.target))
-    return [_Port(state.target.name, state.port)] if state.port is not None else []
+def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
+    """Return the verdict that says most: down, slow, up, unknown; None before the first."""
+    found = set(verdicts)
+    order = (Verdict.DOWN, Verdict.SLOW, Verdict.UP, Verdict.UNKNOWN)
+    return next((verdict for verdict in order if verdict in found), None)
 
 
 async def body(child: Child) -> None:

@@ -84,6 +84,11 @@ class Cloud:
         """When the token is to be renewed; None if there is none."""
         return self._identity.due_ns
 
+    @property
+    def signed_in(self) -> SignedIn | None:
+        """The token in force, None if there is none."""
+        return self._identity.signed_in
+
     def doubt(self, issued_ns: int) -> bool:
         """Somebody saw the token of that instant refused; return whether to read again for a new one."""
         return self._identity.doubt(issued_ns)

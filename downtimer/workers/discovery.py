@@ -3,7 +3,8 @@
 It lists at once, then every 30 s, and sooner when told to look (something turned down; at most every 5
 s), and tells the supervisor what is news. When Keystone or Neutron is away the last list stands. It
 does not decide what becomes of a target, and probes none. Blocking calls run in one thread; the loop
-beats, and falls silent when a listing exceeds its deadline.
+beats, and falls silent when a listing exceeds its deadline. Beside that it reads what the cloud reports of
+its agents (`downtimer.workers.agents`).
 
 The first listing of a new run must be able to sign in: what is wrong then is most likely the
 configuration. Later it goes on trying.
@@ -14,11 +15,13 @@ import logging
 from typing import Final
 
 from downtimer import targets
+from downtimer.checks import Plan
 from downtimer.listing import Known
 from downtimer.messages import Beat, Done, Finish, Flush, Look, Powers, Targets, Token, TokenRejected
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from downtimer.selection import Selection
 from downtimer.workers import gateway
+from downtimer.workers.agents import Agents
 from downtimer.workers.cloud import Cloud, CloudList
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.worker import Blocking, CannotStartError, Child, main
@@ -56,16 +59,23 @@ class Discovery:
             CannotStartError: The configuration does not allow to talk to the cloud.
         """
         self._child = child
+        self._loop = asyncio.get_running_loop()
         self._finder = Finder(child)
         self._known = Known()
         self._told = asyncio.Event()  # the supervisor's list is here
         self._look = asyncio.Event()
         self._blocking = Blocking(_KIND, child.clock)
         self._troubles = Troubles(child)
+        self._agents: Agents | None = None
+        if child.settings.config.targets.agents and self._finder.has_cloud:
+            self._agents = Agents(child, self._finder.signed_in, self._doubt)
+        self._listed = asyncio.Event()
 
     async def run(self) -> None:
         """Do everything, until told to finish."""
-        work = (self._obey(), self._list_forever(), self._child.beat_forever(self._beat))
+        work = [self._obey(), self._list_forever(), self._child.beat_forever(self._beat)]
+        if self._agents is not None:
+            work += [self._agents.deliver(), self._read_agents_forever(self._agents)]
         tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -75,11 +85,14 @@ class Discovery:
             self._finder.cut()
             for task in tasks:
                 task.cancel()
+            if self._agents is not None:
+                self._agents.close()
 
     def _beat(self) -> Beat | None:
-        if self._blocking.is_overdue():
+        if self._blocking.is_overdue() or (self._agents is not None and self._agents.is_overdue()):
             return None
-        return Beat(late_ns=self._child.watch.take_worst_ns())
+        counts = {} if self._agents is None else {Kind.AGENT: self._agents.counts()}
+        return Beat(counts=counts, late_ns=self._child.watch.take_worst_ns())
 
     async def _obey(self) -> None:
         """Do what the supervisor says; return when told to finish."""
@@ -96,11 +109,24 @@ class Discovery:
                 case TokenRejected():
                     log.info("a token that is new, or old, was refused; it stays")
                 case Flush() | Finish():
+                    if self._agents is not None:
+                        await self._agents.finish(for_good=isinstance(order, Finish))
                     self._child.bus.send(Done(serial=order.serial, through_ns=self._child.clock.now_ns()))
                     if isinstance(order, Finish):
                         return
                 case _:
                     log.warning("not for discovery: %s", type(order).__name__)
+
+    def _doubt(self, issued_ns: int) -> None:
+        """The token of that instant was refused. Called by a thread that had use for it."""
+        if self._finder.doubt(issued_ns):
+            self._loop.call_soon_threadsafe(self._look.set)
+
+    async def _read_agents_forever(self, agents: Agents) -> None:
+        await self._listed.wait()
+        while True:
+            await agents.read(self._known.has)
+            await asyncio.sleep(agents.wait_s())
 
     async def _list_forever(self) -> None:
         await self._told.wait()
@@ -140,6 +166,9 @@ class Discovery:
             found = await self._blocking.call(self._finder.find, DEADLINE_S)
         finally:
             cutting.cancel()
+        if self._agents is not None:
+            self._agents.take_services(found.services())
+            self._listed.set()
         problem = found.cloud.sign_in_error or found.clash
         if must_work and problem is not None:
             raise CannotStartError(problem)
@@ -154,7 +183,14 @@ class Discovery:
 
     def _tell_token(self, new: SignedIn | None) -> None:
         if new is not None:
-            self._child.bus.send(Token(token=new.token, issued_ns=new.issued_ns, expires_ns=new.expires_ns))
+            self._child.bus.send(
+                Token(
+                    token=new.token,
+                    issued_ns=new.issued_ns,
+                    expires_ns=new.expires_ns,
+                    project_id=new.project_id,
+                )
+            )
 
 
 class Found:
@@ -171,6 +207,10 @@ class Found:
         self.listed: Listed = {}
         self.clash: str | None = None
 
+    def services(self) -> list[Target]:
+        """Return the services of the catalog that are to be measured."""
+        return [target for target in self.cloud.services if target.id in self.listed]
+
 
 class Finder:
     """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
@@ -180,14 +220,24 @@ class Finder:
         has_cloud = config.global_.keystone_endpoint is not None
         self._cloud = Cloud(config.global_, child.clock) if has_cloud else None
         self._selection = Selection(config.targets.include, config.targets.exclude)
+        self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
         self._static: Listed = {target.id: target for target in targets.static(config.static)}
         self._references = config.vantage.reference
 
     @property
+    def has_cloud(self) -> bool:
+        """Whether there is a cloud to be listed."""
+        return self._cloud is not None
+
+    @property
     def renew_ns(self) -> int | None:
         """When the token is to be renewed; None if never."""
         return None if self._cloud is None else self._cloud.renew_ns
+
+    def signed_in(self) -> SignedIn | None:
+        """Return the token in force, None if there is none."""
+        return None if self._cloud is None else self._cloud.signed_in
 
     def cut(self) -> None:
         """End what is under way; `find` then returns what it has."""
@@ -208,15 +258,16 @@ class Finder:
         found = Found(CloudList() if self._cloud is None else self._cloud.read())
         # An address that is both static and a floating IP is one target, with the cloud's description.
         found.listed |= self._static
-        for target in (*found.cloud.services, *found.cloud.addresses):
-            if not self._selection.wants(target):
-                continue
-            if target.kind is Kind.SERVICE and target.name in self._static_names:
+        for target in filter(self._selection.wants, found.cloud.services):
+            if target.name in self._static_names:
                 found.clash = (
                     f"[static] urls: the catalog has a service {target.name!r}, too; choose another name"
                 )
                 continue
-            found.listed[target.id] = target
+            found.listed[target.id] = self._plan.of(target)
+        found.listed |= {target.id: target for target in filter(self._selection.wants, found.cloud.addresses)}
+        if not found.cloud.away:
+            found.cloud.oddities += self._plan.strangers(found.cloud.services)
         found.listed |= {target.id: target for target in gateway.references(self._references)}
         return found
 

@@ -1,15 +1,15 @@
 """One HTTP request on one fresh connection. Used by the api worker only."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import h11
 
 from downtimer.source import Source
+from downtimer.verdicts import NO_KEYSTONE, names_keystone
 from downtimer.workers.http_request import Prepared
-from downtimer.workers.names import Endpoint, Names, Resolution
+from downtimer.workers.names import Endpoint
 from downtimer.workers.talk import Conversation, Done, FailureError, Phase, Talk, Want
 
 BODY_MAX: Final = 64 * 1024
@@ -20,59 +20,39 @@ _RAW_MAX: Final = 4 * BODY_MAX  # with its framing
 _EVENTS_MAX: Final = 1_000  # of the parser, each of which takes time in which nothing else is done
 
 
-FirstClass = Callable[[], int | None]
-"""Tells the hundreds of the status of a check's first good answer; None before that."""
-
-
-class Judge(Protocol):
-    """Judges the status of an answer; returns the cause if it is no good one."""
-
-    def __call__(self, status: int, first_class: int | None) -> str | None:
-        """Judge it, by the class of the check's first good answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpQuestion:
-    """What a check asks of a service, again and again.
-
-    Attributes:
-        check: Its name.
-        prepared: What is sent.
-        judge: Of the answers.
-        names: Knows where to.
-        source: Where from.
-    """
-
-    check: str
-    prepared: Prepared
-    judge: Judge
-    names: Names
-    source: Source
-
-    @property
-    def name(self) -> tuple[str, int]:
-        """Host and port that are looked up for it."""
-        return self.prepared.host, self.prepared.port
-
-    def resolution(self) -> Resolution | None:
-        """Return where to ask; None while that is to be waited for."""
-        return self.names.resolution(*self.name)
-
-    def conversation(self, first_class: FirstClass, done: Done) -> "HttpProbe":
-        """Return a probe that is to be started."""
-        return HttpProbe(self, first_class, done)
+Judge = Callable[[int], str | None]
+"""Judges the status of an answer; returns the cause if it is no good one."""
 
 
 class HttpProbe(Conversation):
-    """A request and its answer."""
+    """A request and its answer.
 
-    def __init__(self, question: HttpQuestion, first_class: FirstClass, done: Done) -> None:
-        super().__init__(question.source, done)
-        self._prepared = question.prepared
-        self._judge = question.judge
-        self._first_class = first_class
+    Args:
+        prepared: What is sent.
+        judge: Of the answer.
+        source: Where from.
+        done: What to tell when it has ended.
+        asks_why: Whether the body of a 503 is read to tell whether that is for want of Keystone.
+    """
+
+    def __init__(
+        self, prepared: Prepared, judge: Judge, source: Source, done: Done, *, asks_why: bool = False
+    ) -> None:
+        super().__init__(source, done)
+        self._prepared = prepared
+        self._judge = judge
+        self._asks_why = asks_why
+        self._failed: str | None = None  # the cause that the head alone has told, while the body is read
+        self._body = b""  # of such an answer
         self._heard = b""  # the first bytes of the answer
         self._raw = 0  # how many came
+
+    def expire(self) -> None:
+        """The deadline has come."""
+        if self._failed is None:
+            super().expire()
+        else:
+            self._finish(self._why(self._failed))
 
     def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
         """Connect, ask, and hear the answer to its end."""
@@ -83,8 +63,16 @@ class HttpProbe(Conversation):
         self.phase = Phase.ANSWER
         http = h11.Connection(h11.CLIENT)
         asked = http.send(self._prepared.head) or b""
+        if self._prepared.body:
+            asked += http.send(h11.Data(self._prepared.body)) or b""
         yield from self._send(asked + (http.send(h11.EndOfMessage()) or b""))
-        yield from self._receive(http)
+        try:
+            yield from self._receive(http)
+        except (FailureError, OSError):
+            if self._failed is None:
+                raise
+        if self._failed is not None:
+            raise FailureError(self._why(self._failed))
         self.is_kept_alive = http.our_state is h11.DONE and http.their_state is h11.DONE
 
     def _send(self, data: bytes) -> Talk[None]:
@@ -108,6 +96,8 @@ class HttpProbe(Conversation):
                 self._take_head(event)
             elif isinstance(event, h11.Data):
                 size += len(event.data)
+                if self._failed is not None:
+                    self._body += event.data
             elif isinstance(event, h11.EndOfMessage):
                 return
             elif not isinstance(event, h11.InformationalResponse):
@@ -117,10 +107,16 @@ class HttpProbe(Conversation):
 
     def _take_head(self, head: h11.Response) -> None:
         self.status = head.status_code
-        cause = self._judge(head.status_code, self._first_class())
-        if cause is not None:
+        cause = self._judge(head.status_code)
+        if cause is not None and self._asks_why and head.status_code == 503:
+            self._failed = cause
+        elif cause is not None:
             raise FailureError(cause)
         self.phase = Phase.BODY
+
+    def _why(self, cause: str) -> str:
+        """Return the cause of a 503 by as much of its body as came."""
+        return NO_KEYSTONE if names_keystone(self._body) else cause
 
     def _feed(self, http: h11.Connection) -> Talk[bool]:
         """Give the parser what comes next; return whether that was the end."""

@@ -1,7 +1,7 @@
 """What an HTTP probe sends: taken apart, checked and prepared once, sent again and again."""
 
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -20,11 +20,13 @@ class Request:
         method: Of HTTP.
         url: As configured or found.
         headers: Beyond those that every probe has.
+        body: What is sent with it; `headers` say how much that is.
     """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,14 @@ class Prepared:
         port: Of TCP.
         tls: The context for https; None for http.
         head: Of the request.
+        body: Of the request.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
     head: h11.Request
+    body: bytes = b""
 
 
 def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
@@ -65,10 +69,10 @@ def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
         *request.headers,
     ]
     try:
-        head = h11.Request(method=request.method, target=target, headers=[*headers, *request.headers])
+        head = h11.Request(method=request.method, target=target, headers=headers)
     except h11.LocalProtocolError as exc:
-        raise ValueError(f"{request.url!r} is no URL of HTTP: {exc}") from exc
-    return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, head)
+        raise ValueError(f"{request.url!r}: no request of HTTP can be made for it") from exc
+    return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, head, request.body)
 
 
 def tls_context(cacert: str | None, *, insecure: bool) -> ssl.SSLContext:

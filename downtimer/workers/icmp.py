@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from downtimer.clock import Batch, Stamps
-from downtimer.messages import Counts, Method, Silent
+from downtimer.messages import Counts, Method, Silent, Token
 from downtimer.model import (
     ICMP,
     MILLISECOND_NS,
@@ -31,7 +31,7 @@ from downtimer.workers import probing
 from downtimer.workers.echo import EchoSocket, EchoSockets, Reply
 from downtimer.workers.flights import LATE_NS, Address, Flight, Flights
 from downtimer.workers.packets import Quote
-from downtimer.workers.probing import Findings
+from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.windows import RoundTrips
 from downtimer.workers.worker import CannotStartError, Child, main
@@ -145,6 +145,9 @@ class IcmpEngine:
         address.is_gone, address.wake_ns = True, None
         address.series.remove(target)
 
+    def take_token(self, token: Token) -> None:
+        """An echo shows nothing of us."""
+
     # --- how it stands ---
 
     def counts(self) -> dict[Kind, Counts]:
@@ -152,16 +155,13 @@ class IcmpEngine:
         mine = (address for address in self._addresses.values() if not address.is_reference)
         return {Kind.ADDRESS: Counts.of(address.series.latest for address in mine)}
 
-    def through_ns(self) -> int:
-        """Return the instant up to which every probe is sent and judged."""
+    def reach(self) -> dict[str, Reach]:
+        """Return how far echoes are: up to when every one is sent and judged."""
         now_ns = self._clock.now_ns()
         oldest_ns = self._flights.oldest_ns()
         judged_ns = now_ns if oldest_ns is None else oldest_ns - 1
-        return min([judged_ns, *(schedule[0][0] for schedule in self._schedules() if schedule)])
-
-    def interval_ns(self) -> int:
-        """Return the longest interval in force."""
-        return self._rates.longest_ns
+        through_ns = min([judged_ns, *(schedule[0][0] for schedule in self._schedules() if schedule)])
+        return {ICMP: Reach(through_ns, self._rates.longest_ns)}
 
     def series(self) -> Iterable[Series]:
         """Return all series of probes."""

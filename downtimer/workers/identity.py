@@ -3,13 +3,8 @@
 Runs in discovery's thread. The plugin is asked for new tokens and for nothing else: when to renew, and
 what to do when a token is refused, is decided here, so that nothing signs in behind our back and the
 last good token is kept while Keystone is away.
-
-A domain may be given by name or by id. ``default`` is the id that Keystone gives its first domain (the
-name is ``Default``), and 32 hex digits are an id; all else is a name. So one attempt is enough: two with
-different readings would count as two failed logins where Keystone locks users out.
 """
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,14 +15,12 @@ import requests
 from keystoneauth1 import access
 from keystoneauth1.identity import generic
 
-from downtimer import endpoints
+from downtimer import credentials, endpoints
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
 from downtimer.errors import DowntimerError
 from downtimer.model import SECOND_NS
 from downtimer.workers.rest import AwayError, RefusedError, Rest, explain
-
-_ID = re.compile(r"default|[0-9a-f]{32}")
 
 _AHEAD_S: Final = 600.0
 """A token is renewed so long before it expires, or in the last third of its life if that is later."""
@@ -228,7 +221,8 @@ class Identity:
 
 def _domain(option: str, value: str) -> dict[str, str]:
     """Return the plugin's option for a domain."""
-    return {f"{option}_id" if _ID.fullmatch(value) else f"{option}_name": value}
+    form, value = credentials.domain(value)
+    return {f"{option}_{form}": value}
 
 
 def _content(found: access.AccessInfo) -> bytes | None:

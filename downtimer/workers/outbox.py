@@ -44,7 +44,7 @@ class Outbox:
         self._send = send
         self._spans: dict[_Key, SpanFact] = {}
         self._details = _Details()
-        self._progress: Progress | None = None
+        self._progress: tuple[Progress, ...] = ()
         self._in_flight: dict[int, Batch] = {}
         self._serial = 0
         self._epoch: str | None = None
@@ -71,14 +71,14 @@ class Outbox:
         self._details.addresses.append(window)
         self._bound(self._details.addresses)
 
-    def progress(self, progress: Progress) -> None:
-        """Deliver with the batch that holds the last of the spans known now."""
+    def progress(self, *progress: Progress) -> None:
+        """Deliver, for every check, with the batch that holds the last of the spans known now."""
         self._progress = progress
 
     def last_serial(self) -> int:
         """Return the serial of the batch that will hold the last of what is known now."""
         waiting = max(len(queue) for queue in (self._spans, *self._queues()))
-        batches = -(-waiting // BATCH_MAX) or (self._progress is not None)
+        batches = -(-waiting // BATCH_MAX) or bool(self._progress)
         return self._serial + batches
 
     def has_delivered(self, serial: int) -> bool:
@@ -123,9 +123,9 @@ class Outbox:
     def _next_batch(self, epoch: str) -> Batch:
         self._serial += 1
         spans = _take_spans(self._spans)
-        progress = None
+        progress: tuple[Progress, ...] = ()
         if not self._spans:
-            progress, self._progress = self._progress, None
+            progress, self._progress = self._progress, ()
         return Batch(
             epoch=epoch,
             serial=self._serial,

@@ -7,33 +7,31 @@ to the writer and the supervisor, and ends it in good order.
 import asyncio
 import gc
 import logging
-from collections.abc import Callable, Iterable
-from typing import Final, Protocol
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, NamedTuple, Protocol
 
-from downtimer import messages, wire
 from downtimer.errors import MessageError
 from downtimer.messages import (
-    Ack,
     Beat,
     Counts,
     Done,
     Finish,
     Flush,
-    Knock,
     Learnt,
     Progress,
-    Ready,
     Targets,
+    Token,
     Turned,
 )
 from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState, Verdict
 from downtimer.series import Series
+from downtimer.workers.delivery import Delivery
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.worker import BEAT_S, Child
 
 log = logging.getLogger(__name__)
 
-PUMP_S: Final = 0.2
 CHECKPOINT_S: Final = 600.0
 TROUBLE_CHECKPOINT_S: Final = 5.0
 TROUBLED_MAX: Final = 500
@@ -42,8 +40,18 @@ TROUBLED_MAX: Final = 500
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
-ACKNOWLEDGED_S: Final = 20.0
-"""How long the end waits for the writer; what it lacks then is lost, and said."""
+
+
+class Reach(NamedTuple):
+    """How far a check is with all its targets.
+
+    Attributes:
+        through_ns: Every probe sent up to this instant is judged and handed to the findings.
+        interval_ns: The longest interval in force.
+    """
+
+    through_ns: int
+    interval_ns: int
 
 
 class Engine(Protocol):
@@ -62,11 +70,11 @@ class Engine(Protocol):
     def counts(self) -> dict[Kind, Counts]:
         """Return how the checks stand, by kind of target, references aside."""
 
-    def through_ns(self) -> int:
-        """Return the instant up to which every probe sent is judged and handed to the findings."""
+    def take_token(self, token: Token) -> None:
+        """Show this token from now on, to whom it is to be shown."""
 
-    def interval_ns(self) -> int:
-        """Return the longest interval in force."""
+    def reach(self) -> Mapping[str, Reach]:
+        """Return how far each check is; those without targets are not there."""
 
     def series(self) -> Iterable[Series]:
         """Return all series of probes."""
@@ -118,8 +126,8 @@ class Probing:
 
     def __init__(self, child: Child, make_engine: Callable[[Child, Findings], Engine]) -> None:
         self._child = child
-        self._socket = wire.dealer(child.context, child.settings.points, child.incarnation)
-        self._outbox = Outbox(self._send_points)
+        self._delivery = Delivery(child)
+        self._outbox = self._delivery.outbox
         self._findings = Findings(child, self._outbox)
         self._engine = make_engine(child, self._findings)
         self._serial = 0  # of the newest target list
@@ -129,7 +137,8 @@ class Probing:
         engine = asyncio.create_task(self._engine.run())
         orders = asyncio.create_task(self._obey(engine))
         running = {engine, orders}
-        tasks = (self._beat(), self._pump(), self._checkpoint(), self._listen_to_writer(), _collect_garbage())
+        delivering = self._delivery.run(self._note_progress)
+        tasks = (self._beat(), delivering, self._checkpoint(), _collect_garbage())
         for task in tasks:
             running.add(asyncio.create_task(task))
         everything = tuple(running)
@@ -143,13 +152,15 @@ class Probing:
             for one in everything:
                 one.cancel()
             await asyncio.gather(*everything, return_exceptions=True)
-            self._socket.close()
+            self._delivery.close()
 
     async def _obey(self, probing: "asyncio.Task[None]") -> None:
         while True:
             order = await self._child.bus.receive()
             if isinstance(order, Targets):
                 self._take(order)
+            elif isinstance(order, Token):
+                self._engine.take_token(order)
             elif isinstance(order, Flush):
                 await self._flush()
                 self._answer(order.serial)
@@ -172,20 +183,14 @@ class Probing:
             self._engine.update(state)
 
     async def _flush(self) -> None:
-        """Record every open span as it stands, and wait until the writer has all that is known now.
-
-        What is found meanwhile does not count: a target that fails is probed faster than the writer commits.
-        """
+        """Record every open span as it stands, and wait until the writer has all that is known now."""
         self._record_open_spans(self._engine.series())
         self._note_progress()
-        last_serial = self._outbox.last_serial()
-        deadline_ns = self._child.clock.now_ns() + int(ACKNOWLEDGED_S * SECOND_NS)
-        while not self._outbox.has_delivered(last_serial) and self._child.clock.now_ns() < deadline_ns:
-            self._pump_once()
-            await asyncio.sleep(0.01)
+        await self._delivery.flush()
 
     def _answer(self, serial: int) -> None:
-        self._child.bus.send(Done(serial=serial, through_ns=self._engine.through_ns()))
+        reached = [reach.through_ns for reach in self._engine.reach().values()]
+        self._child.bus.send(Done(serial=serial, through_ns=min(reached, default=self._child.clock.now_ns())))
 
     async def _beat(self) -> None:
         """Beat once a second; sooner, yet at most ten times a second, when something has turned.
@@ -205,24 +210,16 @@ class Probing:
             except TimeoutError:
                 continue
 
-    async def _pump(self) -> None:
-        last_ns = 0
-        while True:
-            now_ns = self._child.clock.now_ns()
-            if now_ns - last_ns >= SECOND_NS:
-                last_ns = now_ns
-                self._note_progress()
-            self._pump_once()
-            await asyncio.sleep(PUMP_S)
-
     def _note_progress(self) -> None:
-        engine, incarnation = self._engine, self._child.incarnation
-        widest_ns = max((series.widest_ns for series in engine.series()), default=0)
-        self._outbox.progress(Progress(incarnation, engine.through_ns(), engine.interval_ns(), widest_ns))
-
-    def _pump_once(self) -> None:
-        if not self._outbox.pump(self._child.clock.now_ns()):
-            self._send_points(messages.encode(Knock()))
+        widest_ns: defaultdict[str, int] = defaultdict(int)
+        for series in self._engine.series():
+            widest_ns[series.check] = max(widest_ns[series.check], series.widest_ns)
+        self._outbox.progress(
+            *(
+                Progress(self._child.incarnation, check, *reach, widest_ns[check])
+                for check, reach in self._engine.reach().items()
+            )
+        )
 
     async def _checkpoint(self) -> None:
         """Record now and then what grows, for its counts: how far it has grown the progress tells.
@@ -243,24 +240,6 @@ class Probing:
         for series in some:
             for span in series.open_spans():
                 self._outbox.span(span, is_open=True)
-
-    async def _listen_to_writer(self) -> None:
-        while True:
-            frame = await self._socket.recv()
-            now_ns = self._child.clock.now_ns()
-            try:
-                message = messages.POINTS_DOWN.decode(frame)
-            except MessageError as exc:
-                log.warning("points: %s", exc)
-                continue
-            match message:
-                case Ready():
-                    self._outbox.ready(message, now_ns)
-                case Ack():
-                    self._outbox.ack(message, now_ns)
-
-    def _send_points(self, frame: bytes) -> bool:
-        return wire.send_now(self._socket, [frame])
 
 
 async def _collect_garbage() -> None:

@@ -1,59 +1,51 @@
 """One series of probes of the api worker: its timer, the probes under way, what they found.
 
-A series is an open loop: a probe is due every interval, whether or not the last has returned. What is
-asked is for a `Question` to know.
+A series is an open loop: a probe is due every interval, whether or not the last has returned (unless it is
+gentle). What is asked is for a `Question` to know.
 """
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from downtimer.model import MILLISECOND_NS, SECOND_NS, Verdict
+from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.probing import Findings
+from downtimer.workers.questions import Question
 from downtimer.workers.records import Record
 from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
-from downtimer.workers.talk import Conversation, Done, Result
+from downtimer.workers.talk import Conversation, Result
 from downtimer.workers.worker import Child
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 
 
-class Question(Protocol):
-    """What a series of probes asks, again and again."""
-
-    @property
-    def check(self) -> str:
-        """Name of the check."""
-
-    @property
-    def name(self) -> tuple[str, int] | None:
-        """Host and port that are looked up for it; None if none are."""
-
-    def resolution(self) -> Resolution | None:
-        """Return where to ask; None while that is to be waited for."""
-
-    def conversation(self, first_class: Callable[[], int | None], done: Done) -> Conversation:
-        """Return a probe that is to be started.
-
-        Args:
-            first_class: Tells the status class of the check's first good answer, None before that.
-            done: What to tell when it has ended.
-        """
-
-
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What all series of probes share. `bucket` belongs to their kind of check."""
+    """What all series of probes share.
+
+    Attributes:
+        child: The process.
+        findings: Where they put what they find.
+        bucket: The cap on all that is sent.
+        unfit: Is told of a series that can't be asked.
+    """
 
     child: Child
     findings: Findings
     bucket: Bucket
+    unfit: "Unfit"
+
+
+class Unfit(Protocol):
+    """What is done with a series that can't be asked."""
+
+    def __call__(self, runner: "Runner", status: int) -> None:
+        """Drop it; `status` says why."""
 
 
 class _Flight:
@@ -89,7 +81,8 @@ class Runner:
         self._armed_ns: int | None = None
         self._flying: dict[Conversation, _Flight] = {}
         self._is_stopped = False
-        self._sentinel = Sentinel(self._alarm) if around.child.settings.config.api.sentinel else None
+        has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
+        self._sentinel = Sentinel(self._alarm) if has_sentinel else None
         self._has_alarm = False
         self._telling_ns: int | None = None  # the probe after an alarm, which tells whether that was right
 
@@ -175,8 +168,12 @@ class Runner:
         self.arm()
 
     def _settle(self, sent_ns: int, result: Result, now_ns: int) -> None:
-        """Resolve a probe."""
-        cause = result.cause
+        """Resolve a probe; unless it says that there is nothing to ask there."""
+        cause, status = result.cause, result.status
+        is_first = cause is not None and self.series.baseline.status_class is None
+        if is_first and status is not None and self.question.is_unfit(status):
+            self._around.unfit(self, status)
+            return
         if cause is not None:
             cause = self._watch.excuse(cause, sent_ns, self.rates.timeout_ns)
             result = result._replace(cause=cause)

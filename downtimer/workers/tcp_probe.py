@@ -46,6 +46,10 @@ class TcpQuestion:
         """Return a probe that is to be started."""
         return TcpProbe(self.source, done)
 
+    def is_unfit(self, status: int) -> bool:  # noqa: ARG002 - HTTP's
+        """Any answer will do."""
+        return False
+
 
 class TcpProbe(Conversation):
     """A connection to the one endpoint given."""

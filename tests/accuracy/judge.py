@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from downtimer.cells import order, tile
 from downtimer.demo.truth import Bracket, Fault
 from downtimer.findings import Outage, TargetSummary
-from downtimer.model import MILLISECOND_NS, SECOND_NS, Verdict
+from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.report.summary import attributed_spans, build
 from downtimer.store.journal import JournalReader
 from downtimer.verdicts import slow_after_ns
@@ -199,7 +199,7 @@ class Judge:
         """Return the true and the reported time of being down or slow."""
         start, end = self._report.bracket(fault.start), self._report.bracket(_end(fault))
         (baseline,) = self._report.targets[target].state.baselines.values()
-        slow_ns = slow_after_ns(baseline.latency_ns or 0)
+        slow_ns = slow_after_ns(ANSWERS, baseline.latency_ns or 0)
         true_ns = max(end.middle_ns - start.middle_ns - slow_ns, 0)
         reported_ns = self._report.time_with(
             target, (Verdict.DOWN, Verdict.SLOW), start.earliest_ns - _NEAR_NS, end.latest_ns + _NEAR_NS

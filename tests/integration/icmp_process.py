@@ -19,7 +19,7 @@ import msgspec
 
 from downtimer.clock import SystemSource
 from downtimer.demo.processes import Lines, Spawner, kill
-from downtimer.model import SECOND_NS, Kind, TargetId
+from downtimer.model import ICMP, SECOND_NS, Kind, TargetId
 from downtimer.workers.echo import EchoSocket, Reply
 from downtimer.workers.icmp import RENEW_NS, IcmpEngine
 from downtimer.workers.packets import Quote
@@ -121,7 +121,7 @@ def _report(bench: Bench) -> str:
         {"target": window.target, "sent": window.sent, "lost": window.lost, "min_ns": window.rtt_min_ns}
         for window in bench.outbox.addresses
     ]
-    lag_ns = bench.child.clock.now_ns() - bench.engine.through_ns()
+    lag_ns = bench.child.clock.now_ns() - bench.engine.reach()[ICMP].through_ns
     assert isinstance(bench.child.bus, RecordingBus)
     said = [[type(message).__name__, getattr(message, "method", "")] for message in bench.child.bus.said]
     return json.dumps({"spans": spans, "windows": windows, "lag_ns": lag_ns, "said": said})

@@ -122,7 +122,7 @@ def fill(writer: JournalWriter) -> None:
     """Write one of everything."""
     facts = Facts(spans=[SpanFact(span, is_open=False) for span in all_spans()])
     facts.spans += [SpanFact(up(20, 20, target=state.target.id), is_open=True) for state in ODD]
-    facts.progress[INCARNATION] = Progress(INCARNATION, ns(31), ns(0.5), ns(0.7))
+    facts.progress[INCARNATION, "answers"] = Progress(INCARNATION, "answers", ns(31), ns(0.5), ns(0.7))
     facts.add_states(STATES)
     facts.marks = [
         Mark(at_ns=5, text='step "1"\nand \\2'),

@@ -35,7 +35,7 @@ def test_facts_are_committed_and_then_acknowledged(tmp_path: Path) -> None:
             epoch,
             1,
             SpanFact(up(0, 1), is_open=True),
-            progress=Progress(INCARNATION, ns(9), ns(0.5), ns(4.25)),
+            progress=(Progress(INCARNATION, "answers", ns(9), ns(0.5), ns(4.25)),),
         )
         worker.acknowledged(1)
         assert read(bench) == [up(0, 8.5, every=4.25)]

@@ -65,7 +65,7 @@ def facts(
     made = Facts(spans=[SpanFact(span, is_open) for span in spans])
     made.add_states(states)
     if progress is not None:
-        made.progress[progress.incarnation] = progress
+        made.progress[progress.incarnation, progress.check] = progress
     return made
 
 
@@ -163,7 +163,7 @@ def _history(lengths: list[int]) -> list[SpanFact | Progress]:
         if i < len(lengths) - 1:
             told.append(SpanFact(make(at, at + length), is_open=False))
         at += length + 0.5
-        told.append(Progress(FIRST, ns(at), ns(0.5), ns(0.7)))
+        told.append(Progress(FIRST, "answers", ns(at), ns(0.5), ns(0.7)))
     return told
 
 
@@ -179,7 +179,7 @@ def test_order_and_repeats_of_facts_change_nothing(told: list[SpanFact | Progres
                 epoch="",
                 serial=0,
                 spans=(fact,) if isinstance(fact, SpanFact) else (),
-                progress=fact if isinstance(fact, Progress) else None,
+                progress=(fact,) if isinstance(fact, Progress) else (),
             )
             single = Facts()
             single.add_batch(batch)
@@ -212,38 +212,48 @@ def _grown(fact: SpanFact, through_ns: int) -> Span:
 
 
 def test_open_span_reaches_to_the_progress_of_its_own_worker(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
-    writer.apply(facts(up(40, 40, life=2), is_open=True, progress=Progress(SECOND, ns(60), ns(0.5), ns(0.7))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))
+    writer.apply(
+        facts(
+            up(40, 40, life=2), is_open=True, progress=Progress(SECOND, "answers", ns(60), ns(0.5), ns(0.7))
+        )
+    )
     assert [span.last_sent_ns for span in read(path)] == [ns(29.5), ns(59.5)]
 
 
 def test_span_that_has_grown_is_as_widely_spaced_as_its_worker_says(writer: JournalWriter, path: str) -> None:
     for widest in (0.3, 0.7):
-        writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30 + widest), 1, ns(widest))))
+        writer.apply(
+            facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30 + widest), 1, ns(widest)))
+        )
         assert [span.widest_ns for span in read(path)] == [max(ns(0.5), ns(widest))]
 
 
 def test_progress_never_shortens_a_span(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(10.2), ns(0.5), ns(0.7))))
+    writer.apply(
+        facts(up(0, 10), is_open=True, progress=Progress(FIRST, "answers", ns(10.2), ns(0.5), ns(0.7)))
+    )
     assert read(path) == [up(0, 10)]
 
 
 def test_ended_span_does_not_grow(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 10), progress=Progress(FIRST, ns(50), ns(0.5), ns(0.7))))
+    writer.apply(facts(up(0, 10), progress=Progress(FIRST, "answers", ns(50), ns(0.5), ns(0.7))))
     assert read(path) == [up(0, 10)]
 
 
 def test_late_word_on_an_open_span_does_not_open_it_again(writer: JournalWriter, path: str) -> None:
     writer.apply(facts(up(0, 10)))
-    writer.apply(facts(up(0, 10), is_open=True, progress=Progress(FIRST, ns(50), ns(0.5), ns(0.7))))
+    writer.apply(
+        facts(up(0, 10), is_open=True, progress=Progress(FIRST, "answers", ns(50), ns(0.5), ns(0.7)))
+    )
     assert read(path) == [up(0, 10)]
 
 
 def test_end_of_the_run_leaves_all_spans_as_they_were_read(writer: JournalWriter, path: str) -> None:
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))
     before = read(path)
     writer.end_run(ns(31))
-    writer.apply(facts(progress=Progress(FIRST, ns(99), ns(0.5), ns(0.7))))
+    writer.apply(facts(progress=Progress(FIRST, "answers", ns(99), ns(0.5), ns(0.7))))
     assert read(path) == before
     assert writer.run.end_ns == ns(31)
     writer.end_run(ns(77), interrupted=True)
@@ -391,7 +401,7 @@ def test_outage_is_told_when_it_has_ended_and_with_its_bounds(path: str) -> None
 
 def test_end_of_the_run_is_the_last_point(path: str) -> None:
     writer = JournalWriter(path, RUN, ships=True)
-    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, ns(30), ns(0.5), ns(0.7))))
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))
     writer.end_run(ns(31))
     *_, span, end = lines(path)
     assert f"last_sent={RUN.start_utc_ns + ns(29.5)}i" in span
@@ -452,7 +462,9 @@ def make_run(state_dir: Path, number: int, *, end_ns: int | None = None) -> Run:
     )
     writer = JournalWriter(str(state_dir / "runs" / f"{run.id}.sqlite"), run, ships=False)
     writer.apply(
-        facts(up(0, number), is_open=True, progress=Progress(FIRST, ns(number + 1), ns(0.5), ns(0.7)))
+        facts(
+            up(0, number), is_open=True, progress=Progress(FIRST, "answers", ns(number + 1), ns(0.5), ns(0.7))
+        )
     )
     if end_ns is not None:
         writer.end_run(end_ns)

@@ -80,7 +80,7 @@ BATCH = messages.Batch(
         ),
     ),
     addresses=(messages.AddressWindow(target=ID, start_ns=0, sent=1, lost=1),),
-    progress=messages.Progress(Incarnation("icmp.0"), 1, 2, 3),
+    progress=(messages.Progress(Incarnation("icmp.0"), "icmp", 1, 2, 3),),
 )
 
 

@@ -93,7 +93,7 @@ def test_what_is_known_now_is_delivered_though_more_keeps_coming() -> None:
 def test_nothing_is_delivered_at_once() -> None:
     outbox, _ = make()
     assert outbox.has_delivered(outbox.last_serial())
-    outbox.progress(Progress(Incarnation("icmp.1"), 9, 1, 1))
+    outbox.progress(Progress(Incarnation("icmp.1"), "icmp", 9, 1, 1))
     assert not outbox.has_delivered(outbox.last_serial())
 
 
@@ -146,9 +146,9 @@ def test_progress_goes_with_the_last_of_the_spans() -> None:
     outbox.ready(Ready(epoch="a"), 0)
     for first_ns in range(BATCH_MAX + 1):
         outbox.span(span(first_ns), is_open=True)
-    outbox.progress(Progress(Incarnation("icmp.1"), 9, 1, 1))
+    outbox.progress(Progress(Incarnation("icmp.1"), "icmp", 9, 1, 1))
     outbox.pump(0)
-    assert [batch.progress is not None for batch in sent] == [False, True]
+    assert [bool(batch.progress) for batch in sent] == [False, True]
 
 
 def test_details_are_given_up_oldest_first_and_counted() -> None:

@@ -36,7 +36,7 @@ def test_schema_itself_is_valid() -> None:
 
 def test_schema_requires_every_field_and_allows_no_other() -> None:
     objects = [SCHEMA, *(part for part in SCHEMA["$defs"].values() if part["type"] == "object")]
-    assert len(objects) == 8
+    assert len(objects) == 10
     for one in objects:
         assert one["additionalProperties"] is False
         assert one["required"] == list(one["properties"])
@@ -51,9 +51,12 @@ def test_empty_run_is_a_valid_report() -> None:
             "vantage": "deploy01",
             "start": "2026-11-22T16:37:05.123000Z",
             "end": "2026-11-22T16:38:45.123000Z",
+            "length_s": 100.0,
             "references": [],
         },
         "targets": [],
+        "projects": [],
+        "agents": [],
         "marks": [],
         "events": [],
     }
@@ -103,6 +106,8 @@ def test_figures_of_a_service_are_in_seconds() -> None:
         "observed_s": 60.0,
         "down_s": 10.0,
         "slow_s": 10.0,
+        "resolution_s": 0.5,
+        "unobserved": {},
     }
 
 

@@ -241,7 +241,9 @@ def test_outage_under_way_at_the_first_probe_is_said_to_be() -> None:
 
 def test_checks_that_failed_are_shown_where_a_target_has_several() -> None:
     spans = [up(0, 60), up(0, 20, check="works"), down(20.5, 30, check="works"), up(30.5, 60, check="works")]
-    assert section(report(*spans, states=[service("nova")]), "Outages")[1].endswith("refused 20  [works]")
+    _, shares, row = section(report(*spans, states=[service("nova")]), "Outages")
+    assert shares == "    by check: answers 0.00 s, works 10.0 s"
+    assert row.endswith("refused 20  [works]")
 
 
 def test_slow_time_has_a_section_of_its_own() -> None:
@@ -328,7 +330,7 @@ def test_blind_vantage_is_nobodys_downtime_and_said() -> None:
     ]
 
 
-def test_check_that_saw_less_than_the_others_states_its_coverage() -> None:
+def test_check_that_saw_less_than_the_others_states_what_it_did_not_see() -> None:
     spans = [
         up(0, 60),
         up(0, 10, check="works"),
@@ -336,7 +338,7 @@ def test_check_that_saw_less_than_the_others_states_its_coverage() -> None:
         up(40, 60, check="works"),
     ]
     text = report(*spans, states=[service("nova")])
-    assert section(text, "Not observed") == ["  Service nova, check works: observed 50.0 % of the time"]
+    assert section(text, "Not observed") == ["  Service nova, check works: 30.0 s (send)"]
 
 
 def test_resolution_is_stated_per_class_of_check() -> None:

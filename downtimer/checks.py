@@ -1,0 +1,131 @@
+"""What shows that a service works: one cheap call for each type of service, and who it is asked as. Pure.
+
+Each call needs a token, asks for at most one item, and touches the service's own database. A path that
+begins with ``/`` starts at the service's root, which *answers* probes; any other at its URL in the catalog,
+which for some services has a version and the project in it. ``[check NAME]`` of the configuration has paths
+of the same kind.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import urlsplit
+
+from downtimer import endpoints
+from downtimer.config import CheckSection, Config
+from downtimer.model import LOGIN, WORKS, Auth, Call, Target
+
+IDENTITY: Final = "identity"
+
+_BUILT_IN: Final = CheckSection(works=True, login=True, path=None)
+_TOKENS: Final = "/v3/auth/tokens?nocatalog"
+
+_CALLS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "baremetal": "/v1/nodes?limit=1",
+        "block-storage": "volumes?limit=1",
+        "compute": "servers?limit=1",
+        "container-infrastructure-management": "/v1/clusters?limit=1",
+        "database": "instances?limit=1",
+        "dns": "/v2/zones?limit=1",
+        IDENTITY: _TOKENS,
+        "image": "/v2/images?limit=1",
+        "key-manager": "/v1/secrets?limit=1",
+        "load-balancer": "/v2.0/lbaas/loadbalancers?limit=1",
+        "network": "/v2.0/networks?limit=1",
+        "object-store": "?limit=1",
+        "orchestration": "stacks?limit=1",
+        "placement": "/resource_providers?name=downtimer",  # none is named so: it has no limit
+        "shared-file-system": "shares?limit=1",
+    }
+)
+"""By official type, what is asked. Keystone is asked to exchange our token for another one."""
+
+_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "bare-metal": "baremetal",
+        "block-store": "block-storage",
+        "volume": "block-storage",
+        "volumev2": "block-storage",
+        "volumev3": "block-storage",
+        "container-infra": "container-infrastructure-management",
+        "container-infrastructure": "container-infrastructure-management",
+        "object-storage": "object-store",
+        "share": "shared-file-system",
+        "sharev2": "shared-file-system",
+    }
+)
+"""Types that catalogs have instead of the official ones (OpenStack's service-types-authority)."""
+
+
+def official_type(service_type: str | None) -> str:
+    """Return the official type that one of a catalog stands for; its own if it is none of OpenStack's."""
+    return _ALIASES.get(service_type or "", service_type or "")
+
+
+def is_identity(target: Target) -> bool:
+    """Tell whether a target is a Keystone."""
+    return official_type(target.service_type) == IDENTITY
+
+
+class Plan:
+    """Which checks the services of the catalog have, by the configuration."""
+
+    def __init__(self, config: Config) -> None:
+        self._section = config.api
+        self._checks = config.checks
+        self._is_private = (config.global_.keystone_endpoint or "").startswith("https:")
+
+    def of(self, target: Target) -> Target:
+        """Return a service of the catalog with its calls, and with why it lacks others."""
+        each = list(self._each(target))
+        return replace(
+            target,
+            calls=tuple(found for _, found in each if isinstance(found, Call)),
+            lacks=tuple((check, found) for check, found in each if isinstance(found, str)),
+        )
+
+    def strangers(self, services: Iterable[Target]) -> Iterator[str]:
+        """Yield a line for each ``[check NAME]`` that names none of the catalog's services."""
+        known = {name for target in services for name in _names(target)}
+        for name in sorted(self._checks.keys() - known):
+            yield f"[check {name}]: the catalog has no service of that name or type"
+
+    def _each(self, target: Target) -> Iterator[tuple[str, Call | str]]:
+        """Yield each check beyond *answers*, with what it asks, or with why it is not made."""
+        chosen = next((self._checks[name] for name in _names(target) if name in self._checks), _BUILT_IN)
+        yield WORKS, self._works(target, chosen)
+        if is_identity(target):
+            yield LOGIN, self._login(target, chosen)
+
+    def _works(self, target: Target, chosen: CheckSection) -> Call | str:
+        if not (self._section.works and chosen.works):
+            return "turned off (works = no)"
+        path = chosen.path or _CALLS.get(official_type(target.service_type))
+        if path is None:
+            return f"no call is known for services of type {target.service_type}"
+        is_exchange = is_identity(target) and chosen.path is None
+        return Call(WORKS, url_of(target, path), Auth.RESCOPE if is_exchange else Auth.TOKEN)
+
+    def _login(self, target: Target, chosen: CheckSection) -> Call | str:
+        if not (self._section.login and chosen.login):
+            return "turned off (login = no)"
+        url = url_of(target, _TOKENS)
+        if self._is_private and not url.startswith("https:"):
+            return "its URL in the catalog is not https, as keystone_endpoint is"
+        return Call(LOGIN, url, Auth.PASSWORD)
+
+
+def _names(target: Target) -> tuple[str, str, str]:
+    """Return what ``[check NAME]`` may call a service: its name, or its type, as it is or officially."""
+    return target.name, target.service_type or "", official_type(target.service_type)
+
+
+def url_of(target: Target, path: str) -> str:
+    """Return where a service of the catalog has what is at `path`, see above."""
+    root, url = target.url or "", target.endpoint or ""
+    if path.startswith("/"):
+        return endpoints.join(root, path)
+    parts = urlsplit(url)
+    return endpoints.join(parts._replace(query="", fragment="").geturl(), path)

@@ -1,0 +1,220 @@
+"""Reads every ten seconds what the cloud reports of its agents, and makes spans of it. Part of discovery.
+
+Readings are blocking calls in a thread of their own, on a connection of their own, so that a long list of
+addresses delays none. Each agent is a target, each reading a probe of it: up or down as the service says it
+is, unknown if its list could not be read. An agent that is in the list no more is read no more.
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from downtimer import targets
+from downtimer.agents import LISTS, Agent, read_agents
+from downtimer.checks import official_type, url_of
+from downtimer.messages import Counts, Listing, Progress
+from downtimer.model import REPORTED, SECOND_NS, Target, TargetId, Verdict
+from downtimer.pace import max_gap_ns
+from downtimer.tracker import Outcome, Tracker
+from downtimer.workers.delivery import Delivery
+from downtimer.workers.identity import SignedIn
+from downtimer.workers.rest import AwayError, RefusedError, Rest
+from downtimer.workers.worker import Blocking, Child
+
+log = logging.getLogger(__name__)
+
+EVERY_NS: Final = 10 * SECOND_NS
+AGAIN_NS: Final = 600 * SECOND_NS
+"""Until a list is asked for again that is not for us."""
+
+READING_S: Final = 20.0
+"""For all lists of one reading."""
+
+DEADLINE_S: Final = 60.0
+_GAP_NS: Final = max_gap_ns(EVERY_NS)
+_TOKEN_REFUSED: Final = 401
+_UNREAD: Final = Outcome(Verdict.UNKNOWN, "unlisted", _GAP_NS)
+
+
+@dataclass(slots=True)
+class _Place:
+    """One service of one region that lists agents.
+
+    Attributes:
+        owner: The service.
+        trackers: Of the agents that were in its list, by what they are.
+        latest: What was read of each of these last.
+        not_before_ns: When it may be asked again, if it has refused.
+    """
+
+    owner: Target
+    trackers: dict[Agent, Tracker] = field(default_factory=dict)
+    latest: dict[Agent, Verdict] = field(default_factory=dict)
+    not_before_ns: int = 0
+
+
+class _Read(NamedTuple):
+    """What one place answered: its agents, or why there are none.
+
+    Attributes:
+        place: Which.
+        sent_ns: When it was asked.
+        agents: Whether each is up; None if that could not be read.
+        error: Why not.
+        is_refused: The list is not for us.
+    """
+
+    place: _Place
+    sent_ns: int
+    agents: dict[Agent, bool] | None
+    error: str | None = None
+    is_refused: bool = False
+
+
+class Agents:
+    """The agents of all services.
+
+    Args:
+        child: The process.
+        signed_in: Tells the token in force, None if there is none.
+        doubt: Is told of a token that was refused, by the instant it was asked for.
+    """
+
+    def __init__(
+        self, child: Child, signed_in: Callable[[], SignedIn | None], doubt: Callable[[int], object]
+    ) -> None:
+        self._child = child
+        self._clock = child.clock
+        self._signed_in = signed_in
+        self._doubt = doubt
+        self._rest = Rest(child.settings.config.global_)
+        self._thread = Blocking("agents", child.clock)
+        self._delivery = Delivery(child)
+        self._places: dict[tuple[str, str], _Place] = {}
+        self._due_ns = child.clock.now_ns()
+        self._begun_ns: int | None = None  # of the reading under way
+        self._widest_ns = 0
+        self._read_ns: int | None = None
+
+    def take_services(self, services: Iterable[Target]) -> None:
+        """Read the lists of these from now on; of several of one type and region those of the first."""
+        wanted: dict[tuple[str, str], Target] = {}
+        for target in services:
+            kind = official_type(target.service_type)
+            if kind in LISTS:
+                wanted.setdefault((kind, target.region or ""), target)
+        for key in self._places.keys() - wanted.keys():
+            for tracker in self._places.pop(key).trackers.values():
+                tracker.close()
+        for key, owner in wanted.items():
+            self._places.setdefault(key, _Place(owner)).owner = owner
+
+    def counts(self) -> Counts:
+        """Return how they stand."""
+        return Counts.of(verdict for place in self._places.values() for verdict in place.latest.values())
+
+    def is_overdue(self) -> bool:
+        """Tell whether a reading takes so long that this process has no right to a beat."""
+        return self._thread.is_overdue()
+
+    def wait_s(self) -> float:
+        """Return how long until the next reading is due."""
+        return max(self._due_ns - self._clock.now_ns(), 0) / SECOND_NS
+
+    async def deliver(self) -> None:
+        """Deliver spans to the writer, until cancelled."""
+        await self._delivery.run(self._note_progress)
+
+    async def read(self, known: Callable[[TargetId], bool]) -> None:
+        """Read all lists once.
+
+        Args:
+            known: Tells whether the supervisor has a target.
+        """
+        self._begun_ns = begun_ns = self._clock.now_ns()
+        self._due_ns = begun_ns + EVERY_NS
+        held = self._signed_in()
+        if held is not None and self._places:
+            places = [place for place in self._places.values() if begun_ns >= place.not_before_ns]
+            for read in await self._thread.call(lambda: self._ask(places, held), DEADLINE_S):
+                self._take(read, known)
+            if self._read_ns is not None and begun_ns - self._read_ns <= _GAP_NS:
+                self._widest_ns = max(self._widest_ns, self._clock.now_ns() - self._read_ns)
+            self._read_ns = begun_ns
+        self._begun_ns = None
+
+    async def finish(self, *, for_good: bool) -> None:
+        """Have recorded what is known; `for_good`: nothing comes after it."""
+        for place in self._places.values():
+            for tracker in place.trackers.values():
+                if (span := tracker.current()) is not None:
+                    self._delivery.outbox.span(span, is_open=not for_good)
+        self._note_progress()
+        await self._delivery.flush()
+
+    def close(self) -> None:
+        """End what is under way, and close the connections."""
+        self._rest.cut()
+        self._delivery.close()
+
+    # --- in the thread ---
+
+    def _ask(self, places: Iterable[_Place], held: SignedIn) -> list[_Read]:
+        self._rest.begin(READING_S)
+        return [self._ask_one(place, held) for place in places]
+
+    def _ask_one(self, place: _Place, held: SignedIn) -> _Read:
+        sent_ns = self._clock.now_ns()
+        kind = LISTS[official_type(place.owner.service_type)]
+        try:
+            body = self._rest.get(url_of(place.owner, kind.path), held.token)
+            return _Read(place, sent_ns, read_agents(body, kind.name))
+        except RefusedError as exc:
+            if exc.status == _TOKEN_REFUSED:
+                self._doubt(held.issued_ns)
+            is_refused = 300 <= exc.status < 500 and exc.status not in (_TOKEN_REFUSED, 408, 429)
+            return _Read(place, sent_ns, None, str(exc), is_refused)
+        except (AwayError, ValueError) as exc:
+            return _Read(place, sent_ns, None, str(exc))
+
+    # --- what came of it ---
+
+    def _take(self, read: _Read, known: Callable[[TargetId], bool]) -> None:
+        place = read.place
+        if read.agents is None:
+            if read.is_refused and not place.trackers:
+                place.not_before_ns = read.sent_ns + AGAIN_NS
+                self._child.report("agents", f"{place.owner.name} {read.error}: its agents are not reported")
+            for agent in place.trackers:
+                _resolve(place, agent, read.sent_ns, _UNREAD)
+            return
+        for agent in place.trackers.keys() - read.agents.keys():
+            place.trackers.pop(agent).close()
+            del place.latest[agent]
+        new = []
+        for agent, is_up in read.agents.items():
+            target = targets.agent(place.owner, agent.name, agent.host)
+            if agent not in place.trackers:
+                tracker = Tracker(target.id, REPORTED, self._child.incarnation, self._delivery.outbox.span)
+                place.trackers[agent] = tracker
+                if not known(target.id):
+                    new.append(target)
+            outcome = Outcome(Verdict.UP if is_up else Verdict.DOWN, None, _GAP_NS)
+            _resolve(place, agent, read.sent_ns, outcome)
+        if new:
+            self._child.bus.send(Listing(at_ns=read.sent_ns, found=tuple(new), complete=False))
+
+    def _note_progress(self) -> None:
+        now_ns = self._clock.now_ns()
+        through_ns = min(now_ns, self._due_ns) if self._begun_ns is None else self._begun_ns - 1
+        if self._read_ns is not None:
+            self._delivery.outbox.progress(
+                Progress(self._child.incarnation, REPORTED, through_ns, EVERY_NS, self._widest_ns)
+            )
+
+
+def _resolve(place: _Place, agent: Agent, sent_ns: int, outcome: Outcome) -> None:
+    place.trackers[agent].issue(sent_ns)
+    place.trackers[agent].resolve(sent_ns, outcome)
+    place.latest[agent] = outcome.verdict

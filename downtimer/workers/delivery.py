@@ -1,0 +1,89 @@
+"""A worker's connection to the writer: facts go out from the outbox until they are acknowledged."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from downtimer import messages, wire
+from downtimer.errors import MessageError
+from downtimer.messages import Ack, Knock, Ready
+from downtimer.model import SECOND_NS
+from downtimer.workers.outbox import Outbox
+from downtimer.workers.worker import Child
+
+log = logging.getLogger(__name__)
+
+PUMP_S: Final = 0.2
+ACKNOWLEDGED_S: Final = 20.0
+"""How long the end waits for the writer; what it lacks then is lost, and said."""
+
+
+class Delivery:
+    """Delivers what is put into its outbox.
+
+    Attributes:
+        outbox: Where facts are put.
+    """
+
+    def __init__(self, child: Child) -> None:
+        self._clock = child.clock
+        self._socket = wire.dealer(child.context, child.settings.points, child.incarnation)
+        self.outbox = Outbox(self._send)
+
+    async def run(self, note_progress: Callable[[], None]) -> None:
+        """Send and listen, until cancelled.
+
+        Args:
+            note_progress: Is called once a second, to put the progress into the outbox.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._pump(note_progress))
+            tasks.create_task(self._listen())
+
+    async def flush(self) -> None:
+        """Wait until the writer has all that is in the outbox now.
+
+        What comes meanwhile does not count: a target that fails is probed faster than the writer commits.
+        """
+        last_serial = self.outbox.last_serial()
+        deadline_ns = self._clock.now_ns() + int(ACKNOWLEDGED_S * SECOND_NS)
+        while not self.outbox.has_delivered(last_serial) and self._clock.now_ns() < deadline_ns:
+            self._pump_once()
+            await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    async def _pump(self, note_progress: Callable[[], None]) -> None:
+        last_ns = 0
+        while True:
+            now_ns = self._clock.now_ns()
+            if now_ns - last_ns >= SECOND_NS:
+                last_ns = now_ns
+                note_progress()
+            self._pump_once()
+            await asyncio.sleep(PUMP_S)
+
+    def _pump_once(self) -> None:
+        if not self.outbox.pump(self._clock.now_ns()):
+            self._send(messages.encode(Knock()))
+
+    async def _listen(self) -> None:
+        while True:
+            frame = await self._socket.recv()
+            now_ns = self._clock.now_ns()
+            try:
+                message = messages.POINTS_DOWN.decode(frame)
+            except MessageError as exc:
+                log.warning("points: %s", exc)
+                continue
+            match message:
+                case Ready():
+                    self.outbox.ready(message, now_ns)
+                case Ack():
+                    self.outbox.ack(message, now_ns)
+
+    def _send(self, frame: bytes) -> bool:
+        return wire.send_now(self._socket, [frame])

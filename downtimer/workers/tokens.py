@@ -1,0 +1,102 @@
+"""What the api worker shows of us: the token that discovery last got, and the password.
+
+Owned by the loop. Nothing here signs in: a token that is refused is told of, and discovery gets another.
+Whether a refusal is the service's fault depends on how sure it is that what was shown is good.
+"""
+
+import json
+import logging
+from typing import Final, NamedTuple
+
+from downtimer import credentials
+from downtimer.clock import RunClock
+from downtimer.config import GlobalSection
+from downtimer.messages import Token, TokenRejected
+from downtimer.model import SECOND_NS, Auth
+from downtimer.workers.worker import Bus
+
+log = logging.getLogger(__name__)
+
+SURE_NS: Final = 10 * SECOND_NS
+"""A token that is younger is good for sure, as far as Keystone works: who refuses it is at fault."""
+
+_TELL_NS: Final = 5 * SECOND_NS  # between two complaints about one token
+_REST_NS: Final = 300 * SECOND_NS
+"""After a refused password it is not shown again: Keystone may lock a user out who tries often."""
+
+
+class Shown(NamedTuple):
+    """What a request shows.
+
+    Attributes:
+        headers: Those of HTTP.
+        body: Of the request.
+        issued_ns: When the token was asked for; None if the password is shown.
+    """
+
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    issued_ns: int | None
+
+
+class Tokens:
+    """The newest token, and what became of it."""
+
+    def __init__(self, section: GlobalSection, clock: RunClock, bus: Bus) -> None:
+        self._section = section
+        self._clock = clock
+        self._bus = bus
+        self._token: Token | None = None
+        self._told_ns: int | None = None
+        self._rest_until_ns = 0
+
+    def take(self, token: Token) -> None:
+        """Use this one from now on; one that no header can hold is none."""
+        if not (token.token.isascii() and token.token.isprintable()):
+            log.error("Keystone gave a token that cannot be sent; it is not used")
+            return
+        self._token, self._told_ns = token, None
+        self._rest_until_ns = 0
+
+    def has(self, auth: Auth) -> bool:
+        """Tell whether there is anything to show."""
+        if auth is Auth.PASSWORD:
+            return self._clock.now_ns() >= self._rest_until_ns
+        return self._token is not None
+
+    def show(self, auth: Auth) -> Shown:
+        """Return what to send.
+
+        Raises:
+            LookupError: There is nothing, see `has`.
+        """
+        if auth is Auth.PASSWORD:
+            return _posted(credentials.by_password(self._section), None)
+        token = self._token
+        if token is None:
+            raise LookupError("no token")
+        if auth is Auth.TOKEN:
+            return Shown((("X-Auth-Token", token.token),), b"", token.issued_ns)
+        return _posted(credentials.by_token(token.token, token.project_id), token.issued_ns)
+
+    def is_young(self, shown: Shown) -> bool:
+        """Tell whether the token shown now is good for sure."""
+        return shown.issued_ns is not None and self._clock.now_ns() - shown.issued_ns < SURE_NS
+
+    def refused(self, shown: Shown) -> None:
+        """Note that it was refused, and tell discovery."""
+        now_ns = self._clock.now_ns()
+        if shown.issued_ns is None:
+            self._rest_until_ns = now_ns + _REST_NS
+        token = self._token
+        if token is None or shown.issued_ns not in (None, token.issued_ns):
+            return  # there is a newer one
+        if self._told_ns is None or now_ns - self._told_ns >= _TELL_NS:
+            self._told_ns = now_ns
+            self._bus.send(TokenRejected(issued_ns=token.issued_ns))
+
+
+def _posted(body: dict[str, object], issued_ns: int | None) -> Shown:
+    content = json.dumps(body).encode()
+    headers = (("Content-Type", "application/json"), ("Content-Length", str(len(content))))
+    return Shown(headers, content, issued_ns)
