@@ -1,12 +1,24 @@
 """Probing engines without a supervisor: a child whose bus and outbox keep what they are told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from downtimer import clock, config
-from downtimer.messages import AddressWindow, BusUp, LatencyWindow, Progress, Sample, Settings
-from downtimer.model import SECOND_NS, Incarnation, Kind, Run, RunId, Span, Target, TargetId, TargetState
+from downtimer.messages import AddressWindow, BusUp, LatencyWindow, Progress, Sample, Settings, Token
+from downtimer.model import (
+    SECOND_NS,
+    Baseline,
+    Call,
+    Incarnation,
+    Kind,
+    Run,
+    RunId,
+    Span,
+    Target,
+    TargetId,
+    TargetState,
+)
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.probing import Engine, Findings
 from downtimer.workers.worker import Bus, Child
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
     import zmq.asyncio
 
 POLL_S = 0.01
+_T = TypeVar("_T")
 
 
 class RecordingBus(Bus):
@@ -96,11 +109,23 @@ class Bench:
         self.findings = Findings(self.child, self.outbox)
         self.engine = make_engine(self.child, self.findings)
 
-    def service(self, name: str, url: str) -> TargetId:
+    def service(self, name: str, url: str, *calls: Call, baselines: Mapping[str, Baseline] = {}) -> TargetId:
         """Have a service probed; return its id."""
-        target = Target(id=TargetId(name), kind=Kind.SERVICE, name=name, url=url)
-        self.engine.update(TargetState(target=target, discovered_ns=0, listed_ns=0))
+        target = Target(id=TargetId(name), kind=Kind.SERVICE, name=name, url=url, calls=calls)
+        state = TargetState(target=target, discovered_ns=0, listed_ns=0, baselines=baselines)
+        self.engine.update(state)
         return target.id
+
+    def token(self, text: str = "t0", *, age_s: float = 0.0, project_id: str | None = None) -> int:
+        """Give the engine a token that was issued some time ago; return when that was."""
+        issued_ns = self.child.clock.now_ns() - int(age_s * SECOND_NS)
+        self.engine.take_token(Token(token=text, issued_ns=issued_ns, project_id=project_id))
+        return issued_ns
+
+    def said(self, kind: type[_T]) -> list[_T]:
+        """Return what was said on the bus of one kind."""
+        assert isinstance(self.child.bus, RecordingBus)
+        return [message for message in self.child.bus.said if isinstance(message, kind)]
 
     def address(self, text: str) -> TargetId:
         """Have an address probed; return its id."""

@@ -1,0 +1,379 @@
+"""The api engine's calls that show who we are: gentle, one attempt each, and fair about whose fault it is."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from downtimer.messages import TokenRejected, Unfit
+from downtimer.model import LOGIN, WORKS, Auth, Baseline, Call, Span, Verdict
+from downtimer.workers.api import ApiEngine
+from tests import engines
+from tests.engines import Bench
+from tests.integration.faults import Server
+
+QUICK = (
+    "[global]\nkeystone_endpoint = http://127.0.0.1:1\nuser = it\npassword = open\n"
+    "[api]\ninterval = 0.1\ntimeout = 0.4\nworks_interval = 0.5\nlogin_interval = 1\n"
+)
+AWAY = b"The Keystone service is temporarily unavailable."
+YOUNG_S = 10.0
+Answer = Callable[["Api"], tuple[int, bytes] | None]  # None: no answer
+
+
+@dataclass
+class Api:
+    """A service: its root is well, and calls are answered as the test says.
+
+    Attributes:
+        answer: To a call.
+        url: Its root.
+        heads: Of the requests other than for the root.
+        bodies: Of the same.
+        unanswered: How many of them are waiting for an answer now.
+        most: How many were at most.
+    """
+
+    answer: Answer
+    url: str = ""
+    heads: list[str] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+    unanswered: int = 0
+    most: int = 0
+
+    async def serve(self, _: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Take one request."""
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        if head.startswith("GET / "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        length = next(
+            (line.split()[1] for line in head.lower().splitlines() if "content-length" in line), "0"
+        )
+        self.bodies.append(await reader.readexactly(int(length)))
+        self.heads.append(head)
+        self.unanswered += 1
+        self.most = max(self.most, self.unanswered)
+        try:
+            answer = self.answer(self)
+            if answer is None:
+                await reader.read()  # until the client has had enough
+                return
+            status, body = answer
+            writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            await writer.drain()
+        finally:
+            self.unanswered -= 1
+
+    def tokens(self) -> list[str]:
+        """Return the tokens that were shown."""
+        return [
+            line.split()[1]
+            for head in self.heads
+            for line in head.splitlines()
+            if line.lower().startswith("x-auth-token:")
+        ]
+
+
+def always(status: int, body: bytes = b"") -> Answer:
+    """Answer every call like that."""
+    return lambda _: (status, body)
+
+
+def probe(
+    answer: Answer, scenario: Callable[[Bench, Api], Awaitable[None]], text: str = QUICK
+) -> tuple[Bench, Api]:
+    """Run a scenario against a service whose calls are answered so."""
+    api = Api(answer)
+
+    async def run(bench: Bench) -> None:
+        async with serving(api):
+            await scenario(bench, api)
+            await bench.engine.finish()
+
+    return engines.work(lambda: Bench(ApiEngine, text), run), api
+
+
+@contextlib.asynccontextmanager
+async def serving(api: Api) -> AsyncIterator[None]:
+    """Serve as long as the context lasts."""
+    async with Server(api.serve).running() as url:
+        api.url = url
+        yield
+
+
+def call(api: Api, check: str = WORKS, auth: Auth = Auth.TOKEN) -> Call:
+    """Return a call of the service."""
+    return Call(check, f"{api.url}v2/things?limit=1", auth)
+
+
+def spans(bench: Bench, check: str = WORKS) -> list[Span]:
+    """Return the spans of a check."""
+    return [span for span in bench.spans() if span.check == check]
+
+
+def causes(bench: Bench, check: str = WORKS) -> set[str]:
+    """Return the causes of a check's spans."""
+    return {cause for span in spans(bench, check) for cause in span.causes} - {"stall"}
+
+
+def until_probed(probes: int, check: str = WORKS) -> Callable[[Bench], Awaitable[None]]:
+    """Return what waits for so many judged probes of a check."""
+
+    async def wait(bench: Bench) -> None:
+        await bench.until(lambda: sum(span.probes for span in spans(bench, check)) >= probes)
+
+    return wait
+
+
+def works(
+    probes: int = 3, *, age_s: float = 0.0, auth: Auth = Auth.TOKEN, check: str = WORKS
+) -> Callable[[Bench, Api], Awaitable[None]]:
+    """Return the scenario in which a service is measured until a check has so many probes."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token(age_s=age_s, project_id="abc")
+        bench.service("it", api.url, call(api, check, auth))
+        await until_probed(probes, check)(bench)
+
+    return scenario
+
+
+def test_call_shows_the_token_and_is_good_with_2xx() -> None:
+    bench, api = probe(always(200, b"{}"), works())
+    assert set(api.tokens()) == {"t0"}
+    assert api.heads[0].startswith("GET /v2/things?limit=1 HTTP/1.1\r\n")
+    assert {span.verdict for span in bench.spans()} == {Verdict.UP}
+    assert {span.check for span in bench.spans()} == {"answers", "works"}
+
+
+def test_exchange_of_the_token_asks_for_its_project() -> None:
+    bench, api = probe(always(201, b"{}"), works(auth=Auth.RESCOPE))
+    assert api.heads[0].startswith("POST /v2/things?limit=1 HTTP/1.1\r\n")
+    assert json.loads(api.bodies[0]) == {
+        "auth": {
+            "identity": {"methods": ["token"], "token": {"id": "t0"}},
+            "scope": {"project": {"id": "abc"}},
+        }
+    }
+    assert causes(bench) == set()
+
+
+def test_login_shows_user_and_password() -> None:
+    bench, api = probe(always(201, b"{}"), works(2, auth=Auth.PASSWORD, check=LOGIN))
+    auth = json.loads(api.bodies[0])["auth"]
+    assert auth["identity"]["password"]["user"] == {
+        "name": "it",
+        "domain": {"id": "default"},
+        "password": "open",
+    }
+    assert auth["scope"] == {"project": {"name": "admin", "domain": {"id": "default"}}}
+    assert causes(bench, LOGIN) == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cause"),
+    [
+        (500, b"", "http-500"),
+        (503, b"", "http-503"),
+        (503, b"No server is available to handle this request.", "http-503"),
+        (503, AWAY, "http-503-keystone"),
+        (429, b"", "throttled"),
+    ],
+)
+def test_cause_of_a_bad_answer(status: int, body: bytes, cause: str) -> None:
+    bench, _ = probe(always(status, body), works())
+    assert causes(bench) == {cause}
+    assert {span.verdict for span in spans(bench, "answers")} == {Verdict.UP}
+
+
+def test_503_whose_body_never_ends_is_one_nevertheless() -> None:
+    """Whether it is for want of Keystone can't be told then."""
+
+    async def drip(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Away\r\nContent-Length: 100\r\n\r\nsorry")
+        await reader.read()
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(drip).running() as url:
+            bench.token()
+            bench.service("it", url, Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(2)(bench)
+            await bench.engine.finish()
+
+    bench = engines.work(lambda: Bench(ApiEngine, QUICK), scenario)
+    assert causes(bench) == {"http-503"}
+
+
+@pytest.mark.parametrize("status", [300, 302, 403, 404, 405, 400])
+def test_call_that_is_not_for_us_when_first_seen_is_given_up_without_a_trace(status: int) -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await bench.until(lambda: bench.said(Unfit))
+        await until_probed(8, "answers")(bench)
+
+    bench, api = probe(always(status), scenario)
+    (unfit,) = bench.said(Unfit)
+    assert (unfit.target, unfit.check) == ("it", WORKS)
+    assert str(status) in unfit.why
+    assert len(api.heads) == 1
+    assert spans(bench) == []
+
+
+def test_403_after_good_answers_is_down() -> None:
+    def answer(api: Api) -> tuple[int, bytes]:
+        return (200 if len(api.heads) <= 2 else 403), b""
+
+    bench, _ = probe(answer, works(4))
+    assert causes(bench) == {"http-403"}
+    assert bench.said(Unfit) == []
+
+
+def test_403_of_a_run_that_is_gone_on_with_is_down() -> None:
+    """A successor of this worker knows by the baseline that the call was good once."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api), baselines={WORKS: Baseline(status_class=2)})
+        await until_probed(2)(bench)
+
+    bench, _ = probe(always(403), scenario)
+    assert causes(bench) == {"http-403"}
+
+
+# --- tokens --------------------------------------------------------------------------------------
+
+
+def test_old_token_that_is_refused_is_our_fault_and_told_once() -> None:
+    bench, api = probe(always(401), works(4, age_s=YOUNG_S + 1))
+    assert {span.verdict for span in spans(bench)} == {Verdict.UNKNOWN}
+    assert causes(bench) == {"token"}
+    assert len(api.heads) >= 4
+    (told,) = bench.said(TokenRejected)
+    assert told.issued_ns < 0
+
+
+def test_young_token_that_is_refused_is_the_services_fault() -> None:
+    bench, _ = probe(always(401), works(4))
+    assert causes(bench) == {"http-401"}
+    assert bench.said(TokenRejected) == []
+
+
+def test_who_has_refused_a_young_token_stays_down_as_that_grows_old() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token(age_s=YOUNG_S - 0.7)
+        bench.service("it", api.url, call(api))
+        await asyncio.sleep(0.8)  # two probes at most, the first while it is young
+        await until_probed(20)(bench)
+
+    bench, _ = probe(always(401), scenario)
+    assert causes(bench) == {"http-401"}
+    assert bench.said(TokenRejected) == []
+
+
+def test_new_token_is_shown_at_once_and_an_old_refusal_forgotten() -> None:
+    def answer(api: Api) -> tuple[int, bytes]:
+        return (200 if api.tokens()[-1] == "t1" else 401), b""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token("t0", age_s=YOUNG_S + 1)
+        bench.service("it", api.url, call(api))
+        await bench.until(lambda: bench.said(TokenRejected))
+        bench.token("t1")
+        await until_probed(5)(bench)
+
+    bench, _ = probe(answer, scenario)
+    assert [span.verdict for span in spans(bench)] == [Verdict.UNKNOWN, Verdict.UP]
+
+
+def test_without_a_token_nothing_is_sent_and_nothing_known() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.service("it", api.url, call(api))
+        await until_probed(3)(bench)
+
+    bench, api = probe(always(200), scenario)
+    assert api.heads == []
+    assert causes(bench) == {"token"}
+
+
+def test_refused_password_is_not_shown_again_until_there_is_a_new_token() -> None:
+    """Keystone may lock users out who try often."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token(age_s=YOUNG_S + 1)
+        bench.service("it", api.url, call(api, LOGIN, Auth.PASSWORD))
+        await until_probed(3, LOGIN)(bench)
+        assert len(api.heads) == 1
+        bench.token("t1")
+        await bench.until(lambda: len(api.heads) == 2)
+
+    bench, _ = probe(always(401), scenario)
+    assert causes(bench, LOGIN) == {"token"}
+    assert len(bench.said(TokenRejected)) == 2
+
+
+def test_token_that_no_header_can_hold_is_not_used() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token("t0")
+        bench.token("t1\r\nX-Evil: 1")
+        bench.service("it", api.url, call(api))
+        await until_probed(2)(bench)
+
+    _, api = probe(always(200), scenario)
+    assert set(api.tokens()) == {"t0"}
+
+
+# --- gentle --------------------------------------------------------------------------------------
+
+
+def test_at_most_one_call_is_unanswered_and_none_faster_while_it_hangs() -> None:
+    """A hung call holds one of the few workers of a service, also after we have given up on it."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await asyncio.sleep(4)
+
+    bench, api = probe(lambda _: None, scenario)
+    assert api.most == 1
+    assert len(api.heads) <= 9  # every 0.5 s
+    assert causes(bench) == {"timeout-answer"}
+    found = spans(bench)[-1]
+    assert found.widest_ns <= found.max_gap_ns  # it is observed all the time
+    assert {span.verdict for span in spans(bench, "answers")} == {Verdict.UP}
+
+
+def test_fast_failures_are_followed_fast_but_not_as_fast_as_the_root() -> None:
+    bench, api = probe(always(500), works(20))
+    assert api.most == 1
+    (found,) = spans(bench)
+    distance_s = (found.last_sent_ns - found.first_sent_ns) / 1e9 / (found.probes - 1)
+    assert distance_s == pytest.approx(0.05, abs=0.01)  # a tenth of the interval
+
+
+def test_call_is_made_every_interval_and_the_root_as_often_as_ever() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await asyncio.sleep(3)
+
+    bench, api = probe(always(200), scenario)
+    assert 5 <= len(api.heads) <= 7
+    assert 28 <= sum(span.probes for span in spans(bench, "answers")) <= 32
+
+
+def test_equal_calls_of_several_services_are_made_once() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("one", api.url, call(api))
+        bench.service("other", api.url, call(api))
+        await asyncio.sleep(2)
+
+    bench, api = probe(always(200), scenario)
+    assert len(api.heads) <= 5
+    assert {span.target for span in spans(bench)} == {"one", "other"}

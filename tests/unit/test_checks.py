@@ -1,0 +1,127 @@
+"""Which call shows that a service works, by its type, its URL in the catalog, and the configuration."""
+
+import pytest
+
+from downtimer import checks, config, targets
+from downtimer.checks import Plan
+from downtimer.model import LOGIN, WORKS, Auth, Call, Target
+
+CLOUD = "[global]\nkeystone_endpoint={}\npassword=x\n"
+
+
+def service(service_type: str, url: str, root: str, name: str = "it") -> Target:
+    """Return a service as the catalog lists it."""
+    endpoint = targets.Endpoint(
+        service=name, type=service_type, region="RegionOne", interface="public", url=url, root=root
+    )
+    return targets.service(endpoint)
+
+
+KEYSTONE = service("identity", "https://h:5000/v3/", "https://h:5000/", "keystone")
+NOVA = service("compute", "http://h:8774/v2.1", "http://h:8774/", "nova")
+TOKENS = "https://h:5000/v3/auth/tokens?nocatalog"
+
+
+def plan(text: str = "", keystone: str = "http://h:5000") -> Plan:
+    """Return the plan of a configuration."""
+    return Plan(config.parse(CLOUD.format(keystone) + text, "/conf.ini"))
+
+
+@pytest.mark.parametrize(
+    ("service_type", "url", "root", "asked"),
+    [
+        ("image", "http://h:9292", "http://h:9292/", "http://h:9292/v2/images?limit=1"),
+        ("image", "http://h/image/v2/", "http://h/image/", "http://h/image/v2/images?limit=1"),
+        ("compute", "http://h:8774/v2.1", "http://h:8774/", "http://h:8774/v2.1/servers?limit=1"),
+        ("compute", "http://h:8774/v2.1/ab/", "http://h:8774/", "http://h:8774/v2.1/ab/servers?limit=1"),
+        ("volumev3", "http://h:8776/v3/ab", "http://h:8776/", "http://h:8776/v3/ab/volumes?limit=1"),
+        ("block-storage", "http://h:8776/v3/ab", "http://h:8776/", "http://h:8776/v3/ab/volumes?limit=1"),
+        ("network", "http://h:9696", "http://h:9696/", "http://h:9696/v2.0/networks?limit=1"),
+        ("object-store", "http://h/v1/AUTH_ab", "http://h/", "http://h/v1/AUTH_ab?limit=1"),
+        ("orchestration", "http://h:8004/v1/ab", "http://h:8004/", "http://h:8004/v1/ab/stacks?limit=1"),
+        ("placement", "http://h/placement", "http://h/placement/", None),
+        ("sharev2", "http://h:8786/v2?x=1#y", "http://h:8786/", "http://h:8786/v2/shares?limit=1"),
+    ],
+)
+def test_call_of_a_type(service_type: str, url: str, root: str, asked: str | None) -> None:
+    (call,) = plan().of(service(service_type, url, root)).calls
+    assert (call.check, call.auth) == (WORKS, Auth.TOKEN)
+    assert call.url == (asked or "http://h/placement/resource_providers?name=downtimer")
+
+
+@pytest.mark.parametrize(
+    "service_type",
+    [
+        *("baremetal", "dns", "load-balancer", "key-manager", "container-infra", "share", "database"),
+        *("volume", "volumev2", "bare-metal", "object-storage", "shared-file-system"),
+    ],
+)
+def test_every_type_of_the_table_and_every_alias_has_a_call(service_type: str) -> None:
+    found = plan().of(service(service_type, "http://h:1/v1", "http://h:1/"))
+    assert len(found.calls) == 1
+    assert found.lacks == ()
+
+
+def test_keystone_exchanges_the_token_and_signs_in() -> None:
+    found = plan().of(KEYSTONE)
+    assert found.calls == (Call(WORKS, TOKENS, Auth.RESCOPE), Call(LOGIN, TOKENS, Auth.PASSWORD))
+
+
+def test_type_without_a_known_call_is_said_to_lack_it() -> None:
+    found = plan().of(service("cloudformation", "http://h:8000/v1", "http://h:8000/"))
+    assert (found.calls, found.lacks) == (
+        (),
+        (("works", "no call is known for services of type cloudformation"),),
+    )
+
+
+@pytest.mark.parametrize("name", ["nova", "compute"])
+def test_section_of_a_service_replaces_its_call_by_name_or_type(name: str) -> None:
+    chosen = plan(f"[check {name}]\npath = /v2.1/flavors?limit=1\n")
+    assert chosen.of(NOVA).calls == (Call(WORKS, "http://h:8774/v2.1/flavors?limit=1", Auth.TOKEN),)
+    relative = plan(f"[check {name}]\npath = flavors\n")
+    assert relative.of(NOVA).calls[0].url == "http://h:8774/v2.1/flavors"
+
+
+def test_section_of_a_service_adds_a_call_where_none_is_known() -> None:
+    cfn = service("cloudformation", "http://h:8000/v1", "http://h:8000/", "heat-cfn")
+    assert plan("[check heat-cfn]\npath = /v1?Action=ListStacks\n").of(cfn).calls == (
+        Call(WORKS, "http://h:8000/v1?Action=ListStacks", Auth.TOKEN),
+    )
+
+
+def test_section_of_keystone_may_replace_the_exchange_by_a_call() -> None:
+    works, login = plan("[check keystone]\npath = /v3/services\n").of(KEYSTONE).calls
+    assert works == Call(WORKS, "https://h:5000/v3/services", Auth.TOKEN)
+    assert login.auth is Auth.PASSWORD
+
+
+@pytest.mark.parametrize("text", ["[check nova]\nworks = no\n", "[api]\nworks = no\n"])
+def test_works_can_be_turned_off(text: str) -> None:
+    found = plan(text).of(NOVA)
+    assert (found.calls, found.lacks) == ((), (("works", "turned off (works = no)"),))
+
+
+@pytest.mark.parametrize("text", ["[check identity]\nlogin = no\n", "[api]\nlogin = no\n"])
+def test_login_can_be_turned_off(text: str) -> None:
+    found = plan(text).of(KEYSTONE)
+    assert [call.check for call in found.calls] == [WORKS]
+    assert found.lacks == (("login", "turned off (login = no)"),)
+
+
+def test_password_does_not_travel_in_clear_where_the_configuration_has_https() -> None:
+    """Even if the catalog says so."""
+    clear = service("identity", "http://h:5000/v3/", "http://h:5000/", "keystone")
+    found = plan(keystone="https://h:5000").of(clear)
+    assert [call.check for call in found.calls] == [WORKS]
+    assert found.lacks[0][0] == "login"
+
+
+def test_section_that_names_no_service_is_told() -> None:
+    strangers = list(plan("[check nvoa]\nworks = no\n[check compute]\nworks = no\n").strangers([NOVA]))
+    assert strangers == ["[check nvoa]: the catalog has no service of that name or type"]
+
+
+def test_official_type_of_none_is_none() -> None:
+    assert checks.official_type(None) == ""
+    assert not checks.is_identity(NOVA)

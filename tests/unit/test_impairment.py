@@ -1,0 +1,95 @@
+"""What of a service's failures is Keystone's, and what stays its own."""
+
+import pytest
+
+from downtimer.impairment import attribute, find_failing, impaired
+from downtimer.model import Span, Verdict
+from downtimer.outages import summarize
+from tests.unit.runs import down, ns, service, unknown, up
+
+UNTIL_NS = ns(200)
+AWAY = "http-503-keystone"
+
+
+def keystone(first: float, last: float, check: str = "works") -> list[Span]:
+    """Return the spans of a Keystone that failed from one probe to another."""
+    return [up(0, first - 2, check=check), down(first, last, check=check), up(last + 0.2, 200, check=check)]
+
+
+def failing(*checks: list[Span]) -> list[tuple[float, float]]:
+    """Return when it may have failed, in seconds."""
+    return [(start / 1e9, end / 1e9) for start, end in find_failing(checks, UNTIL_NS)]
+
+
+def judged(span: Span, *checks: list[Span]) -> list[tuple[Verdict, float, float]]:
+    """Return what becomes of a service's span: verdicts with their times in seconds."""
+    found = attribute([span], find_failing(checks, UNTIL_NS))
+    return [(one.verdict, one.first_sent_ns / 1e9, one.last_sent_ns / 1e9) for one in found]
+
+
+def test_failing_from_the_last_good_answer_to_the_next_and_while_calls_were_under_way() -> None:
+    assert failing(keystone(20, 40)) == [(16, 40.2)]
+
+
+def test_works_and_login_count_and_answers_does_not() -> None:
+    assert failing(keystone(20, 40, "login"), keystone(60, 70, "answers")) == [(16, 40.2)]
+
+
+def test_what_is_not_over_fails_to_the_end() -> None:
+    assert failing([up(0, 18, check="works"), down(20, 100, check="works")]) == [(16, 200)]
+
+
+def test_outages_of_one_episode_are_one() -> None:
+    """Behind a load balancer with one dead Keystone of three good and bad answers alternate."""
+    goods = [up(first, last, check="works") for first, last in ((0, 10), (11.5, 13), (14.5, 30), (31.5, 99))]
+    bads = [down(first, first + 0.5, check="works") for first in (10.5, 13.5, 30.5)]
+    assert failing([*goods, *bads]) == [(8, 14.5), (28, 31.5)]
+
+
+@pytest.mark.parametrize("cause", ["http-401", AWAY])
+def test_refusal_for_want_of_keystone_while_it_failed_is_unknown(cause: str) -> None:
+    span = down(21, 39, check="works", causes=cause)
+    assert judged(span, keystone(20, 40)) == [(Verdict.UNKNOWN, 21, 39)]
+
+
+def test_token_that_was_refused_then_is_keystones_fault_too() -> None:
+    (found,) = attribute([unknown(21, 39, check="works", causes="token")], [(ns(16), ns(40.2))])
+    assert found.causes == {"keystone": found.probes}
+
+
+@pytest.mark.parametrize("cause", ["http-500", "http-503", "refused", "timeout-answer"])
+def test_any_other_failure_is_the_services_own(cause: str) -> None:
+    span = down(21, 39, check="works", causes=cause)
+    assert judged(span, keystone(20, 40)) == [(Verdict.DOWN, 21, 39)]
+
+
+def test_service_that_names_keystone_while_keystone_works_is_down() -> None:
+    span = down(60, 70, check="works", causes=AWAY)
+    assert judged(span, keystone(20, 40)) == [(Verdict.DOWN, 60, 70)]
+
+
+def test_root_is_never_excused() -> None:
+    span = down(21, 39, check="answers", causes="http-401")
+    assert judged(span, keystone(20, 40)) == [(Verdict.DOWN, 21, 39)]
+
+
+def test_failure_that_outlasts_keystones_is_cut_where_it_may_be_keystones_no_more() -> None:
+    """What is left begins one distance of probes later, for when each was sent is not known."""
+    span = down(10, 60, check="works", causes=AWAY)
+    assert judged(span, keystone(20, 40)) == [
+        (Verdict.DOWN, 10, 15.5),
+        (Verdict.UNKNOWN, 16, 40.2),
+        (Verdict.DOWN, 40.7, 60),
+    ]
+
+
+def test_impairment_is_listed_and_is_nobodys_downtime() -> None:
+    calls = [up(0, 20, check="works"), down(21, 39, check="works", causes=AWAY), up(40, 60, check="works")]
+    spans = [up(0, 60), *attribute(calls, find_failing([keystone(20, 40)], UNTIL_NS))]
+    found = summarize(service("nova"), spans)
+    assert (found.down_ns, found.down_max_ns, found.unobserved_ns) == (0, 0, 0)
+    (impairment,) = found.impairments
+    assert (impairment.start_ns, impairment.end_ns) == (ns(21), ns(39))
+    assert len(impaired(spans)) == 1
+    (_, check) = found.checks
+    assert check.unobserved == {"keystone": ns(20)}
