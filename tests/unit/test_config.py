@@ -110,6 +110,16 @@ def test_static_blocks_that_overlap_count_once() -> None:
     ("text", "problem"),
     [
         (with_option("global", "usr = x"), "[global] usr: unknown option; did you mean user?"),
+        (HOWTO + "[check]\npath = /x\n", "[check]: unknown section;"),
+        (HOWTO + "[check nova]\npaht = /x\n", "[check nova] paht: unknown option; did you mean path?"),
+        (HOWTO + "[check nova]\npath = http://h/x\n", "[check nova] path: 'http://h/x' is no path of a URL"),
+        (HOWTO + "[check nova]\npath = /a/../b\n", "[check nova] path: '/a/../b' has dots"),
+        (HOWTO + "[check nova]\npath = \n", "[check nova] path: '' is no path of a URL"),
+        (HOWTO + "[check nova]\nworks = often\n", "[check nova] works: 'often' is neither yes nor no"),
+        (
+            HOWTO + "[static]\nurls = web=http://h/\n[check web]\nworks = no\n",
+            "[check web]: web is one of [static] urls",
+        ),
         (HOWTO + "[keystone]\n", "[keystone]: unknown section; there are [global], [db]"),
         (
             with_option("api", "interval = fast"),
@@ -201,3 +211,17 @@ def test_the_sample_shows_every_option_with_its_default(section: str) -> None:
         if isinstance(default, str):
             assert shown[field.name] == default
     assert shown.keys() <= {field.name for field in dataclasses.fields(config.SECTIONS[section])}
+
+
+def test_sections_for_single_services_are_kept_by_their_names() -> None:
+    loaded = parse(HOWTO + "[check nova]\npath = /v2.1/flavors?limit=1\n[check my service]\nworks = no\n")
+    assert list(loaded.checks) == ["nova", "my service"]
+    assert loaded.checks["nova"].path == "/v2.1/flavors?limit=1"
+    assert loaded.checks["nova"].works
+    assert not loaded.checks["my service"].works
+
+
+def test_the_sample_shows_every_option_of_a_section_for_one_service() -> None:
+    _, _, block = SAMPLE.read_text().partition("#[check nova]\n")
+    shown = set(re.findall(r"(?m)^#([a-z_]+) =", block.partition("\n[")[0]))
+    assert shown == {field.name for field in dataclasses.fields(config.CheckSection)}

@@ -167,3 +167,35 @@ def test_bucket_never_gives_more_than_its_rate(per_second: int, random: Random) 
         for last in range(first, len(given_at), 13):
             span_s = (given_at[last] - given_at[first]) / SECOND_NS
             assert last - first + 1 <= span_s * per_second + max(per_second / 20, 1) + 1e-3
+
+
+WORKS = Rates.gently(sections.API, interval_s=2, checks=8)
+LOGIN = Rates.gently(sections.API, interval_s=15, checks=1)
+
+
+def test_gentle_checks_have_one_probe_out_at_most() -> None:
+    pace = Pace()
+    assert pace.is_holding(1, WORKS)
+    assert not pace.is_holding(0, WORKS)
+
+
+def test_gentle_checks_are_never_faster_while_they_hang() -> None:
+    """Each hung call holds a worker of the service, whether or not we still wait for it."""
+    for rates in (WORKS, LOGIN):
+        pace = Pace()
+        pace.failed(0, 2 * SECOND_NS, rates, hung=True)
+        assert pace.interval_ns(2 * SECOND_NS, rates) == rates.steady_ns
+        assert pace.interval_ns(90 * SECOND_NS, rates) == rates.steady_ns
+
+
+def test_gentle_checks_follow_fast_failures_fast_and_never_as_fast_as_others() -> None:
+    pace = Pace()
+    pace.failed(0, 1, WORKS, hung=False)
+    assert pace.interval_ns(1, WORKS) == SECOND_NS // 5
+    assert pace.interval_ns(61 * SECOND_NS, WORKS) == SECOND_NS // 2
+    assert LOGIN.fast_ns == 1_500 * MILLISECOND_NS
+
+
+def test_gentle_checks_have_a_quarter_of_the_budget() -> None:
+    rates = Rates.gently(sections.API, interval_s=2, checks=1_000)
+    assert rates.steady_ns == 1_000 * SECOND_NS // 125

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from downtimer.errors import DowntimerError
-from downtimer.model import SECOND_NS, Event, Mark, Span, TargetState, Verdict
+from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetState, Verdict
 from downtimer.report import render, wording
 from downtimer.report.output import write_atomically
 from downtimer.report.wording import REASONS
@@ -431,3 +431,93 @@ def test_device_is_written_to_not_replaced() -> None:
 def test_report_that_can_not_be_written_is_one_clear_line(tmp_path: Path, path: str) -> None:
     with pytest.raises(DowntimerError, match=r"^cannot write the report .*: (No such file|Is a) [^\n]*$"):
         write_atomically(tmp_path / path, ["new"])
+
+
+# --- checks, Keystone, projects, agents ----------------------------------------------------------
+
+
+def checked(name: str, **more: object) -> TargetState:
+    """Return a service of the catalog with what is said of it."""
+    state = service(name)
+    return replace(state, target=replace(state.target, service_type=name, **more))
+
+
+def test_services_that_are_measured_by_answers_alone_are_named_with_the_reason() -> None:
+    reason = "no call is known for services of type cloudformation"
+    states = [
+        checked("heat-cfn", lacks=(("works", reason),)),
+        replace(checked("nova"), unfit={"works": "its call answered 403: not permitted to this user"}),
+        checked("keystone", lacks=(("login", "turned off (login = no)"),)),
+        checked("glance"),
+    ]
+    assert section(report(states=states), "Not checked") == [
+        "  keystone: measured by the other checks, not login: turned off (login = no)",
+        "  nova: measured by answers alone, not works: its call answered 403: not permitted to this user",
+        f"  heat-cfn: measured by answers alone, not works: {reason}",
+    ]
+
+
+def test_check_that_was_given_up_counts_for_nothing() -> None:
+    """It had failed before it was found not to be for us."""
+    nova = replace(service("nova"), unfit={"works": "its call answered 403"})
+    text = report(up(0, 60), down(0, 10, check="works"), states=[nova])
+    assert lines(text) == ["Service nova was down approximately 0 seconds which is 0.0% of total uptime"]
+    assert "Outages" not in text
+
+
+def test_what_failed_for_want_of_keystone_is_an_impairment_and_no_downtime() -> None:
+    keystone = checked("keystone")
+    keystone = replace(keystone, target=replace(keystone.target, service_type="identity"))
+    text = report(
+        *named("keystone", up(0, 18), down(20, 40), up(40.5, 60)),
+        *named(
+            "keystone", up(0, 18, check="works"), down(20, 40, check="works"), up(40.5, 60, check="works")
+        ),
+        *named("nova", up(0, 60)),
+        *named("nova", up(0, 19, check="works"), up(42, 60, check="works")),
+        *named("nova", down(21, 39, check="works", causes="http-503-keystone")),
+        states=[keystone, service("nova")],
+    )
+    assert lines(text)[1] == "Service nova was down approximately 0 seconds which is 0.0% of total uptime"
+    assert section(text, "Impaired by Keystone") == [
+        "  Service nova: 37 calls, 2026-11-22 16:37:26.123 – 16:37:44.123"
+    ]
+    assert "Service nova, check works: 23.0 s (keystone)" in "\n".join(section(text, "Not observed"))
+
+
+def test_addresses_are_summed_up_by_project() -> None:
+    text = report(
+        *icmp("10.0.0.1", up(0, 10), down(10.5, 20), up(20.5, 100)),
+        *icmp("10.0.0.2", up(0, 100)),
+        *icmp("10.0.0.3", down(0, 100)),
+        states=[address(f"10.0.0.{last}") for last in (1, 2, 3)],
+    )
+    (head, row) = section(text, "Addresses by project")
+    assert head.split() == ["addresses", "down", "total", "longest", "user-uptime", "project"]
+    assert row.split(maxsplit=8) == [
+        *("2", "1", "10.0", "s", "10.0", "s", "95.000", "%"),
+        "shop (f00d); 1 more never answered",
+    ]
+
+
+def agent(host: str, *spans: Span) -> tuple[TargetState, list[Span]]:
+    """Return an agent and the spans as its own."""
+    state = service("nova-compute", id=f"agent/{host}")
+    state = replace(state, target=replace(state.target, kind=Kind.AGENT, host=host, url=None))
+    return state, [replace(one, target=state.target.id, check="reported", max_gap_ns=ns(30)) for one in spans]
+
+
+def test_agents_have_a_section_of_their_own_and_are_in_no_line_of_the_contract() -> None:
+    well, of_well = agent("cmp2", up(0, 100, every=10))
+    failed, of_failed = agent(
+        "cmp1", up(0, 20, every=10), down(30, 50, every=10, causes={}), up(60, 100, every=10)
+    )
+    gone, of_gone = agent("cmp3", up(0, 20, every=10), down(30, 100, every=10, causes={}))
+    text = report(*of_well, *of_failed, *of_gone, states=[well, failed, gone])
+    assert section(text, "Agents") == [
+        "  Agent nova-compute on cmp1 was reported down approximately 30 seconds",
+        "  Agent nova-compute on cmp2 was reported down approximately 0 seconds",
+        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds, and was last",
+    ]
+    assert "none: nothing was found to measure" in text
+    assert "Outages" not in text

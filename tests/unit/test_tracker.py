@@ -178,3 +178,18 @@ def test_spans_are_the_run_length_encoding_of_the_probes(probes: list[tuple[int,
         assert is_far or before.verdict is not after.verdict
     causes = sum(sum(span.causes.values()) for span in spans)
     assert causes == sum(outcome.cause is not None for _, outcome in probes)
+
+
+def test_what_may_be_keystones_fault_is_kept_apart_from_what_cannot() -> None:
+    """So that it can be judged later, when Keystone's own failures are known."""
+    tracker, journal = make()
+    causes = ["http-401", "http-503-keystone", "http-503", "http-503", "http-503-keystone"]
+    for number, cause in enumerate(causes):
+        tracker.issue(number * STEP_NS)
+        tracker.resolve(number * STEP_NS, Outcome(Verdict.DOWN, cause, GAP_NS))
+    tracker.close()
+    assert [dict(span.causes) for span in journal.in_order()] == [
+        {"http-401": 1, "http-503-keystone": 1},
+        {"http-503": 2},
+        {"http-503-keystone": 1},
+    ]

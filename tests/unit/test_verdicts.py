@@ -6,8 +6,18 @@ import re
 import pytest
 
 from downtimer import verdicts
-from downtimer.model import Verdict
-from downtimer.verdicts import CAUSES, cause_of_errno, is_hang, judge_status, verdict_of
+from downtimer.model import MILLISECOND_NS, Verdict
+from downtimer.verdicts import (
+    CAUSES,
+    cause_of_errno,
+    is_hang,
+    is_unfit,
+    judge_call,
+    judge_status,
+    names_keystone,
+    slow_after_ns,
+    verdict_of,
+)
 
 ROWS = re.findall(r"^([a-zN0-9-]+) +(down|unknown) +\S", verdicts.__doc__ or "", re.MULTILINE)
 
@@ -83,3 +93,59 @@ def test_hangs_are_the_timeouts() -> None:
     """What ran into its deadline, and nothing else, is a hang."""
     hangs = {cause for cause in CAUSES if is_hang(cause)}
     assert hangs == {"timeout-connect", "timeout-tls", "timeout-answer", "timeout-body", "no-reply"}
+
+
+@pytest.mark.parametrize(
+    ("status", "is_sure", "cause"),
+    [
+        (200, False, None),
+        (201, True, None),
+        (204, False, None),
+        (300, False, "http-300"),
+        (401, False, "token"),
+        (401, True, "http-401"),
+        (403, False, "http-403"),
+        (404, True, "http-404"),
+        (429, True, "throttled"),
+        (500, False, "http-500"),
+        (503, True, "http-503"),
+    ],
+)
+def test_status_of_a_call(status: int, *, is_sure: bool, cause: str | None) -> None:
+    """Only 2xx is good; a refused token is the service's fault only if it is good for sure."""
+    assert judge_call(status, is_sure=is_sure) == cause
+
+
+@pytest.mark.parametrize(
+    ("status", "unfit"), [(200, False), (300, True), (401, False), (403, True), (404, True)]
+)
+def test_answer_that_means_that_a_call_is_not_for_us(status: int, *, unfit: bool) -> None:
+    assert is_unfit(status) is unfit
+    assert not any(is_unfit(other) for other in (408, 429, 500, 503))
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"The Keystone service is temporarily unavailable.", True),
+        (b'{"message": "The Keystone service is temporarily unavailable.", "code": "503"}', True),
+        (b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available.\n</body></html>", False),
+        (b"", False),
+    ],
+)
+def test_body_that_names_keystone(body: bytes, *, named: bool) -> None:
+    assert names_keystone(body) is named
+
+
+@pytest.mark.parametrize(
+    ("check", "baseline_ms", "slow_ms"),
+    [
+        ("answers", 10, 200),
+        ("answers", 100, 500),
+        ("works", 10, 1000),
+        ("login", 300, 1500),
+        ("icmp", 1, 200),
+    ],
+)
+def test_slow_is_five_baselines_and_never_too_soon(check: str, baseline_ms: int, slow_ms: int) -> None:
+    assert slow_after_ns(check, baseline_ms * MILLISECOND_NS) == slow_ms * MILLISECOND_NS
