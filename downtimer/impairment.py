@@ -2,23 +2,27 @@
 
 While Keystone fails, others refuse our token, or say that they can't reach Keystone. That is no fault of
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
-which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Everything
-else that fails stays down, also a service that names Keystone while Keystone works: to its users it is down.
+which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where most
+of a run of failures is like that, those that hung in it are, too: they waited for a Keystone that came back
+before the service gave up on it. Everything else that fails stays down, also a service that names Keystone
+while Keystone works: to its users it is down.
 
 What was sent shortly before that time is judged with it, for it was under way when Keystone failed. Between
 two outages of Keystone so close that they are one episode the same holds.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from downtimer.brackets import find_outages
-from downtimer.cells import order, part
+from downtimer.cells import is_good, order, part
 from downtimer.episodes import SETTLE_NS
 from downtimer.intervals import Interval, unite
 from downtimer.model import LOGIN, SECOND_NS, WORKS, Span, Verdict
-from downtimer.verdicts import KEYSTONES
+from downtimer.verdicts import KEYSTONES, is_hang
 
 CAUSE: Final = "keystone"
 
@@ -50,11 +54,38 @@ def attribute(spans: Iterable[Span], failing: Sequence[Interval]) -> Iterator[Sp
         spans: In order.
         failing: See `find_failing`.
     """
-    for span in spans:
-        if failing and span.check == WORKS and span.causes and span.causes.keys() <= KEYSTONES:
+    if not failing:
+        yield from spans
+        return
+    for has_failed, run in groupby(spans, key=_has_failed):
+        if has_failed:
+            yield from _attribute_run(list(run), failing)
+        else:
+            yield from run
+
+
+def _has_failed(span: Span) -> bool:
+    return span.check == WORKS and not is_good(span)
+
+
+def _attribute_run(run: Sequence[Span], failing: Sequence[Interval]) -> Iterator[Span]:
+    """Yield the spans of one run of failures."""
+    counts = Counter[str]()
+    for span in run:
+        counts.update(span.causes)
+    theirs = sum(count for cause, count in counts.items() if cause in KEYSTONES)
+    hung = sum(count for cause, count in counts.items() if is_hang(cause))
+    for span in run:
+        if _is_theirs(span, with_hung=theirs >= hung):
             yield from _cut(span, failing)
         else:
             yield span
+
+
+def _is_theirs(span: Span, *, with_hung: bool) -> bool:
+    return bool(span.causes) and all(
+        cause in KEYSTONES or (with_hung and is_hang(cause)) for cause in span.causes
+    )
 
 
 def _cut(span: Span, failing: Sequence[Interval]) -> Iterator[Span]:

@@ -153,7 +153,7 @@ class Series:
 
     def issue(self, now_ns: int, rates: Rates) -> int:
         """Note that a probe is sent now; return its instant, by which it is resolved."""
-        if self._unanswered:
+        if self._unanswered and not rates.is_gentle:
             patience_ns = min(self.slow_after_ns(rates), PATIENCE_NS)
             self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
         early_ns = self._due_ns - now_ns
@@ -266,6 +266,10 @@ class Series:
     def open_spans(self) -> list[Span]:
         """Return the spans that are growing, as they stand."""
         return [span for tracker in self._trackers.values() if (span := tracker.current()) is not None]
+
+    def failing(self) -> str | None:
+        """Return the cause since when it is down; None while it is not."""
+        return None if self._down is None else self._down.cause
 
     def has_unanswered(self) -> bool:
         """Tell whether probes are under way."""

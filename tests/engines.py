@@ -109,9 +109,23 @@ class Bench:
         self.findings = Findings(self.child, self.outbox)
         self.engine = make_engine(self.child, self.findings)
 
-    def service(self, name: str, url: str, *calls: Call, baselines: Mapping[str, Baseline] = {}) -> TargetId:
+    def service(
+        self,
+        name: str,
+        url: str,
+        *calls: Call,
+        baselines: Mapping[str, Baseline] = {},
+        service_type: str | None = None,
+    ) -> TargetId:
         """Have a service probed; return its id."""
-        target = Target(id=TargetId(name), kind=Kind.SERVICE, name=name, url=url, calls=calls)
+        target = Target(
+            id=TargetId(name),
+            kind=Kind.SERVICE,
+            name=name,
+            url=url,
+            calls=calls,
+            service_type=service_type,
+        )
         state = TargetState(target=target, discovered_ns=0, listed_ns=0, baselines=baselines)
         self.engine.update(state)
         return target.id

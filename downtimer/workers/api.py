@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from downtimer.checks import is_identity
 from downtimer.messages import Counts, Method, Token, Unfit
 from downtimer.model import (
     ANSWERS,
@@ -29,6 +30,7 @@ from downtimer.model import (
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Series
 from downtimer.source import Source
+from downtimer.verdicts import is_hang
 from downtimer.workers import probing
 from downtimer.workers.fallback import Fallback
 from downtimer.workers.http_request import tls_context
@@ -86,7 +88,9 @@ class ApiEngine:
             ) from exc
         self._names = names or Names(child.clock)
         self._source = Source(config.targets.source)
-        self._around = Surroundings(child, findings, Bucket(self._section.budget), self._unfit)
+        self._around = Surroundings(
+            child, findings, Bucket(self._section.budget), self._unfit, self._is_keystone_away
+        )
         self._tokens = Tokens(config.global_, child.clock, child.bus)
         self._http = HttpSurroundings(self._tls, self._names, self._source)
         self._fallback = Fallback(
@@ -99,6 +103,7 @@ class ApiEngine:
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
         self._retired: set[TargetId] = set()
+        self._keystones: set[TargetId] = set()
         self._unfits: set[tuple[TargetId, str]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()
         self._window_ns = self._clock.now_ns()
@@ -120,6 +125,8 @@ class ApiEngine:
         for key in self._of_target.pop(target.id, []):
             if key not in keys:
                 self._leave(key, target.id)
+        if is_identity(target):
+            self._keystones.add(target.id)
         for key in keys:
             if target.id not in self._runners[key].series.targets():
                 self._enter(key, state)
@@ -194,6 +201,15 @@ class ApiEngine:
             self._unfits.add((target, check))
             self._of_target[target].remove(key)
             self._leave(key, target)
+
+    def _is_keystone_away(self) -> bool:
+        """Tell whether a Keystone fails at once, instead of hanging."""
+        causes = (
+            self._runners[key].series.failing()
+            for target in self._keystones
+            for key in self._of_target.get(target, ())
+        )
+        return any(cause is not None and not is_hang(cause) for cause in causes)
 
     def _keys_of(self, state: TargetState) -> list[_Key]:
         """Return what a target's series are of."""

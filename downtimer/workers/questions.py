@@ -29,6 +29,10 @@ class Question(Protocol):
     def name(self) -> tuple[str, int] | None:
         """Host and port that are looked up for it; None if none are."""
 
+    @property
+    def hears_out(self) -> bool:
+        """Whether, while Keystone is away, what comes after its timeout may tell whose fault that is."""
+
     def resolution(self) -> Resolution | None:
         """Return where to ask; None while that is to be waited for."""
 
@@ -60,6 +64,8 @@ class RootQuestion:
         check: Name of the check.
         name: Host and port.
     """
+
+    hears_out = False
 
     def __init__(self, check: str, url: str, around: HttpSurroundings) -> None:
         """Prepare it.
@@ -94,6 +100,7 @@ class CallQuestion:
     Attributes:
         check: Name of the check.
         name: Host and port.
+        hears_out: A service that can't reach Keystone says so late.
     """
 
     def __init__(self, call: Call, tokens: Tokens, around: HttpSurroundings) -> None:
@@ -103,6 +110,7 @@ class CallQuestion:
             ValueError: The URL is none of HTTP.
         """
         self.check = call.check
+        self.hears_out = call.auth is Auth.TOKEN
         self._call = call
         self._tokens = tokens
         self._around = around
@@ -134,8 +142,7 @@ class CallQuestion:
                 self._tokens.refused(shown)
             return cause
 
-        asks_why = self._call.auth is Auth.TOKEN
-        return HttpProbe(self._prepare(shown), judge, self._around.source, done, asks_why=asks_why)
+        return HttpProbe(self._prepare(shown), judge, self._around.source, done, asks_why=self.hears_out)
 
     def is_unfit(self, status: int) -> bool:
         """Tell whether the call is not for us, or not known there."""

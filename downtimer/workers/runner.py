@@ -5,13 +5,14 @@ gentle). What is asked is for a `Question` to know.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import HELD_UP, verdict_of
+from downtimer.verdicts import HELD_UP, KEYSTONES, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.probing import Findings
 from downtimer.workers.questions import Question
@@ -20,6 +21,9 @@ from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.talk import Conversation, Result
 from downtimer.workers.worker import Child
+
+HEARING_NS: Final = 3 * SECOND_NS
+"""So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 
@@ -33,12 +37,14 @@ class Surroundings:
         findings: Where they put what they find.
         bucket: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
+        is_keystone_away: Tells whether Keystone fails at once, so that services may be waiting for it.
     """
 
     child: Child
     findings: Findings
     bucket: Bucket
     unfit: "Unfit"
+    is_keystone_away: Callable[[], bool]
 
 
 class Unfit(Protocol):
@@ -53,16 +59,18 @@ class _Flight:
 
     Attributes:
         sent_ns: When it was issued, by which its series knows it.
-        deadline: The timer of its timeout.
+        deadline: The timer of its timeout, then that of hearing it out.
         left_ns: When everything was done to send it; None until then.
+        overdue: The cause that it has since its timeout, if it is being heard out.
     """
 
-    __slots__ = ("deadline", "left_ns", "sent_ns")
+    __slots__ = ("deadline", "left_ns", "overdue", "sent_ns")
 
     def __init__(self, sent_ns: int, deadline: asyncio.TimerHandle) -> None:
         self.sent_ns = sent_ns
         self.deadline = deadline
         self.left_ns: int | None = None
+        self.overdue: str | None = None
 
 
 class Runner:
@@ -100,9 +108,11 @@ class Runner:
             self._again(due_ns - self._clock.now_ns())
 
     def stop(self) -> None:
-        """Send no more."""
+        """Send no more, and hear nothing out."""
         self._is_stopped = True
         self.arm()
+        for probe in [probe for probe, flight in self._flying.items() if flight.overdue is not None]:
+            probe.expire()
         if self._sentinel is not None:
             self._sentinel.drop()
 
@@ -147,10 +157,19 @@ class Runner:
 
     def _send(self, sent_ns: int, resolution: Resolution) -> None:
         probe = self.question.conversation(lambda: self.series.baseline.status_class, self._done)
-        deadline = self._loop.call_later(self.rates.timeout_ns / SECOND_NS, probe.expire)
+        deadline = self._loop.call_later(self.rates.timeout_ns / SECOND_NS, self._expire, probe)
         flight = self._flying[probe] = _Flight(sent_ns, deadline)
         probe.start(resolution.endpoints)
         flight.left_ns = self._clock.now_ns()
+
+    def _expire(self, probe: Conversation) -> None:
+        """Its time is up. But a service that waits for Keystone is heard out, to know that it does."""
+        if self._is_stopped or not (self.question.hears_out and self._around.is_keystone_away()):
+            probe.expire()
+            return
+        flight = self._flying[probe]
+        flight.overdue = f"timeout-{probe.phase}"
+        flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, probe.expire)
 
     # --- what came of it ---
 
@@ -164,6 +183,8 @@ class Runner:
         left_ns = now_ns if flight.left_ns is None else flight.left_ns
         if left_ns - flight.sent_ns > DOUBT_NS:
             result = result._replace(cause=HELD_UP)
+        elif flight.overdue is not None and result.cause not in KEYSTONES:
+            result = result._replace(cause=flight.overdue)
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()
 

@@ -37,6 +37,11 @@ class TcpQuestion:
         """Nothing is looked up."""
         return None
 
+    @property
+    def hears_out(self) -> bool:
+        """No port waits for Keystone."""
+        return False
+
     def resolution(self) -> Resolution:
         """Return where to ask."""
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET

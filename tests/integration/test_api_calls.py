@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from downtimer.messages import TokenRejected, Unfit
-from downtimer.model import LOGIN, WORKS, Auth, Baseline, Call, Span, Verdict
+from downtimer.model import LOGIN, SECOND_NS, WORKS, Auth, Baseline, Call, Span, Verdict
 from downtimer.workers.api import ApiEngine
 from tests import engines
 from tests.engines import Bench
@@ -377,3 +377,69 @@ def test_equal_calls_of_several_services_are_made_once() -> None:
     bench, api = probe(always(200), scenario)
     assert len(api.heads) <= 5
     assert {span.target for span in spans(bench)} == {"one", "other"}
+
+
+# --- what comes after the timeout ----------------------------------------------------------------
+
+
+def slowly(status: int, body: bytes, after_s: float) -> Callable[..., Awaitable[None]]:
+    """Answer every call like that, so late; the root at once."""
+
+    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET / "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        await asyncio.sleep(after_s)
+        writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cause"),
+    [
+        (503, AWAY, "http-503-keystone"),
+        (503, b"", "timeout-answer"),
+        (500, b"", "timeout-answer"),
+        (200, b"", "timeout-answer"),
+    ],
+)
+def test_while_keystone_is_away_a_call_is_heard_out(status: int, body: bytes, cause: str) -> None:
+    """A service tries for some seconds to reach Keystone before it says that it can't."""
+    assert slow_calls(status, body, keystone="http://127.0.0.1:1/") == {cause}
+
+
+def test_while_keystone_works_no_call_is_heard_out() -> None:
+    assert slow_calls(503, AWAY, keystone=None) == {"timeout-answer"}
+
+
+def slow_calls(status: int, body: bytes, *, keystone: str | None) -> set[str]:
+    """Return the causes of the first calls, which are answered after 1 s, with a Keystone at that URL."""
+    api = Api(always(200))
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(slowly(status, body, after_s=1.0)).running() as url, serving(api):
+            bench.token()
+            bench.service("keystone", keystone or api.url, service_type="identity")
+            await until_probed(2, "answers")(bench)
+            bench.service("it", url, Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(2)(bench)
+            await bench.engine.finish()
+            await asyncio.sleep(1)  # the server's last answer
+
+    first, *_ = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    return set(first.causes)
+
+
+def test_end_waits_for_nothing_to_be_heard_out() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await bench.until(lambda: len(api.heads) == 2)
+        started_ns = bench.child.clock.now_ns()
+        await bench.engine.finish()
+        assert bench.child.clock.now_ns() - started_ns < SECOND_NS
+
+    bench, _ = probe(lambda _: None, scenario)
+    assert sum(span.probes for span in spans(bench)) == 2

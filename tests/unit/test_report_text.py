@@ -436,18 +436,18 @@ def test_report_that_can_not_be_written_is_one_clear_line(tmp_path: Path, path: 
 # --- checks, Keystone, projects, agents ----------------------------------------------------------
 
 
-def checked(name: str, **more: object) -> TargetState:
-    """Return a service of the catalog with what is said of it."""
+def checked(name: str, *lacks: tuple[str, str]) -> TargetState:
+    """Return a service of the catalog, with the checks that it lacks."""
     state = service(name)
-    return replace(state, target=replace(state.target, service_type=name, **more))
+    return replace(state, target=replace(state.target, service_type=name, lacks=lacks))
 
 
 def test_services_that_are_measured_by_answers_alone_are_named_with_the_reason() -> None:
     reason = "no call is known for services of type cloudformation"
     states = [
-        checked("heat-cfn", lacks=(("works", reason),)),
+        checked("heat-cfn", ("works", reason)),
         replace(checked("nova"), unfit={"works": "its call answered 403: not permitted to this user"}),
-        checked("keystone", lacks=(("login", "turned off (login = no)"),)),
+        checked("keystone", ("login", "turned off (login = no)")),
         checked("glance"),
     ]
     assert section(report(states=states), "Not checked") == [
