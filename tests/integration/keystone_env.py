@@ -1,4 +1,4 @@
-"""A real Keystone (newest release, SQLite, Fernet tokens, under uWSGI) for one test, and its catalog.
+"""A real Keystone (newest release, SQLite or MariaDB, Fernet tokens, uWSGI) for one test, and its catalog.
 
 What `keystone_install` made is copied, so tests share nothing. The administrator is `admin` of the project
 `admin`, as in downtimer's defaults.
@@ -6,16 +6,19 @@ What `keystone_install` made is copied, so tests share nothing. The administrato
 
 import http.client
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tests.integration.keystone_install import (
     ADMIN_PASSWORD,
+    DATABASE,
     REGION,
     KeystoneInstallation,
     write_configuration,
 )
+from tests.integration.mariadb_env import MariaDb
 from tests.ports import free_port
 from tests.processes import Server, ServerProcess
 from tests.unix_http import request
@@ -120,8 +123,88 @@ class KeystoneApi:
         return answer.headers["x-subject-token"]
 
 
-class Keystone(Server):
-    """One Keystone: can be stopped, killed or frozen, and started again on the same port with the same data.
+class UwsgiServer(Server):
+    """A WSGI application under uWSGI, as OpenStack deploys it.
+
+    It can be stopped, killed or frozen, and started again on the same port with the same data.
+    """
+
+    def __init__(
+        self,
+        installation: KeystoneInstallation,
+        directory: Path,
+        *,
+        application: str,
+        alive: str,
+        host: str,
+        port: int | None,
+        prefix: Sequence[str],
+        processes: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        """Write the application.
+
+        Args:
+            installation: Has uWSGI, and what the application imports.
+            directory: Where it runs; must exist.
+            application: Text of a module that has an `application`.
+            alive: A path that answers 200 to anybody as soon as it serves.
+            host: The address to listen on, within the network namespace that `prefix` enters.
+            port: None takes a free one.
+            prefix: A command that runs the rest of its line, such as one that enters a network namespace.
+            processes: Number of uWSGI's workers, each of which serves one request at a time.
+            environment: What the application finds in its environment.
+        """
+        (directory / "application.py").write_text(application)
+        self.host = f"[{host}]" if ":" in host else host
+        self.port = free_port(host) if port is None else port
+        self._socket = directory / "admin.sock"
+        self._alive = alive
+        self._is_new = True
+        process = ServerProcess(
+            [
+                str(installation.uwsgi),
+                *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes),
+            ],
+            directory=directory,
+            prefix=prefix,
+            environment={"PYTHONWARNINGS": "ignore", **environment},
+        )
+        super().__init__(process)
+
+    @property
+    def url(self) -> str:
+        """Its root, without a version, as users write it into downtimer's configuration."""
+        return f"http://{self.host}:{self.port}"
+
+    def start(self) -> None:
+        """Start it and wait until it answers. It listens some two seconds earlier, as on a real cloud."""
+        self._process.start()
+        try:
+            wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="uWSGI to answer")
+            if self._is_new:
+                self._set_up()
+                self._is_new = False
+        except Exception as exc:
+            self._process.kill()
+            name = type(self).__name__
+            raise RuntimeError(f"{name} did not start; it said:\n{self._process.log_tail()}") from exc
+
+    def _set_up(self) -> None:
+        """Do what is needed once, after the first start."""
+
+    def _answers(self) -> bool:
+        if not self._process.is_running():
+            raise RuntimeError("uWSGI ended")
+        try:
+            answer = request(self._socket, "GET", self._alive, timeout_s=START_TIMEOUT_S)
+        except (OSError, http.client.HTTPException):
+            return False
+        return answer.status == http.client.OK
+
+
+class Keystone(UwsgiServer):
+    """One Keystone.
 
     Attributes:
         api: Fills the cloud; usable while Keystone runs.
@@ -141,6 +224,7 @@ class Keystone(Server):
         installation: KeystoneInstallation,
         directory: Path,
         *,
+        database: MariaDb | None = None,
         host: str = "127.0.0.1",
         port: int | None = None,
         prefix: Sequence[str] = (),
@@ -152,6 +236,7 @@ class Keystone(Server):
         Args:
             installation: What to run.
             directory: For database, keys, configuration and log; must not exist.
+            database: Made from the installation's template; None is SQLite in the directory.
             host: The address to listen on, within the network namespace that `prefix` enters.
             port: None takes a free one.
             prefix: A command that runs the rest of its line, such as one that enters a network namespace.
@@ -159,48 +244,45 @@ class Keystone(Server):
             token_lifetime_s: Seconds until a token expires.
         """
         shutil.copytree(installation.template, directory)
-        write_configuration(directory, token_lifetime_s=token_lifetime_s)
-        (directory / "application.py").write_text(APPLICATION)
-        self.host = f"[{host}]" if ":" in host else host
-        self.port = free_port(host) if port is None else port
-        self._socket = directory / "admin.sock"
-        self.api = KeystoneApi(self._socket)
-        self._is_new = True
-        process = ServerProcess(
-            [
-                str(installation.uwsgi),
-                *_uwsgi_options(f"{self.host}:{self.port}", self._socket.name, processes),
-            ],
-            directory=directory,
+        write_configuration(directory, database=database, token_lifetime_s=token_lifetime_s)
+        super().__init__(
+            installation,
+            directory,
+            application=APPLICATION,
+            alive="/v3/",
+            host=host,
+            port=port,
             prefix=prefix,
-            environment={"OS_KEYSTONE_CONFIG_DIR": str(directory), "PYTHONWARNINGS": "ignore"},
+            processes=processes,
+            environment={"OS_KEYSTONE_CONFIG_DIR": str(directory)},
         )
-        super().__init__(process)
+        self.api = KeystoneApi(self._socket)
+        self._database = database
+        self._processes = processes
 
-    @property
-    def url(self) -> str:
-        """Its root, without a version, as users write it into downtimer's configuration."""
-        return f"http://{self.host}:{self.port}"
+    def warm_up(self) -> None:
+        """Have every worker connect to its MariaDB, as all have in a Keystone that served for a while.
 
-    def start(self) -> None:
-        """Start it and wait until it answers. It listens some two seconds earlier, as on a real cloud."""
-        self._process.start()
-        try:
-            wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="Keystone to answer")
-            if self._is_new:
-                self.api.set_own_url(f"{self.url}/v3/")
-                self._is_new = False
-        except Exception as exc:
-            self._process.kill()
-            raise RuntimeError(f"Keystone did not start; it said:\n{self._process.log_tail()}") from exc
+        The first start does this, later ones do not. Where the database refuses, a worker that has been
+        connected fails at once, and one that has not tries for 100 s (oslo.db's `max_retries`).
+        """
+        database = self._database
+        if database is not None:
+            wait_until(
+                lambda: self._connections(database) >= self._processes,
+                timeout_s=START_TIMEOUT_S,
+                what="Keystone's workers to connect to MariaDB",
+            )
 
-    def _answers(self) -> bool:
-        if not self._process.is_running():
-            raise RuntimeError("uWSGI ended")
-        try:
-            return request(self._socket, "GET", "/v3/", timeout_s=START_TIMEOUT_S).status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
+    def _connections(self, database: MariaDb) -> int:
+        # A worker serves one request at a time, so that many at once come to many workers.
+        with ThreadPoolExecutor(self._processes) as clients:
+            list(clients.map(lambda _: self.api.call("GET", "/v3/regions"), range(self._processes)))
+        return database.connections(DATABASE)
+
+    def _set_up(self) -> None:
+        self.api.set_own_url(f"{self.url}/v3/")
+        self.warm_up()
 
 
 def _uwsgi_options(address: str, socket: str, processes: int) -> list[str]:
