@@ -23,18 +23,21 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, Self
 
+from downtimer.demo.agents import changed, make_agents
 from downtimer.demo.impairment import Echo, Impairer
 from downtimer.demo.netns import AUTO, Namespaces, NoNamespaceError
 from downtimer.demo.processes import DemoError, Spawner, kill
 from downtimer.demo.responder import Behaviour
 from downtimer.demo.serviceprocess import Place, SimulatedService, Surroundings
 from downtimer.demo.services import HOWTO, PROFILES, profile_of
+from downtimer.demo.tokens import RETRIES
 from downtimer.demo.truth import Bracket, Fault, Truth
 from downtimer.demo.world import Server, User, World, make_catalog, make_floating, make_id, make_uuid
 
@@ -65,6 +68,10 @@ class CloudConfig:
         page_cap: The longest page of Neutron and Nova; 0 for no cap.
         keystone: URL of a real Keystone beside this cloud, reachable from where the services are;
             none is simulated then.
+        validates: Whether services ask the simulated Keystone whose a token is, once in 300 s, as real
+            ones do; otherwise they check its signature by themselves.
+        keystone_retries: How often who has reached it before tries again, after 0.5 s, 1 s, 2 s, if it
+            does not answer.
         workers: Connections that a service under "uWSGI" takes at a time; 0 for no limit.
     """
 
@@ -79,6 +86,8 @@ class CloudConfig:
     token_ttl_s: float = 3600.0
     page_cap: int = 0
     keystone: str | None = None
+    validates: bool = False
+    keystone_retries: int = RETRIES
     workers: int = 0
 
 
@@ -218,6 +227,17 @@ class SimulatedCloud:
 
         self.change(alter)
 
+    def set_agent(self, binary: str, host: str, *, is_up: bool) -> None:
+        """Have its service report an agent so from now on; of Heat's engines all that are on the host.
+
+        Nothing is done to anything else. Engines that come up are new ones; the old stay down beside them.
+
+        Raises:
+            DemoError: There is no such agent.
+        """
+        agents = changed(self.world.agents, binary, host, is_up=is_up, now_s=time.time())
+        self.change(lambda world: replace(world, agents=agents))
+
     def cut_link(self) -> Bracket:
         """Cut the vantage's link to everything. No fault of any target; return when."""
         return self.network.set_link(up=False)
@@ -259,7 +279,8 @@ class SimulatedCloud:
             truth=self.truth,
             world=self._world_path,
             inside=self._inside,
-            keystone=self.config.keystone,
+            keystone=self._keystone_for(name),
+            keystone_retries=self.config.keystone_retries,
             workers=self.config.workers,
         )
         place = Place(host, port, certificate)
@@ -281,7 +302,7 @@ class SimulatedCloud:
         self._exit.callback(self._end_started)
         self._world = make_world(self.config, self.addresses)
         self.change(lambda world: world)
-        for name in self.config.services:
+        for name in sorted(self.config.services, key=lambda name: name != "keystone"):  # the others ask it
             if not (name == "keystone" and self.config.keystone):
                 self.start_service(name)
         self.publish_catalog()
@@ -291,7 +312,14 @@ class SimulatedCloud:
         bases = {name: service.url for name, service in self.services.items()}
         project_id = make_id("project", "admin")
         catalog = make_catalog(bases, project_id=project_id, regions=self.config.regions)
-        self.change(lambda world: replace(world, endpoints=catalog))
+        keystone_url = self.config.keystone or bases.get("keystone", "")
+        self.change(lambda world: replace(world, endpoints=catalog, keystone_url=keystone_url))
+
+    def _keystone_for(self, name: str) -> str | None:
+        """Return which Keystone a service asks; None if it asks none."""
+        if self.config.keystone is not None or not self.config.validates or name == "keystone":
+            return self.config.keystone
+        return self.keystone_url
 
     def _make_network(self) -> None:
         if self.config.network == NONE:
@@ -355,6 +383,7 @@ def make_world(config: CloudConfig, addresses: Sequence[str]) -> World:
         projects=projects,
         floatingips=(*bound, *free),
         servers=servers,
+        agents=make_agents(),
     )
 
 

@@ -13,9 +13,10 @@ import socket
 import struct
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from downtimer.demo.truth import Bracket, now_ns
@@ -29,6 +30,11 @@ HANG: Final = "hang"
 DRIP: Final = "drip"
 MODES: Final = "normal, reset, hang, drip or a status such as 503"
 
+JSON: Final = "application/json"
+HTML: Final = "text/html; charset=UTF-8"
+PLAIN: Final = "text/plain; charset=UTF-8"
+XML: Final = "application/xml"
+
 _DRIP_S = 1.0
 _RETRY_S = 0.01
 _IDLE_S = 900.0
@@ -39,7 +45,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request. Names of headers are in lower case."""
+    """One request. Names of headers are in lower case; `id` is what a service calls it in its answer."""
 
     method: str
     path: str
@@ -47,6 +53,7 @@ class Request:
     headers: Mapping[str, str]
     body: bytes
     keep_alive: bool
+    id: str = field(default_factory=lambda: f"req-{uuid.uuid4()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +64,10 @@ class Response:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    def with_headers(self, more: Mapping[str, str]) -> Self:
+        """Return the same answer with further headers."""
+        return replace(self, headers={**self.headers, **more})
 
-_JSON: Final = "application/json"
 
 App = Callable[[Request], Response]
 
@@ -67,12 +76,6 @@ def json_response(status: int, content: object, **headers: str) -> Response:
     """Return an answer with a JSON body; an underscore in a header's name stands for a hyphen."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Response(status=status, body=json.dumps(content).encode(), headers=named)
-
-
-def error_response(status: int, message: str) -> Response:
-    """Return an error in the form that Keystone uses."""
-    title = http.HTTPStatus(status).phrase
-    return json_response(status, {"error": {"code": status, "title": title, "message": message}})
 
 
 class Manners:
@@ -237,7 +240,7 @@ def read_request(incoming: _Incoming) -> Request | None:
 
 def encode(response: Response, request: Request, *, keep: bool) -> tuple[bytes, bytes]:
     """Return head and body as they go over the wire: with Content-Length only if kept alive."""
-    headers = {"Content-Type": _JSON} | dict(response.headers)
+    headers = {"Content-Type": JSON} | dict(response.headers)
     if keep:
         headers["Content-Length"] = str(len(response.body))
     else:

@@ -9,11 +9,20 @@ from datetime import UTC, datetime
 from typing import Any
 
 from downtimer.demo.api import Calls
-from downtimer.demo.httpd import Request, Response, error_response, json_response
-from downtimer.demo.tokens import Claims, Gate, issue
+from downtimer.demo.httpd import Request, Response, json_response
+from downtimer.demo.refusals import refusal
+from downtimer.demo.tokens import Claims, Gate, NotAuthenticatedError, issue
 from downtimer.demo.world import User, World, WorldFile, make_id
 
-_DENIED = "The request you have made requires authentication."
+_UNREADABLE = (
+    "Expecting to find auth in request body. The server could not comply with the request since it is either"
+    " malformed or otherwise incorrect. The client is assumed to be in error."
+)
+_INVALID = "Failed to validate token"
+
+
+class _InvalidTokenError(Exception):
+    """A token was shown that is none of ours, or is no longer valid."""
 
 
 class Identity:
@@ -34,48 +43,53 @@ class Identity:
                 ("GET", "/v3/auth/projects"): self._projects,
                 ("GET", "/v3/services"): self._services,
             },
-            documents={"": _versions, "/v3": lambda request: {"version": _version(request)}},
+            documents={"": _versions, "/v3": _version_3},
         )
 
     def _sign_in(self, request: Request) -> Response:
+        world = self._world.read()
         try:
             auth = json.loads(request.body)["auth"]
-            identity = auth["identity"]
-            user, expires_at = self._authenticate(identity)
-        except (ValueError, KeyError, TypeError, IndexError):
-            return error_response(400, "Expecting to find auth in request body.")
-        if user is None:
-            return error_response(401, _DENIED)
-        world = self._world.read()
-        project_id = _scope_of(auth.get("scope"), user, world)
-        if project_id is None:
-            return error_response(401, _DENIED)
-        token, claims = issue(
-            world, user=user.name, project_id=project_id, admin=user.admin, expires_at=expires_at
-        )
+            user, shown = self._authenticate(auth["identity"], world)
+            project_id = _scope_of(auth.get("scope"), user, world)
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            return refusal("keystone", request, 400, _UNREADABLE)
+        except _InvalidTokenError:  # not 401, which is for a wrong password
+            return refusal("keystone", request, 404, _INVALID)
+        if shown is None:
+            expires_at = time.time() + world.token_ttl_s
+            claims = Claims(user=user.name, project_id=project_id, admin=user.admin, expires_at=expires_at)
+        else:
+            claims = shown.rescoped(project_id)
         content = _describe(claims, world, with_catalog="nocatalog" not in request.query)
-        content["methods"] = identity["methods"]
-        return json_response(201, {"token": content}, X_Subject_Token=token, Vary="X-Auth-Token")
+        return json_response(201, {"token": content}, X_Subject_Token=issue(world, claims))
 
-    def _authenticate(self, identity: dict[str, Any]) -> tuple[User | None, float]:
-        """Return who it is, None if refused, and until when the token may be valid."""
-        world = self._world.read()
+    def _authenticate(self, identity: dict[str, Any], world: World) -> tuple[User, Claims | None]:
+        """Return who it is, and what the token says that was shown; None for a password.
+
+        Raises:
+            NotAuthenticatedError: There is no such user, or the password is wrong.
+            _InvalidTokenError: The token is not accepted.
+        """
         if identity["methods"][0] == "token":
             claims = self._gate.check(identity["token"]["id"])
-            return (None, 0.0) if claims is None else (_user(world, claims.user), claims.expires_at)
+            user = None if claims is None else _user(world, claims.user)
+            if user is None:
+                raise _InvalidTokenError
+            return user, claims
         given = identity["password"]["user"]
         user = _user(world, given.get("name", "")) or _user_by_id(world, given.get("id", ""))
-        if user is not None and user.password != given["password"]:
-            user = None
-        return user, time.time() + world.token_ttl_s
+        if user is None or user.password != given["password"]:
+            raise NotAuthenticatedError
+        return user, None
 
     def _validate(self, request: Request, _: Claims) -> Response:
         token = request.headers.get("x-subject-token", "")
         claims = self._gate.check(token)
         if claims is None:
-            return error_response(404, "Could not find token.")
+            return refusal("keystone", request, 404, _INVALID)
         content = _describe(claims, self._world.read(), with_catalog="nocatalog" not in request.query)
-        return json_response(200, {"token": content}, X_Subject_Token=token, Vary="X-Auth-Token")
+        return json_response(200, {"token": content}, X_Subject_Token=token)
 
     def _projects(self, _: Request, claims: Claims) -> Response:
         listed = self._world.read().projects.items()
@@ -88,11 +102,16 @@ class Identity:
         return json_response(200, {"services": listed})
 
 
-def _versions(request: Request) -> object:
-    return {"versions": {"values": [_version(request)]}}
+def _versions(request: Request) -> Response:
+    version = _version(request)
+    return json_response(300, {"versions": {"values": [version]}}, Location=version["links"][0]["href"])
 
 
-def _version(request: Request) -> dict[str, object]:
+def _version_3(request: Request) -> Response:
+    return json_response(200, {"version": _version(request)})
+
+
+def _version(request: Request) -> dict[str, Any]:
     host = request.headers.get("host", "localhost")
     return {
         "id": "v3.14",
@@ -111,31 +130,36 @@ def _user_by_id(world: World, user_id: str) -> User | None:
     return next((user for user in world.users if make_id("user", user.name) == user_id), None)
 
 
-def _scope_of(scope: dict[str, Any] | str | None, user: User, world: World) -> str | None:
-    """Return the project asked for; empty if unscoped, None if the user has no part in it."""
+def _scope_of(scope: dict[str, Any] | str | None, user: User, world: World) -> str:
+    """Return the project asked for; empty if unscoped.
+
+    Raises:
+        NotAuthenticatedError: There is none, or the user has no part in it.
+    """
     if scope is None:
         return user.project_id
     if not isinstance(scope, dict) or "project" not in scope:
         return ""
     wanted = scope["project"]
     for id_, name in world.projects.items():
-        if wanted.get("id") == id_ or wanted.get("name") == name:
-            return id_ if user.admin or id_ == user.project_id else None
-    return None
+        is_wanted = wanted.get("id") == id_ or wanted.get("name") == name
+        if is_wanted and (user.admin or id_ == user.project_id):
+            return id_
+    raise NotAuthenticatedError
 
 
 def _describe(claims: Claims, world: World, *, with_catalog: bool) -> dict[str, object]:
     """Return the body of a token."""
     domain = {"id": "default", "name": "Default"}
     content: dict[str, object] = {
-        "methods": ["password"],
+        "methods": list(claims.methods),
         "user": {
             "id": make_id("user", claims.user),
             "name": claims.user,
             "domain": domain,
             "password_expires_at": None,
         },
-        "audit_ids": [claims.audit_id],
+        "audit_ids": list(claims.audit_ids),
         "issued_at": _timestamp(claims.issued_at),
         "expires_at": _timestamp(claims.expires_at),
     }

@@ -4,8 +4,10 @@ from datetime import datetime
 from typing import Any
 
 from downtimer.demo.api import Calls
-from downtimer.demo.httpd import Request, Response, error_response, json_response
+from downtimer.demo.httpd import Request, Response, json_response
 from downtimer.demo.paging import BadPageError, Item, paginate
+from downtimer.demo.refusals import forbidden, refusal
+from downtimer.demo.services import PROFILES
 from downtimer.demo.tokens import Claims
 from downtimer.demo.world import FloatingIp, Server, WorldFile, make_uuid
 
@@ -30,7 +32,7 @@ class Network:
             for item in world.floatingips
             if claims.admin or item.project_id == claims.project_id
         ]
-        return _listed("floatingips", seen, request, cap=world.page_cap)
+        return _listed("neutron", "floatingips", seen, request, cap=world.page_cap)
 
 
 class Compute:
@@ -47,7 +49,7 @@ class Compute:
     def _servers(self, request: Request, claims: Claims) -> Response:
         everywhere = request.query.get("all_tenants", "0").lower() in {"1", "true", "yes", ""}
         if everywhere and not claims.admin:
-            return json_response(403, {"forbidden": {"code": 403, "message": "Policy doesn't allow it."}})
+            return forbidden(PROFILES["nova"], request, "os_compute_api:servers:detail:get_all_tenants")
         world = self._world.read()
         since = request.query.get("changes-since")
         seen = [
@@ -55,15 +57,15 @@ class Compute:
             for item in world.servers
             if (everywhere or item.project_id == claims.project_id) and _is_asked_for(item, since)
         ]
-        return _listed("servers", seen, request, cap=world.page_cap)
+        return _listed("nova", "servers", seen, request, cap=world.page_cap)
 
 
-def _listed(name: str, items: list[Item], request: Request, *, cap: int) -> Response:
+def _listed(service: str, name: str, items: list[Item], request: Request, *, cap: int) -> Response:
     url = f"http://{request.headers.get('host', 'localhost')}{request.path}"
     try:
         page = paginate(items, request.query, cap=cap, url=url)
     except BadPageError as error:
-        return error_response(400, str(error))
+        return refusal(service, request, 400, str(error))
     content: dict[str, Any] = {name: page.items}
     if page.links:
         content[f"{name}_links"] = page.links

@@ -13,8 +13,10 @@ import ssl
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from downtimer.demo.agentlists import agent_calls
 from downtimer.demo.api import NO_CALLS, Calls, Service
 from downtimer.demo.database import Database
 from downtimer.demo.httpd import Manners, Server
@@ -22,7 +24,7 @@ from downtimer.demo.identity import Identity
 from downtimer.demo.processes import die_with_parent
 from downtimer.demo.resources import Compute, Network
 from downtimer.demo.services import PROFILES
-from downtimer.demo.tokens import Gate, RemoteGate, SignedGate
+from downtimer.demo.tokens import RETRIES, Gate, RemoteGate, SignedGate
 from downtimer.demo.truth import Bracket, now_ns
 from downtimer.demo.world import WorldFile
 
@@ -65,6 +67,18 @@ def load_certificate(path: str) -> ssl.SSLContext:
     return context
 
 
+def calls_of(name: str, world: WorldFile, gate: Gate) -> Calls:
+    """Return what the process of that name really does."""
+    calls = NO_CALLS
+    if name == "keystone":
+        calls = Identity(world, gate).calls
+    elif name == "neutron":
+        calls = Network(world).calls
+    elif name == "nova":
+        calls = Compute(world).calls
+    return replace(calls, closed={**calls.closed, **agent_calls(name, world)})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until standard input ends."""
     die_with_parent()
@@ -75,8 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         manners.tls = load_certificate(options.certificate)
     database = Database()
     world = WorldFile(options.world)
-    gate: Gate = RemoteGate(options.keystone) if options.keystone else SignedGate(world)
-    app = Service(profile, gate=gate, database=database, calls=_calls_of(profile.name, world, gate))
+    gate: Gate = SignedGate(world)
+    if options.keystone is not None:
+        gate = RemoteGate(options.keystone, retries=options.keystone_retries)
+    calls = calls_of(profile.name, world, gate)
+    app = Service(profile, gate=gate, database=database, world=world, calls=calls)
     server = Server(app, manners, host=options.host, port=options.port, workers=options.workers)
     if options.standby and not sys.stdin.readline():
         return 0
@@ -97,22 +114,13 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--world", type=Path, required=True)
-    parser.add_argument("--keystone", help="URL of a real Keystone that validates tokens")
+    parser.add_argument("--keystone", help="URL of the Keystone that is asked whose a token is")
+    parser.add_argument("--keystone-retries", type=int, default=RETRIES)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--certificate", help="file with certificate and key, to speak TLS")
     parser.add_argument("--standby", action="store_true", help="wait for a line before listening")
     parser.add_argument("--warmup", type=float, default=0.0, help="seconds between listening and answering")
     return parser.parse_args(argv)
-
-
-def _calls_of(name: str, world: WorldFile, gate: Gate) -> Calls:
-    if name == "keystone":
-        return Identity(world, gate).calls
-    if name == "neutron":
-        return Network(world).calls
-    if name == "nova":
-        return Compute(world).calls
-    return NO_CALLS
 
 
 def _stamped(word: str, when: Bracket) -> str:

@@ -12,6 +12,7 @@ from downtimer.demo.httpd import NORMAL
 from downtimer.demo.obedient import Obedient
 from downtimer.demo.processes import DemoError, Spawner
 from downtimer.demo.services import Profile
+from downtimer.demo.tokens import RETRIES
 from downtimer.demo.truth import Bracket, Fault, Truth, now_ns
 
 _START_S = 20.0
@@ -27,7 +28,8 @@ class Surroundings:
         truth: Keeps the record of their faults.
         world: The file of the cloud's contents.
         inside: Turns a command into one that runs where the services are.
-        keystone: URL of a real Keystone that validates tokens; None for the simulated one.
+        keystone: URL of the Keystone that is asked whose a token is; None if signatures are checked.
+        keystone_retries: How often it is asked again if it does not answer.
         workers: Connections that a service which does not keep them takes at a time; 0 for no limit.
     """
 
@@ -36,6 +38,7 @@ class Surroundings:
     world: Path
     inside: Callable[[Sequence[str]], list[str]]
     keystone: str | None = None
+    keystone_retries: int = RETRIES
     workers: int = 0
 
 
@@ -219,6 +222,7 @@ class SimulatedService:
             argv.append(f"--certificate={place.certificate}")
         if self._around.keystone is not None:
             argv.append(f"--keystone={self._around.keystone}")
+            argv.append(f"--keystone-retries={self._around.keystone_retries}")
         if self._around.workers and not self.profile.keep_alive:
             argv.append(f"--workers={self._around.workers}")
         return argv

@@ -1,13 +1,25 @@
 """What each service of the simulated cloud answers: the table measured on a real OpenStack, as data.
 
-Pure. Used by the service processes (how to answer) and by the cloud (ports and the catalog).
+Pure. Used by the service processes (how to answer) and by the cloud (ports and the catalog). What was
+not measured is from the services' sources: where request ids are, who may make which call.
 """
 
-from dataclasses import dataclass, field
+import enum
+from dataclasses import dataclass
 from typing import Final
 
 PROJECT: Final = "PROJECT"
 """Stands for the project's id in a path of this table."""
+
+
+class Part(enum.StrEnum):
+    """What of a service a request is for: a real one sends it through a pipeline of its own."""
+
+    ROOT = "root"  # the list of its versions
+    HEALTH = "health"  # /healthcheck
+    ENTRY = "entry"  # the catalog URL where that is not the root
+    CALL = "call"  # what it does for those who have a token
+    UNKNOWN = "unknown"  # what it does not have
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +31,7 @@ class Entry:
         type: The catalog's type.
         path: Of its catalog URL.
         anonymous: Status of the catalog URL without a token.
-        scoped: Status of the catalog URL with one.
+        scoped: Status of the catalog URL with one; another only where that is 401.
     """
 
     name: str
@@ -27,6 +39,21 @@ class Entry:
     path: str
     anonymous: int = 200
     scoped: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list that can be had for a token, from the database.
+
+    Attributes:
+        path: Of the ``GET``.
+        policy: Name of the rule that says who may have it.
+        admin_only: Whether that is an admin; to others it is forbidden.
+    """
+
+    path: str
+    policy: str
+    admin_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +66,17 @@ class Profile:
         entries: The services of the catalog that live behind this port.
         root: Status of ``GET /``.
         head: Status of ``HEAD /``.
-        health: Status of ``GET /healthcheck``.
-        unknown: Status of a path that it does not have.
-        keep_alive: True if it keeps connections (and sends Content-Length); the others close them.
-        works: Cheap calls that need a token and touch the database.
+        health: Status of ``GET /healthcheck``; where that is 401 it is 404 with a token.
+        healthy: What that says if it is 200: nothing where no check of health is configured.
+        unknown: Status of a path that it does not have; 401 as above.
+        keep_alive: True if it keeps connections (and sends Content-Length and Date, as eventlet does);
+            the others close them.
+        delays: True if the service itself turns away who has no valid token, not keystonemiddleware. So
+            it says 401 also of tokens that could not be checked.
+        headers: What every answer of its own carries, all but ``/healthcheck``.
+        numbered: The parts whose answers carry a request id.
+        id_headers: The headers that it is in.
+        listings: Calls that need a token and touch the database.
         database_dead: Status of those calls while the database is dead.
     """
 
@@ -52,10 +86,28 @@ class Profile:
     root: int
     head: int
     health: int = 200
+    healthy: str = "OK"
     unknown: int = 404
     keep_alive: bool = False
-    works: tuple[str, ...] = field(default=())
-    database_dead: int = 503
+    delays: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+    numbered: frozenset[Part] = frozenset(Part)
+    id_headers: tuple[str, ...] = ("x-openstack-request-id",)
+    listings: tuple[Listing, ...] = ()
+    database_dead: int = 500
+
+    def listing(self, path: str) -> Listing | None:
+        """Return the list at that path; None if there is none."""
+        return next((item for item in self.listings if matches(item.path, path)), None)
+
+
+def _volume_listings(version: str) -> tuple[Listing, ...]:
+    base = f"/{version}/{PROJECT}"
+    return (
+        Listing(f"{base}/volumes", "volume:get_all"),
+        Listing(f"{base}/types", "volume_extension:type_get_all"),
+        Listing(f"{base}/os-services", "volume_extension:services:index", admin_only=True),
+    )
 
 
 _PROFILES: Final = (
@@ -65,8 +117,12 @@ _PROFILES: Final = (
         entries=(Entry(name="keystone", type="identity", path="/v3/"),),
         root=300,
         head=300,
-        works=("/v3/services", "/v3/projects"),
-        database_dead=500,
+        healthy="",
+        headers=(("Vary", "X-Auth-Token"),),
+        listings=(
+            Listing("/v3/services", "identity:list_services", admin_only=True),
+            Listing("/v3/projects", "identity:list_projects", admin_only=True),
+        ),
     ),
     Profile(
         name="glance",
@@ -75,7 +131,9 @@ _PROFILES: Final = (
         root=300,
         head=300,
         unknown=300,
-        works=("/v2/images",),
+        delays=True,
+        numbered=frozenset({Part.CALL}),
+        listings=(Listing("/v2/images", "get_images"),),
     ),
     Profile(
         name="placement",
@@ -85,7 +143,7 @@ _PROFILES: Final = (
         head=405,
         health=401,
         unknown=401,
-        works=("/resource_providers",),
+        listings=(Listing("/resource_providers", "placement:resource_providers:list", admin_only=True),),
     ),
     Profile(
         name="nova",
@@ -95,7 +153,14 @@ _PROFILES: Final = (
         head=200,
         health=300,
         unknown=300,
-        works=("/v2.1/flavors", "/v2.1/servers", "/v2.1/servers/detail"),
+        numbered=frozenset({Part.ENTRY, Part.CALL}),
+        id_headers=("x-openstack-request-id", "x-compute-request-id"),
+        listings=(
+            Listing("/v2.1/flavors", "os_compute_api:flavors"),
+            Listing("/v2.1/servers", "os_compute_api:servers:index"),
+            Listing("/v2.1/servers/detail", "os_compute_api:servers:detail"),
+            Listing("/v2.1/os-services", "os_compute_api:os-services:list", admin_only=True),
+        ),
     ),
     Profile(
         name="neutron",
@@ -104,7 +169,13 @@ _PROFILES: Final = (
         root=200,
         head=405,
         keep_alive=True,
-        works=("/v2.0/networks", "/v2.0/floatingips"),
+        numbered=frozenset({Part.CALL}),
+        listings=(
+            Listing("/v2.0/networks", "get_network"),
+            Listing("/v2.0/floatingips", "get_floatingip"),
+            Listing("/v2.0/agents", "get_agent"),  # others than admins get an empty list
+        ),
+        database_dead=503,
     ),
     Profile(
         name="cinder",
@@ -115,12 +186,7 @@ _PROFILES: Final = (
         ),
         root=300,
         head=300,
-        works=(
-            f"/v3/{PROJECT}/volumes",
-            f"/v3/{PROJECT}/types",
-            f"/v2/{PROJECT}/volumes",
-            f"/v2/{PROJECT}/types",
-        ),
+        listings=(*_volume_listings("v3"), *_volume_listings("v2")),
     ),
     Profile(
         name="heat",
@@ -128,7 +194,12 @@ _PROFILES: Final = (
         entries=(Entry(name="heat", type="orchestration", path=f"/v1/{PROJECT}", anonymous=401, scoped=404),),
         root=300,
         head=300,
-        works=(f"/v1/{PROJECT}/stacks",),
+        healthy="",
+        numbered=frozenset(Part) - {Part.HEALTH},
+        listings=(
+            Listing(f"/v1/{PROJECT}/stacks", "stacks:index"),
+            Listing(f"/v1/{PROJECT}/services", "service:index", admin_only=True),
+        ),
     ),
     Profile(
         name="heat-cfn",
@@ -136,6 +207,8 @@ _PROFILES: Final = (
         entries=(Entry(name="heat-cfn", type="cloudformation", path="/v1", anonymous=400, scoped=400),),
         root=300,
         head=300,
+        healthy="",
+        numbered=frozenset(Part) - {Part.HEALTH},
     ),
 )
 

@@ -1,4 +1,4 @@
-"""What the simulated cloud contains: users, the catalog, floating IPs, servers; kept in one JSON file.
+"""What the simulated cloud contains: users, catalog, floating IPs, servers, agents; kept in one JSON file.
 
 The cloud writes the file, atomically; the service processes read it again whenever it changed, so
 that lists can change at run time and a restarted service remembers.
@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from downtimer.demo.services import PROFILES, endpoint_url
 
@@ -61,6 +61,27 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """A process that reports that it lives to the API of its service, which lists it.
+
+    Attributes:
+        id: Of its row in that list.
+        service: nova, neutron, cinder or heat.
+        binary: Its program.
+        host: Where it runs; a volume service of Cinder's has its back end behind an ``@``.
+        started_at: Seconds since the epoch.
+        last_seen_at: When it last reported, likewise; None while it goes on reporting.
+    """
+
+    id: str
+    service: str
+    binary: str
+    host: str
+    started_at: float
+    last_seen_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything.
 
@@ -73,7 +94,10 @@ class World:
         endpoints: The catalog.
         floatingips: Neutron's list.
         servers: Nova's list.
+        agents: Those of Nova, Neutron, Cinder and Heat.
         revoked: Tokens that are no longer accepted.
+        forbidden: Names of processes whose lists nobody may have, so that it is as for a user without rights.
+        keystone_url: Where services send those who have no valid token; without ``/v3``.
     """
 
     secret: str
@@ -84,7 +108,10 @@ class World:
     endpoints: tuple[Endpoint, ...] = ()
     floatingips: tuple[FloatingIp, ...] = ()
     servers: tuple[Server, ...] = ()
+    agents: tuple[Agent, ...] = ()
     revoked: tuple[str, ...] = ()
+    forbidden: tuple[str, ...] = ()
+    keystone_url: str = ""
 
     def save(self, path: Path) -> None:
         """Replace the file atomically; it holds a password, so only its owner may read it."""
@@ -97,9 +124,18 @@ class World:
     def from_json(cls, text: str) -> Self:
         """Decode what `save` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        kinds = {"users": User, "endpoints": Endpoint, "floatingips": FloatingIp, "servers": Server}
-        decoded = {key: tuple(kind(**item) for item in fields[key]) for key, kind in kinds.items()}
-        return cls(**fields | decoded | {"revoked": tuple(fields["revoked"])})
+        decoded = {key: tuple(kind(**item) for item in fields[key]) for key, kind in _KINDS.items()}
+        names = {key: tuple(fields[key]) for key in ("revoked", "forbidden")}
+        return cls(**fields | decoded | names)
+
+
+_KINDS: Final = {
+    "users": User,
+    "endpoints": Endpoint,
+    "floatingips": FloatingIp,
+    "servers": Server,
+    "agents": Agent,
+}
 
 
 class WorldFile:

@@ -1,10 +1,12 @@
 """The simulated cloud's services: real processes, asked by real clients."""
 
 import contextlib
+import http.client
 import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -12,7 +14,9 @@ from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import generic
 
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
-from downtimer.demo.services import PROFILES
+from downtimer.demo.processes import DemoError
+from downtimer.demo.services import PROFILES, PROJECT, Profile
+from downtimer.demo.tokens import KeystoneAwayError, RemoteGate
 from downtimer.demo.truth import now_ns
 from downtimer.model import SECOND_NS
 from tests.integration.demo_clients import (
@@ -31,6 +35,63 @@ def cloud() -> Iterator[SimulatedCloud]:
     """Services alone, on the loopback."""
     with SimulatedCloud(LOOPBACK) as simulated:
         yield simulated
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[SimulatedCloud]:
+    """Every service there is, and each asks Keystone whose a token is."""
+    config = CloudConfig(network="none", services=tuple(PROFILES), validates=True, keystone_retries=0)
+    with SimulatedCloud(config) as simulated:
+        yield simulated
+
+
+def ask(cloud: SimulatedCloud, name: str, path: str, token: str = "") -> requests.Response:
+    """Ask a service something, with a token if one is given."""
+    headers = {"X-Auth-Token": token} if token else {}
+    url = f"{cloud.service(name).url}{path}"
+    return requests.get(url, headers=headers, timeout=TIMEOUT_S, allow_redirects=False)
+
+
+def exchange(
+    connection: http.client.HTTPConnection, method: str, path: str, token: str
+) -> tuple[http.client.HTTPResponse, bytes]:
+    """Send a request, and read its answer to the end."""
+    connection.request(method, path, headers={"X-Auth-Token": token} if token else {})
+    response = connection.getresponse()
+    return response, response.read()
+
+
+def statuses(profile: Profile, token: str) -> Iterator[tuple[str, str, int]]:
+    """Yield method, path and status of every cell of the table, of the calls too."""
+    yield "GET", "/", profile.root
+    yield "HEAD", "/", profile.head
+    for path, status in (("/healthcheck", profile.health), ("/nonsense", profile.unknown)):
+        yield "GET", path, 404 if token and status == 401 else status
+    for entry in profile.entries:
+        yield "GET", entry.path or "/", entry.scoped if token else entry.anonymous
+    for listing in profile.listings:
+        yield "GET", listing.path, 200 if token else 401
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
+@pytest.mark.parametrize("has_token", [False, True], ids=["no token", "token"])
+def test_processes_answer_by_the_table(whole: SimulatedCloud, profile: Profile, *, has_token: bool) -> None:
+    token = token_of(sign_in(whole)) if has_token else ""
+    parts = urlsplit(whole.services[profile.name].url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_S)
+    with contextlib.closing(connection):
+        for method, path, status in statuses(profile, token):
+            response, body = exchange(connection, method, path.replace(PROJECT, "abc"), token)
+            assert (method, path, response.status) == (method, path, status)
+            assert response.will_close is not profile.keep_alive
+            assert response.getheader("Connection") == (None if profile.keep_alive else "close")
+            length = response.getheader("Content-Length")
+            if method == "GET":
+                assert length == (str(len(body)) if profile.keep_alive else None)
+            assert response.getheader("Transfer-Encoding") is None
+            asks_for_token = response.getheader("WWW-Authenticate", "").startswith("Keystone uri=")
+            assert asks_for_token is (status == 401)
+            assert (response.getheader("Date") is not None) is profile.keep_alive
 
 
 @pytest.mark.parametrize("path", ["", "/", "/v3", "/v3/"])
@@ -89,6 +150,153 @@ def test_token_survives_a_restart_of_keystone(cloud: SimulatedCloud) -> None:
     cloud.service("keystone").start()
     url = f"{cloud.keystone_url}/v3/projects"
     assert requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code == 200
+
+
+def test_what_keystone_said_is_remembered_while_it_is_away(whole: SimulatedCloud) -> None:
+    known, new = token_of(sign_in(whole)), token_of(sign_in(whole))
+    assert ask(whole, "nova", "/v2.1/servers?limit=1", known).status_code == 200
+    whole.service("keystone").kill()
+    try:
+        assert ask(whole, "nova", "/v2.1/servers?limit=1", known).status_code == 200
+        refused = ask(whole, "nova", "/v2.1/servers?limit=1", new)
+        assert refused.status_code == 503
+        assert "The Keystone service is temporarily unavailable." in refused.text
+        assert ask(whole, "glance", "/v2/images?limit=1", new).status_code == 401
+        assert ask(whole, "nova", "/v2.1/servers?limit=1").status_code == 401
+    finally:
+        whole.service("keystone").start()
+    assert ask(whole, "nova", "/v2.1/servers?limit=1", new).status_code == 200
+
+
+def test_keystone_that_answers_with_an_error_is_away_too(whole: SimulatedCloud) -> None:
+    new = token_of(sign_in(whole))
+    whole.service("keystone").set_database("dead")
+    try:
+        assert ask(whole, "neutron", "/v2.0/networks?limit=1", new).status_code == 503
+    finally:
+        whole.service("keystone").set_database("alive")
+    assert ask(whole, "neutron", "/v2.0/networks?limit=1", new).status_code == 200
+    assert ask(whole, "neutron", "/v2.0/networks?limit=1", f"{new}0").status_code == 401
+
+
+def test_service_waits_for_a_keystone_that_hangs(whole: SimulatedCloud) -> None:
+    headers = {"X-Auth-Token": token_of(sign_in(whole))}
+    url = f"{whole.service('nova').url}/v2.1/servers?limit=1"
+    whole.service("keystone").stop_signal()
+    try:
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(url, headers=headers, timeout=0.5)
+    finally:
+        whole.service("keystone").continue_signal()
+    assert requests.get(url, headers=headers, timeout=TIMEOUT_S).status_code == 200
+
+
+def test_revoked_token_is_accepted_where_it_is_remembered(whole: SimulatedCloud) -> None:
+    token = token_of(sign_in(whole))
+    assert ask(whole, "nova", "/v2.1/servers", token).status_code == 200
+    whole.change(lambda world: replace(world, revoked=(token,)))
+    try:
+        assert ask(whole, "nova", "/v2.1/servers", token).status_code == 200
+        assert ask(whole, "cinder", "/v3/abc/volumes", token).status_code == 401
+        assert ask(whole, "keystone", "/v3/projects", token).status_code == 401
+    finally:
+        whole.change(lambda world: replace(world, revoked=()))
+
+
+def test_remembered_token_expires(whole: SimulatedCloud) -> None:
+    whole.change(lambda world: replace(world, token_ttl_s=1.0))
+    try:
+        token = token_of(sign_in(whole))
+    finally:
+        whole.change(lambda world: replace(world, token_ttl_s=3600.0))
+    assert ask(whole, "nova", "/v2.1/servers", token).status_code == 200
+    wait_until(
+        lambda: ask(whole, "nova", "/v2.1/servers", token).status_code == 401,
+        timeout_s=5,
+        what="the token to expire",
+    )
+
+
+def seconds_until_away(gate: RemoteGate, token: str) -> float:
+    """Ask for a token that can't be checked; return how long that took."""
+    before = time.monotonic()
+    with pytest.raises(KeystoneAwayError):
+        gate.check(token)
+    return time.monotonic() - before
+
+
+def test_keystone_is_tried_again_by_who_has_reached_it_before(whole: SimulatedCloud) -> None:
+    known, new = token_of(sign_in(whole)), token_of(sign_in(whole))
+    old_hand, novice = RemoteGate(whole.keystone_url, retries=2), RemoteGate(whole.keystone_url)
+    assert old_hand.check(known) is not None
+    whole.service("keystone").kill()
+    try:
+        assert 1.5 <= seconds_until_away(old_hand, new) < 2.5
+        assert seconds_until_away(novice, new) < 0.5
+    finally:
+        whole.service("keystone").start()
+
+
+def test_keystone_that_fails_is_not_tried_again(whole: SimulatedCloud) -> None:
+    known, new = token_of(sign_in(whole)), token_of(sign_in(whole))
+    gate = RemoteGate(whole.keystone_url)
+    assert gate.check(known) is not None
+    whole.service("keystone").set_mode("503")
+    try:
+        assert seconds_until_away(gate, new) < 0.5
+    finally:
+        whole.service("keystone").set_mode("normal")
+
+
+def test_keystone_that_is_silent_for_too_long_is_away() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        gate = RemoteGate(f"http://127.0.0.1:{listener.getsockname()[1]}/v3", retries=0, timeout_s=0.2)
+        with pytest.raises(KeystoneAwayError):
+            gate.check("token")
+
+
+def test_exchange_of_a_token_hangs_with_the_database(cloud: SimulatedCloud) -> None:
+    token = token_of(sign_in(cloud))
+    identity = {"methods": ["token"], "token": {"id": token}}
+    body = {"auth": {"identity": identity, "scope": {"project": {"id": sign_in(cloud).get_project_id()}}}}
+    url = f"{cloud.keystone_url}/v3/auth/tokens?nocatalog"
+    service = cloud.service("keystone")
+    assert requests.post(url, json=body, timeout=TIMEOUT_S).status_code == 201
+    try:
+        service.set_database("frozen")
+        with pytest.raises(requests.ReadTimeout):
+            requests.post(url, json=body, timeout=0.5)
+        assert status_of(cloud, "keystone") == 300
+        service.set_database("dead")
+        assert requests.post(url, json=body, timeout=TIMEOUT_S).status_code == 500
+    finally:
+        service.set_database("alive")
+
+
+def test_agents_are_as_the_cloud_is_told(cloud: SimulatedCloud) -> None:
+    token = token_of(sign_in(cloud))
+
+    def down() -> list[tuple[str, str]]:
+        listed = ask(cloud, "nova", "/v2.1/os-services", token).json()["services"]
+        return [(agent["binary"], agent["host"]) for agent in listed if agent["state"] == "down"]
+
+    assert down() == []
+    cloud.set_agent("nova-compute", "cmp2", is_up=False)
+    assert down() == [("nova-compute", "cmp2")]
+    cloud.set_agent("nova-compute", "cmp2", is_up=True)
+    assert down() == []
+    with pytest.raises(DemoError, match="no agent nova-compute on ctl9"):
+        cloud.set_agent("nova-compute", "ctl9", is_up=False)
+
+
+def test_lists_can_be_forbidden(cloud: SimulatedCloud) -> None:
+    token = token_of(sign_in(cloud))
+    cloud.change(lambda world: replace(world, forbidden=("nova",)))
+    try:
+        assert ask(cloud, "nova", "/v2.1/servers?limit=1", token).status_code == 403
+        assert ask(cloud, "neutron", "/v2.0/networks?limit=1", token).status_code == 200
+    finally:
+        cloud.change(lambda world: replace(world, forbidden=()))
 
 
 def test_neutron_asks_a_real_keystone_beside_it(keystone: Keystone) -> None:
