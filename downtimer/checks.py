@@ -32,7 +32,7 @@ _CALLS: Final[Mapping[str, str]] = MappingProxyType(
         IDENTITY: _TOKENS,
         "image": "/v2/images?limit=1",
         "key-manager": "/v1/secrets?limit=1",
-        "load-balancer": "/v2.0/lbaas/loadbalancers?limit=1",
+        "load-balancer": "/v2/lbaas/loadbalancers?limit=1",
         "network": "/v2.0/networks?limit=1",
         "object-store": "?limit=1",
         "orchestration": "stacks?limit=1",
@@ -51,7 +51,6 @@ _ALIASES: Final[Mapping[str, str]] = MappingProxyType(
         "volumev3": "block-storage",
         "container-infra": "container-infrastructure-management",
         "container-infrastructure": "container-infrastructure-management",
-        "object-storage": "object-store",
         "share": "shared-file-system",
         "sharev2": "shared-file-system",
     }
@@ -106,7 +105,8 @@ class Plan:
         if path is None:
             return f"no call is known for services of type {target.service_type}"
         is_exchange = is_identity(target) and chosen.path is None
-        return Call(WORKS, url_of(target, path), Auth.RESCOPE if is_exchange else Auth.TOKEN)
+        auth = Auth.RESCOPE if is_exchange else Auth.TOKEN
+        return Call(WORKS, url_of(target, path), auth, target.url or "")
 
     def _login(self, target: Target, chosen: CheckSection) -> Call | str:
         if not (self._section.login and chosen.login):
@@ -114,7 +114,7 @@ class Plan:
         url = url_of(target, _TOKENS)
         if self._is_private and not url.startswith("https:"):
             return "its URL in the catalog is not https, as keystone_endpoint is"
-        return Call(LOGIN, url, Auth.PASSWORD)
+        return Call(LOGIN, url, Auth.PASSWORD, target.url or "")
 
 
 def _names(target: Target) -> tuple[str, str, str]:

@@ -76,11 +76,13 @@ class Call:
         check: ``works`` or ``login``.
         url: Where.
         auth: With what.
+        service: The root of the service, all of whose calls have the same few workers.
     """
 
     check: str
     url: str
     auth: Auth
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,8 @@ A service that asks for fewer requests gets none that are fast until it answers 
 
 Some checks are *gentle*: their probes cost the service more than an answer from its root, and one that hangs
 holds one of its few workers, whether or not we are still waiting. Of such at most one is out at any time, and
-while they hang they are no closer together than otherwise. Only failures that are fast are followed fast.
+while they hang they are no closer together than otherwise (whoever sends them may wait much longer). Only
+failures that are fast are followed fast.
 
 Outside of an episode something may call for an *extra* probe before the next is due: a suspicion (no
 answer within a few times the baseline), a late answer, the end of a connection that was kept. And until

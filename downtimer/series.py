@@ -61,10 +61,17 @@ class Answer(NamedTuple):
 
 
 class _Probe(NamedTuple):
-    """A probe under way: what was in force when it was sent, and what happened at about that time."""
+    """A probe under way: what was in force when it was sent, and what happened at about that time.
+
+    Attributes:
+        max_gap_ns: The largest distance to the next probe that counts as observed.
+        dated_ns: If it fails: when something happened that may be the reason.
+        since_ns: If it is well answered: since when the target has been well, by what else is known.
+    """
 
     max_gap_ns: int
     dated_ns: int | None
+    since_ns: int | None
 
 
 class _Down(NamedTuple):
@@ -93,13 +100,14 @@ class Series:
         self._sink = sink
         self._trackers: dict[TargetId, Tracker] = {}
         self._unanswered: dict[int, _Probe] = {}  # by sent_ns, in that order
-        self._probe = _Probe(0, None)  # the newest
+        self._probe = _Probe(0, None, None)  # the newest
         self._good = Outcome(Verdict.UP, None, 0)  # of the newest good probe
         self._latencies: list[int] = []
         self._due_ns = 0
         self._extra_ns: int | None = None  # when an extra probe is due, ahead of that
         self._suspect_ns: int | None = None  # the probe that it is for; None: it is for none
         self._alarm_ns: int | None = None
+        self._since_ns: int | None = None
         self._last_sent_ns = -1
         self._gap_ns = 0
         self._latest_ns = -1
@@ -169,7 +177,7 @@ class Series:
         sent_ns = self._begin(now_ns, interval_ns, self._alarm_ns)
         # Keep the phase, unless slots were missed: those are not made up for.
         self._due_ns = max(self._due_ns + next_interval_ns, now_ns + interval_ns // 2)
-        self._alarm_ns = self._extra_ns = None
+        self._alarm_ns = self._extra_ns = self._since_ns = None
         return sent_ns
 
     def expect_answer(self, sent_ns: int, rates: Rates) -> None:
@@ -209,13 +217,30 @@ class Series:
             if at_ns - sent_ns <= SUSPECT_LEAST_NS:
                 self._unanswered[sent_ns] = probe._replace(dated_ns=at_ns)
 
+    def hung(self, sent_ns: int, watched_ns: int) -> None:
+        """A probe has hung until its deadline, and goes on hanging, unfollowed, for as long as that at most.
+
+        To be called before it is resolved. As long as it hangs, it watches the target.
+        """
+        self._unanswered[sent_ns] = self._unanswered[sent_ns]._replace(max_gap_ns=2 * watched_ns)
+
+    def recovered(self, at_ns: int, rates: Rates) -> None:
+        """A probe that had hung for long is answered well: probe at once.
+
+        Whoever asked less than a user's patience ago is answered in time, so it has been well since then.
+        """
+        self._since_ns = at_ns - rates.timeout_ns
+        self._due_ns = at_ns
+
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
         sent_ns = max(now_ns, self._last_sent_ns + 1)
         if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
             self.widest_ns = sent_ns - self._last_sent_ns
         self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
-        if self._probe.max_gap_ns != self._gap_ns or self._probe.dated_ns != dated_ns:
-            self._probe = _Probe(self._gap_ns, dated_ns)  # else it is the same again, as nearly always
+        if self._probe != (self._gap_ns, dated_ns, self._since_ns):
+            self._probe = _Probe(
+                self._gap_ns, dated_ns, self._since_ns
+            )  # else the same again, as nearly always
         self._unanswered[sent_ns] = self._probe
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
@@ -295,10 +320,11 @@ class Series:
         if probe is None:
             return False
         outcome = self._good
-        if verdict is not Verdict.UP or cause is not None or probe.max_gap_ns != outcome.max_gap_ns:
-            dated_ns = probe.dated_ns if verdict is Verdict.DOWN else None
+        is_usual = verdict is Verdict.UP and cause is None and probe.since_ns is None
+        if not is_usual or probe.max_gap_ns != outcome.max_gap_ns:
+            dated_ns = probe.dated_ns if verdict is Verdict.DOWN else probe.since_ns
             outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
-            if verdict is Verdict.UP and cause is None:
+            if is_usual:
                 self._good = outcome
         for tracker in self._trackers.values():
             tracker.resolve(sent_ns, outcome)

@@ -319,7 +319,7 @@ def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
 
 def _agents(summary: Summary) -> Iterator[str]:
     if summary.agents:
-        yield "Agents (as the cloud itself reports them, by their heartbeats: 10 to 75 seconds late)\n"
+        yield "Agents (as the cloud itself reports them, by heartbeats: 10 to 75 seconds late, Heat's 120)\n"
     for agent in summary.agents:
         name, host = printable(agent.target.name), printable(agent.target.host or "")
         place = printable(agent.target.region or "")

@@ -38,7 +38,7 @@ from downtimer.workers.names import Names
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
 from downtimer.workers.records import AddressRecord, ServiceRecord
-from downtimer.workers.runner import Runner, Surroundings
+from downtimer.workers.runner import Runner, Slot, Surroundings
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
 from downtimer.workers.worker import CannotStartError, Child, main
@@ -103,6 +103,7 @@ class ApiEngine:
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
         self._retired: set[TargetId] = set()
+        self._slots: dict[str, Slot] = {}  # by the root of the service
         self._keystones: set[TargetId] = set()
         self._unfits: set[tuple[TargetId, str]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()
@@ -189,7 +190,8 @@ class ApiEngine:
         else:
             question = CallQuestion(key, self._tokens, self._http)
         record = ServiceRecord(question.check, self._outbox, wants_samples=self._has_db)
-        return Runner(question, record, self._around, self._rates[question.check])
+        slot = None if isinstance(key, _Root) else self._slots.setdefault(key.service, Slot())
+        return Runner(question, record, self._around, self._rates[question.check], slot)
 
     def _unfit(self, runner: Runner, status: int) -> None:
         """What a series asks is not for us, or not known there: tell so, and ask no more."""

@@ -47,6 +47,11 @@ class HttpProbe(Conversation):
         self._heard = b""  # the first bytes of the answer
         self._raw = 0  # how many came
 
+    @property
+    def is_hanging(self) -> bool:
+        """Whether an answer is owed to us; one that is known to be no good is none."""
+        return super().is_hanging and self._failed is None
+
     def expire(self) -> None:
         """The deadline has come."""
         if self._failed is None:

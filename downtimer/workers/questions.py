@@ -133,6 +133,8 @@ class CallQuestion:
         is_sure = self._has_refused or self._tokens.is_young(shown)
 
         def judge(status: int) -> str | None:
+            if status == 404 and self._call.auth is Auth.RESCOPE:
+                status = 401  # what Keystone says of a token that has expired or was revoked
             cause = judge_call(status, is_sure=is_sure)
             if is_sure and status == 401:
                 self._has_refused = True
@@ -146,7 +148,7 @@ class CallQuestion:
 
     def is_unfit(self, status: int) -> bool:
         """Tell whether the call is not for us, or not known there."""
-        return is_unfit(status)
+        return is_unfit(status) and not (status == 404 and self._call.auth is Auth.RESCOPE)
 
     def _prepare(self, shown: Shown) -> Prepared:
         """Return the request, which is the same as long as the token is."""

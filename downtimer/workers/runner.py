@@ -1,13 +1,19 @@
 """One series of probes of the api worker: its timer, the probes under way, what they found.
 
-A series is an open loop: a probe is due every interval, whether or not the last has returned (unless it is
-gentle). What is asked is for a `Question` to know.
+A series is an open loop: a probe is due every interval, whether or not the last has returned. What is asked
+is for a `Question` to know.
+
+Gentle ones wait for each other. A call that hangs holds one of the service's few workers, also after we have
+given up on it; a second one would hold another, and soon the service's root would not answer for our calls'
+sake. So once its verdict is due, a call is *pending*: it stays open, and no other gentle one is sent to that
+service, until it is answered (which tells to the millisecond when the service has recovered) or has been so
+for long. And while Keystone is away, its verdict waits a little for what the service may have to say of that.
 """
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
@@ -25,7 +31,13 @@ from downtimer.workers.worker import Child
 HEARING_NS: Final = 3 * SECOND_NS
 """So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
 
+PENDING_NS: Final = 15 * SECOND_NS
+"""So long a call is pending at most; after that twice as long each time."""
+
+PENDING_MAX_NS: Final = 60 * SECOND_NS
+
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
+_SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +73,7 @@ class _Flight:
         sent_ns: When it was issued, by which its series knows it.
         deadline: The timer of its timeout, then that of hearing it out.
         left_ns: When everything was done to send it; None until then.
-        overdue: The cause that it has since its timeout, if it is being heard out.
+        overdue: The cause that it has since its timeout, while its verdict waits.
     """
 
     __slots__ = ("deadline", "left_ns", "overdue", "sent_ns")
@@ -73,10 +85,57 @@ class _Flight:
         self.overdue: str | None = None
 
 
-class Runner:
-    """Runs one series of probes."""
+class Slot:
+    """The right to send gentle probes to one service: one at a time."""
 
-    def __init__(self, question: Question, record: Record, around: Surroundings, rates: Rates) -> None:
+    def __init__(self) -> None:
+        self._holder: Runner | None = None
+
+    def take(self, runner: "Runner") -> bool:
+        """Take it; return False if another one has it."""
+        if self._holder is None:
+            self._holder = runner
+        return self._holder is runner
+
+    def give_back(self, runner: "Runner") -> None:
+        """Give it back, if this one has it."""
+        if self._holder is runner:
+            self._holder = None
+
+
+class _Pending(NamedTuple):
+    """A call that hangs though its verdict is known.
+
+    Attributes:
+        probe: The call.
+        sent_ns: When it was sent.
+        end: The timer of giving up on it.
+    """
+
+    probe: Conversation
+    sent_ns: int
+    end: asyncio.TimerHandle
+
+
+class Runner:
+    """Runs one series of probes.
+
+    Args:
+        question: What it asks.
+        record: Where it puts what it finds in detail.
+        around: What all share.
+        rates: In force; may be changed.
+        slot: Which gentle ones of the same service share.
+    """
+
+    def __init__(
+        self,
+        question: Question,
+        record: Record,
+        around: Surroundings,
+        rates: Rates,
+        slot: Slot | None = None,
+    ) -> None:
         self.question = question
         self.record = record
         self.rates = rates
@@ -88,6 +147,9 @@ class Runner:
         self._timer: asyncio.TimerHandle | None = None
         self._armed_ns: int | None = None
         self._flying: dict[Conversation, _Flight] = {}
+        self._slot = slot
+        self._pending: _Pending | None = None
+        self._hangs = 0  # one after another
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
         self._sentinel = Sentinel(self._alarm) if has_sentinel else None
@@ -98,7 +160,8 @@ class Runner:
 
     def arm(self) -> None:
         """Set the timer to the instant at which the next probe is due, if it has changed."""
-        due_ns = None if self._is_stopped else self.series.due_ns(self.rates)
+        is_held = self._is_stopped or self._pending is not None
+        due_ns = None if is_held else self.series.due_ns(self.rates)
         if due_ns == self._armed_ns:
             return
         if self._timer is not None:
@@ -108,11 +171,12 @@ class Runner:
             self._again(due_ns - self._clock.now_ns())
 
     def stop(self) -> None:
-        """Send no more, and hear nothing out."""
+        """Send no more, and wait for nothing beyond its timeout."""
         self._is_stopped = True
-        self.arm()
+        self._let_go()
         for probe in [probe for probe, flight in self._flying.items() if flight.overdue is not None]:
             probe.expire()
+        self.arm()
         if self._sentinel is not None:
             self._sentinel.drop()
 
@@ -123,11 +187,14 @@ class Runner:
             flight.deadline.cancel()
             probe.close()
         self._flying.clear()
+        self._give_back()
 
     def through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe that was due is sent and judged."""
         due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
+        if self._pending is not None:
+            return min(judged_ns, self._pending.sent_ns)
         return judged_ns if due_ns is None or self._is_stopped else min(judged_ns, due_ns)
 
     def _again(self, wait_ns: int) -> None:
@@ -138,6 +205,9 @@ class Runner:
         resolution = self.question.resolution()
         if resolution is None:
             self._again(_NAME_WAIT_NS)
+            return
+        if self._slot is not None and not self._slot.take(self):
+            self._again(_SLOT_WAIT_NS)
             return
         now_ns = self._clock.now_ns()
         if wait_ns := self._around.bucket.wait_ns(now_ns):
@@ -152,6 +222,7 @@ class Runner:
         if resolution.cause is None:
             self._send(sent_ns, resolution)
         else:
+            self._give_back()
             self._settle(sent_ns, Result(resolution.cause), now_ns)
         self.arm()
 
@@ -163,18 +234,48 @@ class Runner:
         flight.left_ns = self._clock.now_ns()
 
     def _expire(self, probe: Conversation) -> None:
-        """Its time is up. But a service that waits for Keystone is heard out, to know that it does."""
-        if self._is_stopped or not (self.question.hears_out and self._around.is_keystone_away()):
+        """Its time is up: for good, if it is a plain one or has not been asked yet."""
+        flight, now_ns = self._flying[probe], self._clock.now_ns()
+        cause = flight.overdue or f"timeout-{probe.phase}"
+        is_ours = self._watch.excuse(cause, flight.sent_ns, self.rates.timeout_ns) != cause
+        if self._is_stopped or is_ours or not self.rates.is_gentle or not probe.is_hanging:
             probe.expire()
-            return
-        flight = self._flying[probe]
-        flight.overdue = f"timeout-{probe.phase}"
-        flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, probe.expire)
+        elif flight.overdue is None and self.question.hears_out and self._around.is_keystone_away():
+            flight.overdue = cause
+            flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, self._expire, probe)
+        else:
+            del self._flying[probe]
+            watched_ns = min(PENDING_NS << self._hangs, PENDING_MAX_NS)
+            self._hangs += 1
+            self.series.hung(flight.sent_ns, watched_ns)
+            self._settle(flight.sent_ns, Result(cause), now_ns)
+            end = self._loop.call_later(watched_ns / SECOND_NS, self._let_go)
+            self._pending = _Pending(probe, flight.sent_ns, end)
+            self.arm()
+
+    def _let_go(self) -> None:
+        """Wait for the pending call no longer."""
+        if self._pending is not None:
+            self._pending.end.cancel()
+            self._pending.probe.close()
+            self._pending = None
+            self._give_back()
+            self.arm()
+
+    def _give_back(self) -> None:
+        if self._slot is not None:
+            self._slot.give_back(self)
 
     # --- what came of it ---
 
     def _done(self, probe: Conversation, result: Result) -> None:
         now_ns = self._clock.now_ns()
+        if self._pending is not None and probe is self._pending.probe:
+            if result.cause is None:
+                self.series.recovered(now_ns, self.rates)
+            self._let_go()
+            return
+        self._give_back()
         flight = self._flying.pop(probe)
         flight.deadline.cancel()
         if self._sentinel is not None and result.cause is None:
@@ -183,7 +284,12 @@ class Runner:
         left_ns = now_ns if flight.left_ns is None else flight.left_ns
         if left_ns - flight.sent_ns > DOUBT_NS:
             result = result._replace(cause=HELD_UP)
-        elif flight.overdue is not None and result.cause not in KEYSTONES:
+        elif flight.overdue is None:
+            self._hangs = 0
+        elif result.cause is None:
+            self.series.recovered(now_ns, self.rates)
+            result = result._replace(cause=flight.overdue)
+        elif result.cause not in KEYSTONES:
             result = result._replace(cause=flight.overdue)
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()

@@ -106,6 +106,11 @@ class Conversation:
         self._talk = self.converse(endpoints)
         self._step()
 
+    @property
+    def is_hanging(self) -> bool:
+        """Whether the other side has been asked and owes us an answer."""
+        return self.phase in (Phase.ANSWER, Phase.BODY)
+
     def expire(self) -> None:
         """The deadline has come."""
         self._finish(f"timeout-{self.phase}")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ import pytest
 
 from downtimer.messages import TokenRejected, Unfit
 from downtimer.model import LOGIN, SECOND_NS, WORKS, Auth, Baseline, Call, Span, Verdict
+from downtimer.workers import runner
 from downtimer.workers.api import ApiEngine
 from tests import engines
 from tests.engines import Bench
@@ -331,8 +333,8 @@ def test_token_that_no_header_can_hold_is_not_used() -> None:
 # --- gentle --------------------------------------------------------------------------------------
 
 
-def test_at_most_one_call_is_unanswered_and_none_faster_while_it_hangs() -> None:
-    """A hung call holds one of the few workers of a service, also after we have given up on it."""
+def test_hung_call_is_not_followed_by_another() -> None:
+    """It holds one of the few workers of a service, also after we have given up on it."""
 
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()
@@ -340,12 +342,86 @@ def test_at_most_one_call_is_unanswered_and_none_faster_while_it_hangs() -> None
         await asyncio.sleep(4)
 
     bench, api = probe(lambda _: None, scenario)
-    assert api.most == 1
-    assert len(api.heads) <= 9  # every 0.5 s
+    assert len(api.heads) == 1
     assert causes(bench) == {"timeout-answer"}
-    found = spans(bench)[-1]
-    assert found.widest_ns <= found.max_gap_ns  # it is observed all the time
+    (found,) = spans(bench)
+    assert found.max_gap_ns == 2 * runner.PENDING_NS  # as long as it hangs, it watches the service
     assert {span.verdict for span in spans(bench, "answers")} == {Verdict.UP}
+
+
+def test_call_that_hangs_for_long_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And that by the next after twice the time; none is waited for beside another."""
+    monkeypatch.setattr(runner, "PENDING_NS", SECOND_NS // 2)
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await bench.until(lambda: len(api.heads) == 3)
+
+    bench, api = probe(lambda _: None, scenario)
+    assert api.most == 1
+    assert causes(bench) == {"timeout-answer"}
+    (found,) = spans(bench)
+    assert (0.4 + 0.5 + 0.4 + 1.0) * SECOND_NS <= found.last_sent_ns - found.first_sent_ns <= 4 * SECOND_NS
+
+
+def test_service_has_recovered_since_a_users_patience_before_a_hung_call_is_answered() -> None:
+    """The next call is made at once, and the end of the outage dated by the answer to the hung one."""
+    thawed = asyncio.Event()
+    at_ns: list[int] = []
+
+    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await thawed.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(frozen).running() as url:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(1)(bench)
+            await asyncio.sleep(2)
+            at_ns.append(bench.child.clock.now_ns())
+            thawed.set()
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+
+    bench = engines.work(lambda: Bench(ApiEngine, QUICK), scenario)
+    down, up = spans(bench)
+    assert (down.verdict, down.probes, up.verdict) == (Verdict.DOWN, 1, Verdict.UP)
+    assert up.first_sent_ns - at_ns[0] < SECOND_NS // 10
+    assert up.dated_ns is not None
+    assert abs(up.dated_ns - (at_ns[0] - 0.4 * SECOND_NS)) < SECOND_NS // 20
+
+
+def test_calls_of_one_service_wait_for_each_other() -> None:
+    """Keystone has two, and a hung one holds one of its workers."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api), call(api, LOGIN, Auth.PASSWORD))
+        await asyncio.sleep(3)
+
+    _, api = probe(lambda _: None, scenario)
+    assert len(api.heads) == 1
+
+
+def test_unanswered_connection_is_no_hung_call() -> None:
+    """Nothing has been asked, so no worker is held."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as clients:
+        for _ in range(2):
+            client = clients.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        url = f"http://127.0.0.1:{full.getsockname()[1]}/"
+
+        async def scenario(bench: Bench) -> None:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(3)(bench)
+
+        bench = engines.work(lambda: Bench(ApiEngine, QUICK), scenario)
+    assert causes(bench) == {"timeout-connect"}
 
 
 def test_fast_failures_are_followed_fast_but_not_as_fast_as_the_root() -> None:
@@ -432,14 +508,22 @@ def slow_calls(status: int, body: bytes, *, keystone: str | None) -> set[str]:
     return set(first.causes)
 
 
-def test_end_waits_for_nothing_to_be_heard_out() -> None:
+def test_end_waits_for_no_pending_call() -> None:
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()
         bench.service("it", api.url, call(api))
-        await bench.until(lambda: len(api.heads) == 2)
+        await until_probed(1)(bench)
         started_ns = bench.child.clock.now_ns()
         await bench.engine.finish()
         assert bench.child.clock.now_ns() - started_ns < SECOND_NS
 
-    bench, _ = probe(lambda _: None, scenario)
-    assert sum(span.probes for span in spans(bench)) == 2
+    bench, api = probe(lambda _: None, scenario)
+    assert len(api.heads) == 1
+    assert [span.probes for span in spans(bench)] == [1]
+
+
+@pytest.mark.parametrize(("age_s", "cause"), [(0.0, "http-401"), (YOUNG_S + 1, "token")])
+def test_keystone_says_404_of_a_token_that_it_does_not_accept(age_s: float, cause: str) -> None:
+    bench, _ = probe(always(404), works(2, age_s=age_s, auth=Auth.RESCOPE))
+    assert causes(bench) == {cause}
+    assert bench.said(Unfit) == []

@@ -57,10 +57,11 @@ def fill(cloud: SimulatedCloud) -> None:
 
 
 def configure(url: str | None, extra: str = "", *, sections: str = "", password: str = PASSWORD) -> Config:
-    """Return a configuration that sends nothing beyond this host."""
+    """Return a configuration that sends nothing beyond this host, and reads no agents: there is no writer."""
     cloud = "" if url is None else f"keystone_endpoint={url}\nuser=admin\npassword={password}\n"
     text = f"[global]\n{cloud}{extra}\n[vantage]\nreference=none\n{sections}\n"
-    return config.parse(text, "/etc/downtimer/conf.ini")
+    parsed = config.parse(text, "/etc/downtimer/conf.ini")
+    return replace(parsed, targets=replace(parsed.targets, agents=False))
 
 
 def discovery(given: Config, *, known: list[Target] | None = None) -> FakeSupervisor:
