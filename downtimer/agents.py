@@ -2,8 +2,8 @@
 
 Pure. Nova, Neutron, Cinder and Heat each keep a list of their programs on all hosts, with the time of each
 one's last heartbeat, and call those down that have been silent for too long: by default 60 s at Nova and
-Cinder (`service_down_time`), 75 s at Neutron (`agent_down_time`), 120 s at Heat (two reports). So such a state is late by up to that, and
-by our own interval; and it says that the heartbeat is missing, not what is.
+Cinder (`service_down_time`), 75 s at Neutron (`agent_down_time`), 120 s at Heat (two reports). So such a
+state is late by up to that, and by our own interval; and it says that the heartbeat is missing, not what is.
 """
 
 from collections.abc import Mapping

@@ -106,7 +106,7 @@ class Plan:
             return f"no call is known for services of type {target.service_type}"
         is_exchange = is_identity(target) and chosen.path is None
         auth = Auth.RESCOPE if is_exchange else Auth.TOKEN
-        return Call(WORKS, url_of(target, path), auth, target.url or "")
+        return Call(WORKS, url_of(target, path), auth, target.id)
 
     def _login(self, target: Target, chosen: CheckSection) -> Call | str:
         if not (self._section.login and chosen.login):
@@ -114,7 +114,7 @@ class Plan:
         url = url_of(target, _TOKENS)
         if self._is_private and not url.startswith("https:"):
             return "its URL in the catalog is not https, as keystone_endpoint is"
-        return Call(LOGIN, url, Auth.PASSWORD, target.url or "")
+        return Call(LOGIN, url, Auth.PASSWORD, target.id)
 
 
 def _names(target: Target) -> tuple[str, str, str]:

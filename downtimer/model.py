@@ -76,13 +76,13 @@ class Call:
         check: ``works`` or ``login``.
         url: Where.
         auth: With what.
-        service: The root of the service, all of whose calls have the same few workers.
+        service: Names the service, of all of whose calls one at a time is made. Equal calls may differ in it.
     """
 
     check: str
     url: str
     auth: Auth
-    service: str = ""
+    service: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class ApiEngine:
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
         self._retired: set[TargetId] = set()
-        self._slots: dict[str, Slot] = {}  # by the root of the service
+        self._slots: dict[str, Slot] = {}  # by service
         self._keystones: set[TargetId] = set()
         self._unfits: set[tuple[TargetId, str]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()

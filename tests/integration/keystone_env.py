@@ -91,6 +91,10 @@ class KeystoneApi:
         (project,) = self.call("GET", f"/v3/projects?name={name}")["projects"]
         return str(project["id"])
 
+    def token(self) -> str:
+        """Return a new token of the administrator's."""
+        return self._login()
+
     def call(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - any JSON
         """Send one request as administrator and return the decoded answer.
 
