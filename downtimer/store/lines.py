@@ -153,6 +153,7 @@ class LineMaker:
             ("region", target.region),
             ("interface", target.interface),
             ("url", target.url),
+            ("host", target.host),
             ("project", target.project or target.project_id),
             ("server", target.server or target.server_id),
             ("retired", self._utc(state.retired_ns)),
@@ -212,7 +213,7 @@ class LineMaker:
                 ("region", target.region),
                 ("interface", target.interface),
             )
-        else:
+        elif target.kind is Kind.ADDRESS:
             project = target.project or target.project_id
             head = self._head("floating_ip_pings", ("address", target.name), ("project", project))
             self._heads[(target.id, "")] = head

@@ -48,7 +48,8 @@ def outages_ended_by(
     if ended:
         query = "SELECT state FROM target WHERE key = ?"
         (state,) = connection.execute(query, (target_key,)).fetchone()
-        name = _STATE.decode(state).target.name
+        target = _STATE.decode(state).target
+        name = target.name if target.host is None else f"{target.name} on {target.host}"
         for outage in ended:
             yield lines.outage(good.target, name, outage)
 

@@ -98,12 +98,12 @@ class Agents:
         self._read_ns: int | None = None
 
     def take_services(self, services: Iterable[Target]) -> None:
-        """Read the lists of these from now on; of several of one type and region those of the first."""
+        """Read the lists of these from now on; of several versions in one region those of the newest."""
         wanted: dict[tuple[str, str], Target] = {}
-        for target in services:
+        for target in sorted(services, key=_newness):
             kind = official_type(target.service_type)
             if kind in LISTS:
-                wanted.setdefault((kind, target.region or ""), target)
+                wanted[kind, target.region or ""] = target
         for key in self._places.keys() - wanted.keys():
             for tracker in self._places.pop(key).trackers.values():
                 tracker.close()
@@ -212,6 +212,12 @@ class Agents:
             self._delivery.outbox.progress(
                 Progress(self._child.incarnation, REPORTED, through_ns, EVERY_NS, self._widest_ns)
             )
+
+
+def _newness(target: Target) -> tuple[bool, str]:
+    """Rank ``volumev3`` above ``volumev2``, and the official type above all."""
+    kind = target.service_type or ""
+    return kind == official_type(kind), kind
 
 
 def _resolve(place: _Place, agent: Agent, sent_ns: int, outcome: Outcome) -> None:

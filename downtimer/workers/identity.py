@@ -28,9 +28,13 @@ _AHEAD_S: Final = 600.0
 _DOUBT_NS: Final = 10 * SECOND_NS
 """A refused token that is younger is not replaced: the fault is the service's that refused it."""
 
-_REFUSED_FIRST_S: Final = 30.0
+_REFUSED_FIRST_S: Final = 5.0
+_REFUSED_FACTOR: Final = 4
 _REFUSED_MOST_S: Final = 300.0
-"""Between attempts with a password that was refused: Keystone may lock a user out who tries often."""
+"""Between attempts with a password that was refused: Keystone may lock a user out who tries often.
+
+The first is soon, for a user may be disabled for a moment only.
+"""
 
 _UNFIT_ANSWERS = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
 """What keystoneauth1 raises when it takes something for a token that is none."""
@@ -198,7 +202,7 @@ class Identity:
         )
 
     def _back_off(self) -> None:
-        self._refused_s = min(max(_REFUSED_FIRST_S, 2 * self._refused_s), _REFUSED_MOST_S)
+        self._refused_s = min(max(_REFUSED_FIRST_S, _REFUSED_FACTOR * self._refused_s), _REFUSED_MOST_S)
         self._not_before_ns = _after(self._clock.now_ns(), self._refused_s)
 
     def _make_plugin(self, *, scoped: bool) -> generic.Password:

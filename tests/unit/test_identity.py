@@ -198,7 +198,7 @@ def test_a_refused_user_is_not_tried_again_at_once(keystone: FakeKeystone) -> No
         assert setting.refused() == why
         if len(keystone.asked) > asked:
             tried_s.append(now_s)
-    assert [later - sooner for sooner, later in pairwise(tried_s)] == [30, 60, 120, 240, 300]
+    assert [later - sooner for sooner, later in pairwise(tried_s)] == [5, 20, 80, 300, 300]
     assert len(keystone.asked) == 2 + 5
 
 
