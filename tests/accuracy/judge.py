@@ -50,16 +50,17 @@ class Report:
         return when.shifted(-self.origin_ns)
 
     def time_with(self, name: str, verdicts: Iterable[Verdict], start_ns: int, end_ns: int) -> int:
-        """Return how long a target had one of these verdicts in a stretch of time, by its one check."""
-        wanted = set(verdicts)
+        """Return how long a target had one of these verdicts in a stretch of time, by its first check."""
+        wanted, spans = set(verdicts), self._spans[name]
+        first = [span for span in spans if span.check == spans[0].check]
         return sum(
             max(0, min(cell.end_ns, end_ns) - max(cell.start_ns, start_ns))
-            for cell in tile(order(self._spans[name]))
+            for cell in tile(order(first))
             if cell.verdict in wanted
         )
 
     def observed_ns(self, name: str, start_ns: int, end_ns: int) -> int:
-        """Return how much of a stretch of time a target was observed by its one check."""
+        """Return how much of a stretch of time a target was observed by its first check."""
         verdicts = (Verdict.UP, Verdict.SLOW, Verdict.DOWN)
         return self.time_with(name, verdicts, start_ns, end_ns)
 
@@ -198,7 +199,7 @@ class Judge:
     def _hang(self, target: str, fault: Fault) -> tuple[int, int]:
         """Return the true and the reported time of being down or slow."""
         start, end = self._report.bracket(fault.start), self._report.bracket(_end(fault))
-        (baseline,) = self._report.targets[target].state.baselines.values()
+        baseline = self._report.targets[target].state.baselines[ANSWERS]
         slow_ns = slow_after_ns(ANSWERS, baseline.latency_ns or 0)
         true_ns = max(end.middle_ns - start.middle_ns - slow_ns, 0)
         reported_ns = self._report.time_with(
