@@ -14,7 +14,9 @@ from typing import TextIO
 
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.demo.daemon import Daemon
-from downtimer.demo.script import Moment, Step, length_s, moments, upgrade
+from downtimer.demo.database import ALIVE, DEAD
+from downtimer.demo.script import Act, Moment, Step, length_s, moments, upgrade
+from downtimer.demo.truth import Fault
 from downtimer.demo.verdict import compare, format_table
 from downtimer.errors import DowntimerError, ExitCode
 
@@ -137,9 +139,14 @@ def _introduce(cloud: SimulatedCloud, show: _Show) -> None:
 
 
 def _inject(cloud: SimulatedCloud, moment: Moment) -> None:
-    target = moment.step.target
-    if moment.step.address:
+    target, act = moment.step.target, moment.step.act
+    if act is Act.DROP:
         (cloud.drop if moment.down else cloud.restore)(target)
+    elif act is Act.DATABASE and moment.down:
+        when = cloud.service(target).set_database(DEAD)
+        cloud.truth.begin(Fault(target=target, what="database dead", start=when))
+    elif act is Act.DATABASE:
+        cloud.truth.end(target, cloud.service(target).set_database(ALIVE))
     elif moment.down:
         cloud.service(target).kill()
     else:

@@ -1,5 +1,6 @@
 """What happens during the demo's upgrade, and when. Pure."""
 
+import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,14 @@ TAIL_S: Final = 2.5
 """Time after the last step, so that its end is seen."""
 
 
+class Act(enum.Enum):
+    """What is done to a target; the values are how a person says that it begins, and ends."""
+
+    RESTART = ("goes down for its upgrade", "is started again")
+    DATABASE = ("loses its database, and answers on", "has its database again")
+    DROP = ("drops out", "is back")  # an address
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One thing that goes down for a while.
@@ -19,13 +28,13 @@ class Step:
         target: A service or an address.
         at_s: When, since the beginning of the script.
         for_s: For how long.
-        address: Whether it is one; an address drops out, a service is restarted.
+        act: What is done to it.
     """
 
     target: str
     at_s: float
     for_s: float
-    address: bool = False
+    act: Act = Act.RESTART
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +48,8 @@ class Moment:
     @property
     def text(self) -> str:
         """What happens, as a person says it."""
-        if self.step.address:
-            return f"{self.step.target} {'drops out' if self.down else 'is back'}"
-        return f"{self.step.target} {'goes down for its upgrade' if self.down else 'is started again'}"
+        begins, ends = self.step.act.value
+        return f"{self.step.target} {begins if self.down else ends}"
 
 
 _RESTARTS = (
@@ -50,17 +58,18 @@ _RESTARTS = (
     ("neutron", 8.0, 2.0),
     ("nova", 12.0, 5.0),
     ("cinder", 18.5, 3.5),
-    ("heat", 23.0, 2.5),
 )
+_DATABASE = Step(target="heat", at_s=LEAD_S + 23.0, for_s=3.0, act=Act.DATABASE)
 _DROP_AT_S = 7.0
 _DROP_FOR_S = 6.0
 
 
 def upgrade(addresses: Sequence[str]) -> tuple[Step, ...]:
-    """Return the demo's script: services one by one, and the first address, if there is one."""
+    """Return the demo's script: services one by one, a database, and the first address, if there is one."""
     steps = [Step(target=name, at_s=LEAD_S + at, for_s=lasts) for name, at, lasts in _RESTARTS]
+    steps.append(_DATABASE)
     steps += [
-        Step(target=address, at_s=LEAD_S + _DROP_AT_S, for_s=_DROP_FOR_S, address=True)
+        Step(target=address, at_s=LEAD_S + _DROP_AT_S, for_s=_DROP_FOR_S, act=Act.DROP)
         for address in addresses[:1]
     ]
     return tuple(steps)

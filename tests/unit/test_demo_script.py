@@ -2,7 +2,7 @@
 
 import itertools
 
-from downtimer.demo.script import Step, length_s, moments, upgrade
+from downtimer.demo.script import Act, Step, length_s, moments, upgrade
 from downtimer.demo.services import HOWTO
 
 
@@ -25,11 +25,11 @@ def test_outages_are_long_enough_to_be_seen_and_short_enough_to_watch() -> None:
 
 
 def test_only_the_first_address_drops_out() -> None:
-    assert [step.target for step in upgrade(["10.0.0.1", "10.0.0.2"]) if step.address] == ["10.0.0.1"]
+    assert [step.target for step in upgrade(["10.0.0.1", "10.0.0.2"]) if step.act is Act.DROP] == ["10.0.0.1"]
 
 
 def test_without_addresses_there_are_services_alone() -> None:
-    assert not any(step.address for step in upgrade([]))
+    assert not any(step.act is Act.DROP for step in upgrade([]))
 
 
 def test_moments_come_in_order_and_what_ends_comes_before_what_begins() -> None:
@@ -40,5 +40,12 @@ def test_moments_come_in_order_and_what_ends_comes_before_what_begins() -> None:
 
 
 def test_text_says_what_happens_to_which_target() -> None:
-    begins, ends = moments([Step(target="172.16.166.151", at_s=1.0, for_s=2.0, address=True)])
+    begins, ends = moments([Step(target="172.16.166.151", at_s=1.0, for_s=2.0, act=Act.DROP)])
     assert (begins.text, ends.text) == ("172.16.166.151 drops out", "172.16.166.151 is back")
+
+
+def test_one_service_loses_its_database_and_answers_on() -> None:
+    (step,) = [step for step in upgrade([]) if step.act is Act.DATABASE]
+    begins, ends = moments([step])
+    assert begins.text == f"{step.target} loses its database, and answers on"
+    assert ends.text == f"{step.target} has its database again"
