@@ -250,6 +250,7 @@ class Runner:
             self.series.hung(flight.sent_ns, watched_ns)
             self._settle(flight.sent_ns, Result(cause), now_ns)
             end = self._loop.call_later(watched_ns / SECOND_NS, self._let_go)
+            probe.watch()
             self._pending = _Pending(probe, flight.sent_ns, end)
             self.arm()
 

@@ -25,6 +25,7 @@ from downtimer.workers.names import Endpoint
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
 
 
 class Phase(enum.StrEnum):
@@ -110,6 +111,16 @@ class Conversation:
     def is_hanging(self) -> bool:
         """Whether the other side has been asked and owes us an answer."""
         return self.phase in (Phase.ANSWER, Phase.BODY)
+
+    def watch(self) -> None:
+        """Have the kernel ask every second whether the other side still knows of this connection.
+
+        One that has failed over to another host, or is off, would else be waited for in vain.
+        """
+        if self._socket is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for option, value in _KEEP_ALIVE:
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
     def expire(self) -> None:
         """The deadline has come."""
