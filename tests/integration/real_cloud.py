@@ -17,6 +17,7 @@ from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
 
 PORT = PROFILES["keystone"].port
+PROCESSES = 4  # several daemons sign in, and ask again and again
 PAGE_CAP = 7  # so that the score of addresses comes in three pages
 USER = "upgrader"
 SECRET = "9sesameQz"  # what of the password no quoting or escaping changes
@@ -48,6 +49,7 @@ class RealCloud:
                 host=SERVICE_IP,
                 port=PORT,
                 prefix=simulated.network.in_cloud([]),
+                processes=PROCESSES,
             ) as keystone,
         ):
             _fill(keystone, simulated)

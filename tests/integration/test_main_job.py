@@ -172,7 +172,7 @@ def test_a_killed_service_and_a_dropped_address_are_reported_within_a_second(
         assert_all_points(influxdb, report)
         assert_same_from_influxdb(command)
         assert count_points(influxdb, report["run"]["id"], "outages", 'count("duration_s")', "name") == {
-            NOVA: 1,
+            NOVA: 2,  # one for each check
             ADDRESS: 1,
         }
         stored = json.dumps(influxdb.query("SELECT * FROM /.*/")).encode()
