@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from downtimer.model import WORKS
 from downtimer.printable import printable
 
 
@@ -15,6 +16,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield "\n"
     yield from _down(answer["down"], answer["targets"])
     yield from _references(answer["references"])
+    yield from _lacking(answer["lacking"])
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -36,6 +38,9 @@ def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]
     blind = sum(targets[kind]["unknown"] + targets[kind]["unseen"] for kind in ("service", "address"))
     if blind:
         yield f"{blind} targets have no verdict: the report says why, under `Not observed`.\n"
+    if not any(targets[kind]["probed"] for kind in ("service", "address")):
+        yield "Nothing is measured.\n"
+        return
     if not down:
         yield "Nothing is known to be down.\n" if blind else "Nothing is down.\n"
         return
@@ -47,11 +52,23 @@ def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]
             f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
             f"since {since} UTC ({_duration(item['for_s'])})\n"
         )
+    if any(item["is_keystone"] for item in down) and any(
+        item["check"] == WORKS and not item["is_keystone"] for item in down
+    ):
+        yield "Keystone fails, too: what fails for want of it is an impairment, and in no downtime.\n"
 
 
 def _references(references: Mapping[str, int]) -> Iterator[str]:
     if references["down"] == references["answered"] > 0:
         yield "The references fail, too: it may be this host's own link, which is nobody's downtime.\n"
+
+
+def _lacking(lacking: list[Mapping[str, str]]) -> Iterator[str]:
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for item in lacking:
+        by_reason.setdefault((item["check"], item["why"]), []).append(printable(item["name"]))
+    for (check, why), names in by_reason.items():
+        yield f"Without the check {check}: {', '.join(names)} ({printable(why)}).\n"
 
 
 def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -42,6 +42,7 @@ def render(summary: Summary) -> Iterator[str]:
         _never_answered,
         _retired,
         _unobserved,
+        _unobserved_by_check,
         _answers_alone,
         _resolution,
         _agents,
@@ -244,15 +245,13 @@ def _unobserved(summary: Summary) -> Iterator[str]:
     for target in summary.targets:
         for cause, length_ns in target.unobserved.items():
             by_cause[cause][target.target.kind].append((length_ns, target.target.id))
-    partial = list(_partial_checks(summary))
-    if not (blind or by_cause or partial):
+    if not (blind or by_cause):
         return
     yield "Not observed (in no downtime and in no percentage)\n"
     for cause in sorted(by_cause):
         yield f"  {printable(cause)}: {wording.REASONS.get(cause, 'no verdict')}\n"
         for kind, shares in by_cause[cause].items():  # services come first
             yield f"    {_extent(summary, kind, shares)}\n"
-    yield from partial
     for target in blind:
         reason = "no probe gave a verdict" if target.probes else "not probed"
         yield f"  {_title(summary, target)}: nothing was observed, {reason}\n"
@@ -270,16 +269,22 @@ def _extent(summary: Summary, kind: Kind, shares: Sequence[tuple[int, TargetId]]
     return f"{length} on each of {plural(len(ordered), kind.value)}: {names}{more}"
 
 
-def _partial_checks(summary: Summary) -> Iterator[str]:
+def _unobserved_by_check(summary: Summary) -> Iterator[str]:
     """Yield what each check did not observe while its target's other checks did."""
-    for target in summary.targets:
-        for check in target.checks if len(target.checks) > 1 else ():
-            if sum(check.unobserved.values()) > target.unobserved_ns:
-                parts = (
-                    f"{wording.seconds(length_ns)} ({printable(cause)})"
-                    for cause, length_ns in check.unobserved.items()
-                )
-                yield f"  {_title(summary, target)}, check {printable(check.name)}: {', '.join(parts)}\n"
+    partial = [
+        (target, check)
+        for target in summary.targets
+        for check in target.checks
+        if len(target.checks) > 1 and sum(check.unobserved.values()) > target.unobserved_ns
+    ]
+    if partial:
+        yield "Not observed by one check (the service's other checks observed it)\n"
+    for target, check in partial:
+        parts = (
+            f"{wording.seconds(length_ns)} ({printable(cause)})"
+            for cause, length_ns in check.unobserved.items()
+        )
+        yield f"  {_title(summary, target)}, check {printable(check.name)}: {', '.join(parts)}\n"
 
 
 def _answers_alone(summary: Summary) -> Iterator[str]:
@@ -320,13 +325,13 @@ def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
 def _agents(summary: Summary) -> Iterator[str]:
     if summary.agents:
         yield "Agents (as the cloud itself reports them, by heartbeats: 10 to 75 seconds late, Heat's 120)\n"
-    for agent in summary.agents:
+    for agent in sorted(summary.agents, key=lambda agent: not agent.episodes):
         name, host = printable(agent.target.name), printable(agent.target.host or "")
         place = printable(agent.target.region or "")
         region = f" ({place})" if _has_regions(summary.agents) else ""
         line = f"Agent {name} on {host}{region} was reported down approximately"
-        ongoing = ", and was last" if agent.episodes and agent.episodes[-1].is_ongoing else ""
-        unknown = "" if agent.observed_ns else " (not known: it was reported once)"
+        ongoing = ", and still was at the end" if agent.episodes and agent.episodes[-1].is_ongoing else ""
+        unknown = "" if agent.observed_ns else " (it was read once)"
         yield f"  {line} {wording.whole_seconds(agent.down_ns)} seconds{ongoing}{unknown}\n"
 
 

@@ -18,7 +18,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "no-route": "this host had no route",
         "resolver": "this host's resolver failed, and no address was known",
         "stall": "downtimer was held up on this host",
-        "restart": "a process of downtimer was being restarted",
+        "restart": "downtimer, or a process of it, was not running",
         "suspended": "this host was suspended",
         "paused": "the measurement was paused",
         "unlisted": "it was in no list that could be had",

@@ -25,7 +25,7 @@ class RunEntry:
         start_utc_ns: UTC of its start, ns since the epoch; 0 where `error` is set.
         end_ns: Its end, ns since its start; None while it runs or if it was cut off.
         interrupted: It was cut off and closed later.
-        targets: How many.
+        targets: How many services and addresses.
         backlog: Points that wait for InfluxDB.
         error: Why the file can't be read, one line; None if it can.
     """
@@ -145,7 +145,8 @@ def _journals(state_dir: str) -> list[Path]:
 def _entry(path: Path) -> RunEntry:
     name, text = RunId(path.stem), str(path)
     size_bytes = file_size(text)
-    query = """SELECT (SELECT count(*) FROM target WHERE state IS NOT NULL),
+    query = """SELECT (SELECT count(*) FROM target
+            WHERE state IS NOT NULL AND id NOT LIKE 'agent/%' AND id NOT LIKE 'reference/%'),
         (SELECT coalesce(sum(points), 0) FROM outbox)"""
     try:
         with _reading(text) as connection:

@@ -309,7 +309,11 @@ class Measurement:
                 self._tell_changed(self.targets.reached(message.target, message.method))
             case Unfit():
                 self.picture.clear(message.target, message.check)
-                self._tell_changed(self.targets.unfit(message.target, message.check, message.why))
+                changed = self.targets.unfit(message.target, message.check, message.why)
+                self._tell_changed(changed)
+                for state in changed:
+                    name = state.target.name
+                    self.note("check", f"{name} is not asked whether it {message.check}: {message.why}")
 
     def _on_listing(self, listing: Listing) -> None:
         self._listed = True

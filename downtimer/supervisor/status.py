@@ -1,10 +1,12 @@
 """What `status` answers: the run, the processes, the targets, and what is down right now. Pure."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
+from downtimer.checks import is_identity
 from downtimer.clock import to_utc
 from downtimer.messages import Counts, Turned
 from downtimer.model import SECOND_NS, Kind
@@ -33,6 +35,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
             kind.value: _counts(picture.counts(kind), measurement.targets.count_probed(kind)) for kind in Kind
         },
         "references": _references(measurement),
+        "lacking": list(_lacking(measurement)),
         "down": [_down(measurement, turned, now_ns) for turned in measurement.down()[:DOWN_MAX]],
         "journal": {
             "path": measurement.settings.journal,
@@ -72,6 +75,14 @@ def _references(measurement: Measurement) -> dict[str, int]:
     return {"answered": answered, "down": down}
 
 
+def _lacking(measurement: Measurement) -> Iterator[dict[str, Any]]:
+    """Yield each check that a service of the catalog has not."""
+    for state in measurement.targets.states():
+        target = state.target
+        for check, why in {**dict(target.lacks), **state.unfit}.items():
+            yield {"name": target.name, "region": target.region, "check": check, "why": why}
+
+
 def _counts(counts: Counts, probed: int) -> dict[str, int]:
     return {"probed": probed, **msgspec.structs.asdict(counts)}
 
@@ -84,6 +95,7 @@ def _down(measurement: Measurement, turned: Turned, now_ns: int) -> dict[str, An
         "kind": target.kind.value if target is not None else None,
         "name": target.name if target is not None else turned.target,
         "region": target.region if target is not None else None,
+        "is_keystone": target is not None and is_identity(target),
         "check": turned.check,
         "since": format_utc(to_utc(measurement.settings.run.start_utc_ns, turned.since_ns)),
         "for_s": round((now_ns - turned.since_ns) / SECOND_NS, 3),

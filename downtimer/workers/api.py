@@ -278,6 +278,8 @@ class ApiEngine:
         """Send no more; return when all that is under way is resolved, and end all spans."""
         self._fallback.keep_only(set())
         for runner in self._runners.values():
+            runner.look_again()
+        for runner in self._runners.values():
             runner.stop()
         deadline_ns = self._clock.now_ns() + self._rates[ANSWERS].timeout_ns + SECOND_NS
         while any(runner.series.has_unanswered() for runner in self._runners.values()):

@@ -189,19 +189,31 @@ class Runner:
         self._flying.clear()
         self._give_back()
 
+    def look_again(self) -> None:
+        """If a call is pending, make another one now: it is the last, and the one before may be long ago."""
+        if self._pending is not None:
+            self._let_go()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._fire()
+
     def through_ns(self, now_ns: int) -> int:
-        """Return the instant up to which every probe that was due is sent and judged."""
+        """Return the instant up to which every probe that was due is sent and judged.
+
+        While a call is pending none is due: as long as it is not answered the service has not recovered.
+        """
         due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
-        if self._pending is not None:
-            return min(judged_ns, self._pending.sent_ns)
-        return judged_ns if due_ns is None or self._is_stopped else min(judged_ns, due_ns)
+        is_held = self._is_stopped or self._pending is not None
+        return judged_ns if due_ns is None or is_held else min(judged_ns, due_ns)
 
     def _again(self, wait_ns: int) -> None:
         self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self._fire)
 
     def _fire(self) -> None:
-        """Send the probe that is due, unless it must wait for its name or the budget."""
+        """Send the probe that is due, unless it must wait for its name, its turn or the budget."""
+        if self._is_stopped:
+            return
         resolution = self.question.resolution()
         if resolution is None:
             self._again(_NAME_WAIT_NS)

@@ -340,9 +340,9 @@ def test_hung_call_is_not_followed_by_another() -> None:
         bench.token()
         bench.service("it", api.url, call(api))
         await asyncio.sleep(4)
+        assert len(api.heads) == 1
 
-    bench, api = probe(lambda _: None, scenario)
-    assert len(api.heads) == 1
+    bench, _ = probe(lambda _: None, scenario)
     assert causes(bench) == {"timeout-answer"}
     (found,) = spans(bench)
     assert found.max_gap_ns == 2 * runner.PENDING_NS  # as long as it hangs, it watches the service
@@ -401,9 +401,9 @@ def test_calls_of_one_service_wait_for_each_other() -> None:
         bench.token()
         bench.service("it", api.url, call(api), call(api, LOGIN, Auth.PASSWORD))
         await asyncio.sleep(3)
+        assert len(api.heads) == 1
 
-    _, api = probe(lambda _: None, scenario)
-    assert len(api.heads) == 1
+    probe(lambda _: None, scenario)
 
 
 def test_unanswered_connection_is_no_hung_call() -> None:
@@ -508,18 +508,40 @@ def slow_calls(status: int, body: bytes, *, keystone: str | None) -> set[str]:
     return set(first.causes)
 
 
-def test_end_waits_for_no_pending_call() -> None:
+def test_at_the_end_another_call_is_made_in_place_of_a_pending_one() -> None:
+    """So that what is known of the service is not as old as that."""
+
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()
         bench.service("it", api.url, call(api))
         await until_probed(1)(bench)
-        started_ns = bench.child.clock.now_ns()
+        await asyncio.sleep(1)
+        ended_ns.append(bench.child.clock.now_ns())
         await bench.engine.finish()
-        assert bench.child.clock.now_ns() - started_ns < SECOND_NS
+        assert bench.child.clock.now_ns() - ended_ns[0] < SECOND_NS
 
+    ended_ns: list[int] = []
     bench, api = probe(lambda _: None, scenario)
-    assert len(api.heads) == 1
-    assert [span.probes for span in spans(bench)] == [1]
+    assert (len(api.heads), api.most) == (2, 1)
+    (found,) = spans(bench)
+    assert (found.verdict, found.probes) == (Verdict.DOWN, 2)
+    assert found.last_sent_ns >= ended_ns[0]
+
+
+def test_while_a_call_is_pending_the_service_counts_as_failing() -> None:
+    """Progress goes on, with which the open span grows as far as a report is concerned."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await until_probed(1)(bench)
+        await asyncio.sleep(2)
+        through_ns, interval_ns = bench.engine.reach()[WORKS]
+        assert bench.child.clock.now_ns() - through_ns < SECOND_NS
+        assert interval_ns <= SECOND_NS
+
+    _, api = probe(lambda _: None, scenario)
+    assert len(api.heads) == 2
 
 
 @pytest.mark.parametrize(("age_s", "cause"), [(0.0, "http-401"), (YOUNG_S + 1, "token")])

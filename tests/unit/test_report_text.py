@@ -269,7 +269,7 @@ def test_unobserved_time_is_gathered_by_cause_with_the_most_affected_first() -> 
     ]
     text = report(*spans, states=[address(name) for name in names])
     assert section(text, "Not observed") == [
-        "  restart: a process of downtimer was being restarted",
+        "  restart: downtimer, or a process of it, was not running",
         "    1.00 s to 2.25 s on each of 6 addresses: 10.0.0.6, 10.0.0.5, 10.0.0.4, 10.0.0.3, …",
     ]
 
@@ -338,7 +338,7 @@ def test_check_that_saw_less_than_the_others_states_what_it_did_not_see() -> Non
         up(40, 60, check="works"),
     ]
     text = report(*spans, states=[service("nova")])
-    assert section(text, "Not observed") == ["  Service nova, check works: 30.0 s (send)"]
+    assert section(text, "Not observed by one check") == ["  Service nova, check works: 30.0 s (send)"]
 
 
 def test_resolution_is_stated_per_class_of_check() -> None:
@@ -482,7 +482,9 @@ def test_what_failed_for_want_of_keystone_is_an_impairment_and_no_downtime() -> 
     assert section(text, "Impaired by Keystone") == [
         "  Service nova: 37 calls, 2026-11-22 16:37:26.123 – 16:37:44.123"
     ]
-    assert "Service nova, check works: 23.0 s (keystone)" in "\n".join(section(text, "Not observed"))
+    assert "Service nova, check works: 23.0 s (keystone)" in "\n".join(
+        section(text, "Not observed by one check")
+    )
 
 
 def test_addresses_are_summed_up_by_project() -> None:
@@ -516,8 +518,8 @@ def test_agents_have_a_section_of_their_own_and_are_in_no_line_of_the_contract()
     text = report(*of_well, *of_failed, *of_gone, states=[well, failed, gone])
     assert section(text, "Agents") == [
         "  Agent nova-compute on cmp1 was reported down approximately 30 seconds",
+        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds, and still was at the end",
         "  Agent nova-compute on cmp2 was reported down approximately 0 seconds",
-        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds, and was last",
     ]
     assert "none: nothing was found to measure" in text
     assert "Outages" not in text
