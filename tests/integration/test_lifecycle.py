@@ -355,7 +355,7 @@ def test_what_cannot_be_judged_is_not_called_up(lonely_cloud: SimulatedCloud, co
     try:
         wait_until(
             lambda: (
-                "3 checks have no verdict" in (text := command.ok("status"))
+                "3 targets have no verdict" in (text := command.ok("status"))
                 and "Nothing is known to be down." in text
             ),
             timeout_s=10,
