@@ -2,8 +2,8 @@
 
 While Keystone fails, others refuse our token, or say that they can't reach Keystone. That is no fault of
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
-which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where most
-of a run of failures is like that, those that hung in it are, too: they waited for a Keystone that came back
+which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where at
+least half of what failed in that time, without a good answer between, is like that, what hung is, too: they waited for a Keystone that came back
 before the service gave up on it. Everything else that fails stays down, also a service that names Keystone
 while Keystone works: to its users it is down.
 
@@ -11,8 +11,7 @@ What was sent shortly before that time is judged with it, for it was under way w
 two outages of Keystone so close that they are one episode the same holds.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from typing import Final
@@ -70,22 +69,22 @@ def _has_failed(span: Span) -> bool:
 
 def _attribute_run(run: Sequence[Span], failing: Sequence[Interval]) -> Iterator[Span]:
     """Yield the spans of one run of failures."""
-    counts = Counter[str]()
+    theirs = others = 0
     for span in run:
-        counts.update(span.causes)
-    theirs = sum(count for cause, count in counts.items() if cause in KEYSTONES)
-    hung = sum(count for cause, count in counts.items() if is_hang(cause))
+        within = sum(one.probes for one in _cut(span, failing) if CAUSE in one.causes)
+        if _is_of(span, KEYSTONES.__contains__):
+            theirs += within
+        elif span.verdict is Verdict.DOWN:
+            others += within
+    with_hung = theirs >= others
     for span in run:
-        if _is_theirs(span, with_hung=theirs >= hung):
-            yield from _cut(span, failing)
-        else:
-            yield span
+        is_theirs = _is_of(span, lambda cause: cause in KEYSTONES or (with_hung and is_hang(cause)))
+        yield from _cut(span, failing) if is_theirs else [span]
 
 
-def _is_theirs(span: Span, *, with_hung: bool) -> bool:
-    return bool(span.causes) and all(
-        cause in KEYSTONES or (with_hung and is_hang(cause)) for cause in span.causes
-    )
+def _is_of(span: Span, kind: Callable[[str], bool]) -> bool:
+    """Tell whether all causes of a span are of that kind."""
+    return bool(span.causes) and all(map(kind, span.causes))
 
 
 def _cut(span: Span, failing: Sequence[Interval]) -> Iterator[Span]:

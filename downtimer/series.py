@@ -111,6 +111,7 @@ class Series:
         self._last_sent_ns = -1
         self._gap_ns = 0
         self._latest_ns = -1
+        self._latest_cause: str | None = None
         self._down: _Down | None = None
 
     # --- targets ---
@@ -225,12 +226,12 @@ class Series:
         self._unanswered[sent_ns] = self._unanswered[sent_ns]._replace(max_gap_ns=2 * watched_ns)
 
     def recovered(self, at_ns: int, rates: Rates) -> None:
-        """A probe that had hung for long is answered well: probe at once.
+        """A probe that had hung for long is answered well: probe at once, or when the next is due.
 
         Whoever asked less than a user's patience ago is answered in time, so it has been well since then.
         """
         self._since_ns = at_ns - rates.timeout_ns
-        self._due_ns = at_ns
+        self._due_ns = max(at_ns, self._last_sent_ns + rates.steady_ns)
 
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
         sent_ns = max(now_ns, self._last_sent_ns + 1)
@@ -293,8 +294,8 @@ class Series:
         return [span for tracker in self._trackers.values() if (span := tracker.current()) is not None]
 
     def failing(self) -> str | None:
-        """Return the cause since when it is down; None while it is not."""
-        return None if self._down is None else self._down.cause
+        """Return the cause of the newest probe, if that has failed; None if it has not."""
+        return self._latest_cause if self.latest is Verdict.DOWN else None
 
     def has_unanswered(self) -> bool:
         """Tell whether probes are under way."""
@@ -310,7 +311,7 @@ class Series:
             next_ns = self._last_sent_ns + self.pace.interval_ns(now_ns, rates)
             self._due_ns = min(self._due_ns, max(next_ns, now_ns))
         if sent_ns > self._latest_ns:
-            self._latest_ns, self.latest = sent_ns, verdict
+            self._latest_ns, self.latest, self._latest_cause = sent_ns, verdict, cause
             if verdict is not Verdict.UP or self._down is not None:
                 self._note_turn(sent_ns, verdict, cause if verdict is Verdict.DOWN else None)
 

@@ -120,6 +120,7 @@ class CallQuestion:
         around.names.add(*self.name)
         self._newest: tuple[Shown, Prepared] | None = None
         self._has_refused = False  # something that was certainly good, and has accepted nothing since
+        self._is_sure = False  # that what was shown last is good
 
     def resolution(self) -> Resolution | None:
         """Return where to ask; with nothing to show it can't be."""
@@ -130,7 +131,7 @@ class CallQuestion:
     def conversation(self, first_class: FirstClass, done: Done) -> HttpProbe:  # noqa: ARG002 - of a call only 2xx is good
         """Return a probe that is to be started."""
         shown = self._tokens.show(self._call.auth)
-        is_sure = self._has_refused or self._tokens.is_young(shown)
+        is_sure = self._is_sure = self._has_refused or self._tokens.is_young(shown)
 
         def judge(status: int) -> str | None:
             if status == 404 and self._call.auth is Auth.RESCOPE:
@@ -148,7 +149,8 @@ class CallQuestion:
 
     def is_unfit(self, status: int) -> bool:
         """Tell whether the call is not for us, or not known there."""
-        return is_unfit(status) and not (status == 404 and self._call.auth is Auth.RESCOPE)
+        may_be_the_token = status == 404 and self._call.auth is Auth.RESCOPE and not self._is_sure
+        return is_unfit(status) and not may_be_the_token
 
     def _prepare(self, shown: Shown) -> Prepared:
         """Return the request, which is the same as long as the token is."""

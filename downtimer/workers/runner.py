@@ -11,14 +11,14 @@ for long. And while Keystone is away, its verdict waits a little for what the se
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import HELD_UP, KEYSTONES, verdict_of
+from downtimer.verdicts import HELD_UP, NO_KEYSTONE, TOKEN, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.probing import Findings
 from downtimer.workers.questions import Question
@@ -31,13 +31,15 @@ from downtimer.workers.worker import Child
 HEARING_NS: Final = 3 * SECOND_NS
 """So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
 
-PENDING_NS: Final = 15 * SECOND_NS
+PENDING_NS: Final = 60 * SECOND_NS
 """So long a call is pending at most; after that twice as long each time."""
 
-PENDING_MAX_NS: Final = 60 * SECOND_NS
+PENDING_MAX_NS: Final = 300 * SECOND_NS
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
+_LATE: Final[Mapping[str | None, str]] = {NO_KEYSTONE: NO_KEYSTONE, "http-401": "http-401", TOKEN: "http-401"}
+"""By what a call says after its timeout, the cause of its having failed by then; all others hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +251,7 @@ class Runner:
         """Its time is up: for good, if it is a plain one or has not been asked yet."""
         flight, now_ns = self._flying[probe], self._clock.now_ns()
         cause = flight.overdue or f"timeout-{probe.phase}"
-        is_ours = self._watch.excuse(cause, flight.sent_ns, self.rates.timeout_ns) != cause
-        if self._is_stopped or is_ours or not self.rates.is_gentle or not probe.is_hanging:
+        if self._is_stopped or not self.rates.is_gentle or not probe.is_hanging:
             probe.expire()
         elif flight.overdue is None and self.question.hears_out and self._around.is_keystone_away():
             flight.overdue = cause
@@ -275,6 +276,12 @@ class Runner:
             self._give_back()
             self.arm()
 
+    def _note_recovery(self, now_ns: int) -> None:
+        """A call that had hung is answered well; if we read that late, it is not known when."""
+        if not self._is_prompt(now_ns):
+            self.series.skip(now_ns, HELD_UP, self.rates)
+        self.series.recovered(now_ns, self.rates)
+
     def _give_back(self) -> None:
         if self._slot is not None:
             self._slot.give_back(self)
@@ -285,7 +292,7 @@ class Runner:
         now_ns = self._clock.now_ns()
         if self._pending is not None and probe is self._pending.probe:
             if result.cause is None:
-                self.series.recovered(now_ns, self.rates)
+                self._note_recovery(now_ns)
             self._let_go()
             return
         self._give_back()
@@ -299,11 +306,10 @@ class Runner:
             result = result._replace(cause=HELD_UP)
         elif flight.overdue is None:
             self._hangs = 0
-        elif result.cause is None:
-            self.series.recovered(now_ns, self.rates)
-            result = result._replace(cause=flight.overdue)
-        elif result.cause not in KEYSTONES:
-            result = result._replace(cause=flight.overdue)
+        else:
+            if result.cause is None:
+                self._note_recovery(now_ns)
+            result = result._replace(cause=_LATE.get(result.cause, flight.overdue))
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()
 

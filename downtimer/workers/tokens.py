@@ -84,13 +84,13 @@ class Tokens:
         return shown.issued_ns is not None and self._clock.now_ns() - shown.issued_ns < SURE_NS
 
     def refused(self, shown: Shown) -> None:
-        """Note that it was refused, and tell discovery."""
-        now_ns = self._clock.now_ns()
+        """Note that it was refused, and tell discovery if that was the newest token."""
+        now_ns, token = self._clock.now_ns(), self._token
         if shown.issued_ns is None:
             self._rest_until_ns = now_ns + _REST_NS
-        token = self._token
-        if token is None or shown.issued_ns not in (None, token.issued_ns):
-            return  # there is a newer one
+            return
+        if token is None or shown.issued_ns != token.issued_ns:
+            return
         if self._told_ns is None or now_ns - self._told_ns >= _TELL_NS:
             self._told_ns = now_ns
             self._bus.send(TokenRejected(issued_ns=token.issued_ns))

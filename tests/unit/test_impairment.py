@@ -93,3 +93,42 @@ def test_impairment_is_listed_and_is_nobodys_downtime() -> None:
     assert len(impaired(spans)) == 1
     (_, check) = found.checks
     assert check.unobserved == {"keystone": ns(20)}
+
+
+# --- what hung while Keystone was away -----------------------------------------------------------
+
+
+def run_of(*spans: Span) -> list[tuple[str, float, float]]:
+    """Return what becomes of a run of failures while Keystone failed from 20 to 40 s: first causes, times."""
+    found = attribute(spans, find_failing([keystone(20, 40)], UNTIL_NS))
+    return [(min(one.causes), one.first_sent_ns / 1e9, one.last_sent_ns / 1e9) for one in found]
+
+
+def failing_calls(first: float, last: float, cause: str) -> Span:
+    """Return calls that failed like that, one every second."""
+    return down(first, last, check="works", causes=cause, every=1)
+
+
+def test_what_hung_among_calls_that_name_keystone_waited_for_it() -> None:
+    run = [failing_calls(21, 35, AWAY), failing_calls(36, 38, "timeout-answer")]
+    assert run_of(*run) == [("keystone", 21, 35), ("keystone", 36, 38)]
+
+
+def test_what_hangs_and_names_nobody_is_the_services_own() -> None:
+    """A database that all share looks like that."""
+    run = [failing_calls(21, 38, "timeout-answer")]
+    assert run_of(*run) == [("timeout-answer", 21, 38)]
+
+
+def test_what_named_keystone_at_another_time_excuses_nothing() -> None:
+    run = [failing_calls(0, 14, AWAY), failing_calls(15, 60, "timeout-answer")]
+    assert run_of(*run) == [(AWAY, 0, 14), ("timeout-answer", 15, 60)]
+
+
+def test_other_failures_count_against_it() -> None:
+    run = [
+        failing_calls(21, 33, "http-500"),
+        failing_calls(34, 35, AWAY),
+        failing_calls(36, 36, "timeout-answer"),
+    ]
+    assert run_of(*run) == [("http-500", 21, 33), ("keystone", 34, 35), ("timeout-answer", 36, 36)]
