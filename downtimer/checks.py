@@ -63,6 +63,12 @@ def official_type(service_type: str | None) -> str:
     return _ALIASES.get(service_type or "", service_type or "")
 
 
+def newness(target: Target) -> tuple[bool, str]:
+    """Rank services of one official type: ``volumev3`` above ``volumev2``, and that type itself above all."""
+    kind = target.service_type or ""
+    return kind == official_type(kind), kind
+
+
 def is_identity(target: Target) -> bool:
     """Tell whether a target is a Keystone."""
     return official_type(target.service_type) == IDENTITY
@@ -76,14 +82,22 @@ class Plan:
         self._checks = config.checks
         self._is_private = (config.global_.keystone_endpoint or "").startswith("https:")
 
-    def of(self, target: Target) -> Target:
-        """Return a service of the catalog with its calls, and with why it lacks others."""
-        each = list(self._each(target))
-        return replace(
-            target,
-            calls=tuple(found for _, found in each if isinstance(found, Call)),
-            lacks=tuple((check, found) for check, found in each if isinstance(found, str)),
-        )
+    def of(self, services: Iterable[Target]) -> Iterator[Target]:
+        """Yield the services of the catalog with their calls, and with why they lack others.
+
+        Services of one official type at one root (``volumev2``, ``volumev3``) are one program, and the call
+        of the newest is made for all of them, but for those that the configuration names.
+        """
+        listed = list(services)
+        newest = {_program(target): target for target in sorted(listed, key=newness)}
+        for target in listed:
+            asked = target if target.name in self._checks else newest[_program(target)]
+            each = list(self._each(asked))
+            yield replace(
+                target,
+                calls=tuple(found for _, found in each if isinstance(found, Call)),
+                lacks=tuple((check, found) for check, found in each if isinstance(found, str)),
+            )
 
     def strangers(self, services: Iterable[Target]) -> Iterator[str]:
         """Yield a line for each ``[check NAME]`` that names none of the catalog's services."""
@@ -106,7 +120,7 @@ class Plan:
             return f"no call is known for services of type {target.service_type}"
         is_exchange = is_identity(target) and chosen.path is None
         auth = Auth.RESCOPE if is_exchange else Auth.TOKEN
-        return Call(WORKS, url_of(target, path), auth, target.id)
+        return Call(WORKS, url_of(target, path), auth, target.url or "")
 
     def _login(self, target: Target, chosen: CheckSection) -> Call | str:
         if not (self._section.login and chosen.login):
@@ -114,7 +128,13 @@ class Plan:
         url = url_of(target, _TOKENS)
         if self._is_private and not url.startswith("https:"):
             return "its URL in the catalog is not https, as keystone_endpoint is"
-        return Call(LOGIN, url, Auth.PASSWORD, target.id)
+        return Call(LOGIN, url, Auth.PASSWORD, target.url or "")
+
+
+def _program(target: Target) -> tuple[str, str, str | None]:
+    """Tell programs apart: one of no known type is one for each service."""
+    kind = official_type(target.service_type)
+    return (kind if kind in _CALLS else target.id), target.url or "", target.region
 
 
 def _names(target: Target) -> tuple[str, str, str]:

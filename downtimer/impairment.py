@@ -3,9 +3,9 @@
 While Keystone fails, others refuse our token, or say that they can't reach Keystone. That is no fault of
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
 which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where at
-least half of what failed in that time, without a good answer between, is like that, what hung is, too: they waited for a Keystone that came back
-before the service gave up on it. Everything else that fails stays down, also a service that names Keystone
-while Keystone works: to its users it is down.
+least half of what failed in that time, without a good answer between, is like that, what hung is, too: it
+waited for a Keystone that came back before the service gave up on it. Everything else that fails stays down,
+also a service that names Keystone while Keystone works: to its users it is down.
 
 What was sent shortly before that time is judged with it, for it was under way when Keystone failed. Between
 two outages of Keystone so close that they are one episode the same holds.

@@ -270,6 +270,12 @@ class Look(Message, frozen=True, kw_only=True, tag="look"):
     """To discovery: something turned down, look again."""
 
 
+class Hanging(Message, frozen=True, kw_only=True, tag="hanging"):
+    """To discovery: these services, and no others, hang; whatever they are asked holds one more worker."""
+
+    services: tuple[TargetId, ...]
+
+
 class Flush(Message, frozen=True, kw_only=True, tag="flush"):
     """Record every open span as it stands and answer `Done`, once acknowledged."""
 
@@ -408,7 +414,7 @@ BusUp = (
 )
 """What a child says on the bus."""
 
-BusDown = Settings | Targets | Look | Token | TokenRejected | Flush | Finish | Record
+BusDown = Settings | Targets | Look | Hanging | Token | TokenRejected | Flush | Finish | Record
 """What the supervisor says on the bus."""
 
 PointsUp = Knock | Batch

@@ -76,13 +76,13 @@ class Call:
         check: ``works`` or ``login``.
         url: Where.
         auth: With what.
-        service: Names the service, of all of whose calls one at a time is made. Equal calls may differ in it.
+        service: The root of the service, of all of whose calls one at a time is made.
     """
 
     check: str
     url: str
     auth: Auth
-    service: str = field(default="", compare=False)
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

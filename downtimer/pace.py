@@ -135,8 +135,8 @@ class Rates(NamedTuple):
         return cls(
             steady_ns=interval_ns,
             timeout_ns=round(options.timeout * SECOND_NS),
-            fast_ns=interval_ns // 10,
-            long_ns=interval_ns // 4,
+            fast_ns=max(interval_ns // 10, SECOND_NS // 5),
+            long_ns=max(interval_ns // 4, SECOND_NS // 2),
             fast_for_ns=round(options.fast_for * SECOND_NS),
             unanswered=1,
             is_gentle=True,

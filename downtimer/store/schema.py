@@ -20,7 +20,7 @@ from downtimer.errors import StoreError
 from downtimer.model import Verdict
 
 APPLICATION_ID: Final = 0x646F776E  # "down"
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_S: Final = 10.0
 SUFFIX: Final = ".sqlite"
 
@@ -37,10 +37,31 @@ _TRANSIENT: Final = frozenset(
         sqlite3.SQLITE_NOMEM,
     ]
 )
-_MIGRATIONS: Final[Mapping[int, str]] = {}
+_PROGRESS: Final = """
+CREATE TABLE progress (
+    incarnation INTEGER NOT NULL,
+    "check" TEXT NOT NULL,
+    through_ns INTEGER NOT NULL,
+    interval_ns INTEGER NOT NULL,
+    widest_ns INTEGER NOT NULL,
+    PRIMARY KEY (incarnation, "check")
+) WITHOUT ROWID;
+"""
+_MIGRATIONS: Final[Mapping[int, str]] = {
+    # Progress was by worker; it held for all checks alike.
+    1: _PROGRESS
+    + """
+INSERT INTO progress SELECT DISTINCT span.incarnation, span."check", worker.through_ns, worker.interval_ns,
+    worker.widest_ns
+FROM span JOIN incarnation AS worker ON worker.key = span.incarnation WHERE worker.through_ns IS NOT NULL;
+ALTER TABLE incarnation DROP COLUMN through_ns;
+ALTER TABLE incarnation DROP COLUMN interval_ns;
+ALTER TABLE incarnation DROP COLUMN widest_ns;
+""",
+}
 """By the version they start from, the statements that lead to the next."""
 
-_TABLES: Final = """
+_TABLES: Final = f"""
 CREATE TABLE run (
     id TEXT NOT NULL,
     label TEXT NOT NULL,
@@ -63,15 +84,7 @@ CREATE TABLE incarnation (
     key INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 );
-CREATE TABLE progress (
-    incarnation INTEGER NOT NULL,
-    "check" TEXT NOT NULL,
-    through_ns INTEGER NOT NULL,
-    interval_ns INTEGER NOT NULL,
-    widest_ns INTEGER NOT NULL,
-    PRIMARY KEY (incarnation, "check")
-) WITHOUT ROWID;
-CREATE TABLE span (
+{_PROGRESS}CREATE TABLE span (
     target INTEGER NOT NULL,
     "check" TEXT NOT NULL,
     first_ns INTEGER NOT NULL,

@@ -19,6 +19,7 @@ from downtimer.messages import (
     Done,
     Finish,
     Flush,
+    Hanging,
     Learnt,
     Listing,
     Look,
@@ -35,11 +36,12 @@ from downtimer.messages import (
     Unfit,
     WriterState,
 )
-from downtimer.model import ICMP, SECOND_NS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.roster import Roster, end_on_defect
 from downtimer.supervisor.targets import TargetList
+from downtimer.verdicts import is_hang
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,11 @@ class Flushed(NamedTuple):
     silent: tuple[str, ...]
 
 
+def _is_hung_call(turned: Turned) -> bool:
+    """Tell whether a call hangs that shows who we are."""
+    return turned.check in (WORKS, LOGIN) and turned.cause is not None and is_hang(turned.cause)
+
+
 class Measurement:
     """A run from its first probe to its last."""
 
@@ -126,6 +133,7 @@ class Measurement:
         self._started = asyncio.Event()
         self._failure: str | None = None
         self._token: Token | None = None
+        self._hanging: tuple[TargetId, ...] = ()
         self._learnt: dict[TargetId, TargetState] = {}
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._ticking: asyncio.Task[None] | None = None
@@ -240,6 +248,8 @@ class Measurement:
         self.roster.send(child.name, whole)
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)
+        if child.name == "discovery" and self._hanging:
+            self.roster.send("discovery", Hanging(services=self._hanging))
         if child.name == "writer":
             for record in self._records:
                 self.roster.send("writer", record)
@@ -287,10 +297,18 @@ class Measurement:
 
     def _on_beat(self, child: Child, beat: Beat) -> None:
         self.picture.take(child.name, beat)
-        if any(turned.cause is not None for turned in beat.turned):
+        if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
+        self._tell_hanging()
         if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
             self._started.set()
+
+    def _tell_hanging(self) -> None:
+        """Tell discovery which services hang, if that is news."""
+        hanging = tuple(sorted({turned.target for turned in self.picture.down() if _is_hung_call(turned)}))
+        if hanging != self._hanging:
+            self._hanging = hanging
+            self.roster.send("discovery", Hanging(services=hanging))
 
     def _has_measured(self, kind: Kind) -> bool:
         counts = self.picture.counts(kind)

@@ -65,6 +65,8 @@ class TargetList:
         old = self._states.get(new.target.id)
         if old is None:
             return new
+        if old.target.calls != new.target.calls:
+            old = replace(old, unfit={})  # it is asked something else now
         return _listed(replace(old, target=new.target), new.listed_ns)
 
     def _back(self, listing: Listing) -> list[TargetState]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from downtimer import targets
 from downtimer.agents import LISTS, Agent, read_agents
-from downtimer.checks import official_type, url_of
+from downtimer.checks import newness, official_type, url_of
 from downtimer.messages import Counts, Listing, Progress
 from downtimer.model import REPORTED, SECOND_NS, Target, TargetId, Verdict
 from downtimer.pace import max_gap_ns
@@ -28,8 +28,8 @@ EVERY_NS: Final = 10 * SECOND_NS
 AGAIN_NS: Final = 600 * SECOND_NS
 """Until a list is asked for again that is not for us."""
 
-READING_S: Final = 20.0
-"""For all lists of one reading."""
+READING_S: Final = 10.0
+"""For one list."""
 
 DEADLINE_S: Final = 60.0
 _GAP_NS: Final = max_gap_ns(EVERY_NS)
@@ -96,11 +96,16 @@ class Agents:
         self._begun_ns: int | None = None  # of the reading under way
         self._widest_ns = 0
         self._read_ns: int | None = None
+        self._hanging: frozenset[TargetId] = frozenset()
+
+    def spare(self, hanging: frozenset[TargetId]) -> None:
+        """Ask none of these services: a call to each hangs already."""
+        self._hanging = hanging
 
     def take_services(self, services: Iterable[Target]) -> None:
         """Read the lists of these from now on; of several versions in one region those of the newest."""
         wanted: dict[tuple[str, str], Target] = {}
-        for target in sorted(services, key=_newness):
+        for target in sorted(services, key=newness):
             kind = official_type(target.service_type)
             if kind in LISTS:
                 wanted[kind, target.region or ""] = target
@@ -161,11 +166,13 @@ class Agents:
     # --- in the thread ---
 
     def _ask(self, places: Iterable[_Place], held: SignedIn) -> list[_Read]:
-        self._rest.begin(READING_S)
         return [self._ask_one(place, held) for place in places]
 
     def _ask_one(self, place: _Place, held: SignedIn) -> _Read:
         sent_ns = self._clock.now_ns()
+        if place.owner.id in self._hanging:
+            return _Read(place, sent_ns, None, "hangs")
+        self._rest.begin(READING_S)
         kind = LISTS[official_type(place.owner.service_type)]
         try:
             body = self._rest.get(url_of(place.owner, kind.path), held.token)
@@ -212,12 +219,6 @@ class Agents:
             self._delivery.outbox.progress(
                 Progress(self._child.incarnation, REPORTED, through_ns, EVERY_NS, self._widest_ns)
             )
-
-
-def _newness(target: Target) -> tuple[bool, str]:
-    """Rank ``volumev3`` above ``volumev2``, and the official type above all."""
-    kind = target.service_type or ""
-    return kind == official_type(kind), kind
 
 
 def _resolve(place: _Place, agent: Agent, sent_ns: int, outcome: Outcome) -> None:

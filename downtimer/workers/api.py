@@ -105,7 +105,7 @@ class ApiEngine:
         self._retired: set[TargetId] = set()
         self._slots: dict[str, Slot] = {}  # by service
         self._keystones: set[TargetId] = set()
-        self._unfits: set[tuple[TargetId, str]] = set()  # the supervisor's word on them may be under way
+        self._unfits: set[tuple[TargetId, _Key]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()
         self._window_ns = self._clock.now_ns()
 
@@ -200,7 +200,7 @@ class ApiEngine:
         key = next(key for key, each in self._runners.items() if each is runner)
         for target in targets:
             self._bus.send(Unfit(target=target, check=check, why=reason))
-            self._unfits.add((target, check))
+            self._unfits.add((target, key))
             self._of_target[target].remove(key)
             self._leave(key, target)
 
@@ -220,7 +220,7 @@ class ApiEngine:
             calls = [
                 call
                 for call in target.calls
-                if call.check not in state.unfit and (target.id, call.check) not in self._unfits
+                if call.check not in state.unfit and (target.id, call) not in self._unfits
             ]
             return [_Root(target.url), *calls] if target.url is not None else []
         return [_Port(target.name, state.port)] if state.port is not None else []

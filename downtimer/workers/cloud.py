@@ -16,7 +16,7 @@ from downtimer import catalog, endpoints, paging, targets
 from downtimer.catalog import Catalog, FloatingIp
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
-from downtimer.model import SECOND_NS, Power, Target
+from downtimer.model import SECOND_NS, Power, Target, TargetId
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
 from downtimer.workers.servers import Servers
@@ -32,6 +32,7 @@ NAMES_S: Final = 20.0
 _NAMES_AGAIN_NS: Final = 300 * SECOND_NS
 """Between two looks for names where some stay unknown."""
 
+_HANGS: Final = "hangs, and is not asked"
 _TOKEN_REFUSED: Final = (401, 404)  # Keystone says 404 of a token that it does not know
 _T = TypeVar("_T")
 
@@ -62,7 +63,11 @@ class CloudList:
 
 
 class Cloud:
-    """One cloud, as one user sees it. Not for several threads at a time."""
+    """One cloud, as one user sees it. Not for several threads at a time.
+
+    Attributes:
+        hanging: Services that are not to be asked, for a call to each hangs already; set by the loop.
+    """
 
     def __init__(self, section: GlobalSection, clock: RunClock) -> None:
         """Prepare it; nothing is sent yet.
@@ -77,6 +82,7 @@ class Cloud:
         self._catalog = Catalog(())
         self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = Names()
+        self.hanging: frozenset[TargetId] = frozenset()
         self._servers = Servers()
 
     @property
@@ -131,6 +137,8 @@ class Cloud:
         if self._identity.is_due():
             self._renew(found)
         fresh = found.signed_in and found.signed_in.content
+        if not fresh and self._is_hanging("identity"):
+            raise AwayError(_HANGS)
         body = fresh or self._signed(found, self._get_catalog)
         self._catalog = catalog.read_catalog(
             body, interface=self._section.interface, region=self._section.region
@@ -185,6 +193,9 @@ class Cloud:
         self._networks |= networks.keys()
         for region, url in networks.items():
             name = _neutron(region)
+            if self._is_hanging("network", region):
+                found.away[name] = f"{name} at {url} {_HANGS}"
+                continue
             try:
                 listed = self._read_floating(found, f"{endpoints.probe_root(url)}v2.0/floatingips")
             except (AwayError, SignInError, paging.PagingError) as exc:
@@ -246,8 +257,11 @@ class Cloud:
 
     def _find_servers(self, found: CloudList) -> None:
         """Ask every region's Nova what it has, or what has changed."""
-        urls = self._catalog.of_type("compute").values()
-        answered = [self._read_servers(found, f"{url.rstrip('/')}/servers/detail") for url in urls]
+        answered = [
+            not self._is_hanging("compute", region)
+            and self._read_servers(found, f"{url.rstrip('/')}/servers/detail")
+            for region, url in self._catalog.of_type("compute").items()
+        ]
         found.powers, found.knows_powers = self._servers.powers(), bool(answered) and all(answered)
 
     def _read_servers(self, found: CloudList, url: str) -> bool:
@@ -264,6 +278,14 @@ class Cloud:
             is_refused = isinstance(exc, RefusedError) and exc.status not in _TOKEN_REFUSED
             return is_refused and self._servers.refused(url) and self._read_servers(found, url)
         return True
+
+    def _is_hanging(self, service_type: str, region: str | None = None) -> bool:
+        """Tell whether a service of that type hangs, in that region or in any."""
+        return any(
+            target.id in self.hanging
+            for target in self._catalog.services()
+            if target.service_type == service_type and region in (None, target.region)
+        )
 
 
 class Names:

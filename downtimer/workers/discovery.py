@@ -17,7 +17,19 @@ from typing import Final
 from downtimer import targets
 from downtimer.checks import Plan
 from downtimer.listing import Known
-from downtimer.messages import Beat, Done, Finish, Flush, Look, Powers, Targets, Token, TokenRejected
+from downtimer.messages import (
+    Beat,
+    BusDown,
+    Done,
+    Finish,
+    Flush,
+    Hanging,
+    Look,
+    Powers,
+    Targets,
+    Token,
+    TokenRejected,
+)
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from downtimer.selection import Selection
 from downtimer.workers import gateway
@@ -98,24 +110,33 @@ class Discovery:
         """Do what the supervisor says; return when told to finish."""
         while True:
             order = await self._child.bus.receive()
-            match order:
-                case Targets():
-                    self._known.apply(order)
-                    self._told.set()
-                case Look():
-                    self._look.set()
-                case TokenRejected() if self._finder.doubt(order.issued_ns):
-                    self._look.set()
-                case TokenRejected():
-                    log.info("a token that is new, or old, was refused; it stays")
-                case Flush() | Finish():
-                    if self._agents is not None:
-                        await self._agents.finish(for_good=isinstance(order, Finish))
-                    self._child.bus.send(Done(serial=order.serial, through_ns=self._child.clock.now_ns()))
-                    if isinstance(order, Finish):
-                        return
-                case _:
-                    log.warning("not for discovery: %s", type(order).__name__)
+            if not isinstance(order, Flush | Finish):
+                self._take(order)
+                continue
+            if self._agents is not None:
+                await self._agents.finish(for_good=isinstance(order, Finish))
+            self._child.bus.send(Done(serial=order.serial, through_ns=self._child.clock.now_ns()))
+            if isinstance(order, Finish):
+                return
+
+    def _take(self, order: BusDown) -> None:
+        """Take news from the supervisor."""
+        match order:
+            case Targets():
+                self._known.apply(order)
+                self._told.set()
+            case Look():
+                self._look.set()
+            case Hanging():
+                self._finder.spare(frozenset(order.services))
+                if self._agents is not None:
+                    self._agents.spare(frozenset(order.services))
+            case TokenRejected() if self._finder.doubt(order.issued_ns):
+                self._look.set()
+            case TokenRejected():
+                log.info("a token that is new, or old, was refused; it stays")
+            case _:
+                log.warning("not for discovery: %s", type(order).__name__)
 
     def _doubt(self, issued_ns: int) -> None:
         """The token of that instant was refused. Called by a thread that had use for it."""
@@ -244,6 +265,11 @@ class Finder:
         if self._cloud is not None:
             self._cloud.cut()
 
+    def spare(self, hanging: frozenset[TargetId]) -> None:
+        """Ask none of these services: a call to each hangs already."""
+        if self._cloud is not None:
+            self._cloud.hanging = hanging
+
     def doubt(self, issued_ns: int) -> bool:
         """The token of that instant was refused; return whether to list again for a new one."""
         return self._cloud is not None and self._cloud.doubt(issued_ns)
@@ -258,13 +284,15 @@ class Finder:
         found = Found(CloudList() if self._cloud is None else self._cloud.read())
         # An address that is both static and a floating IP is one target, with the cloud's description.
         found.listed |= self._static
+        kept: list[Target] = []
         for target in filter(self._selection.wants, found.cloud.services):
             if target.name in self._static_names:
                 found.clash = (
                     f"[static] urls: the catalog has a service {target.name!r}, too; choose another name"
                 )
                 continue
-            found.listed[target.id] = self._plan.of(target)
+            kept.append(target)
+        found.listed |= {target.id: target for target in self._plan.of(kept)}
         found.listed |= {target.id: target for target in filter(self._selection.wants, found.cloud.addresses)}
         if not found.cloud.away:
             found.cloud.oddities += self._plan.strangers(found.cloud.services)

@@ -27,6 +27,12 @@ def plan(text: str = "", keystone: str = "http://h:5000") -> Plan:
     return Plan(config.parse(CLOUD.format(keystone) + text, "/conf.ini"))
 
 
+def planned(target: Target, text: str = "", keystone: str = "http://h:5000") -> Target:
+    """Return a service, with its calls, of a catalog that has no other."""
+    (found,) = plan(text, keystone).of([target])
+    return found
+
+
 @pytest.mark.parametrize(
     ("service_type", "url", "root", "asked"),
     [
@@ -44,7 +50,7 @@ def plan(text: str = "", keystone: str = "http://h:5000") -> Plan:
     ],
 )
 def test_call_of_a_type(service_type: str, url: str, root: str, asked: str | None) -> None:
-    (call,) = plan().of(service(service_type, url, root)).calls
+    (call,) = planned(service(service_type, url, root)).calls
     assert (call.check, call.auth) == (WORKS, Auth.TOKEN)
     assert call.url == (asked or "http://h/placement/resource_providers?name=downtimer")
 
@@ -57,19 +63,19 @@ def test_call_of_a_type(service_type: str, url: str, root: str, asked: str | Non
     ],
 )
 def test_every_type_of_the_table_and_every_alias_has_a_call(service_type: str) -> None:
-    found = plan().of(service(service_type, "http://h:1/v1", "http://h:1/"))
+    found = planned(service(service_type, "http://h:1/v1", "http://h:1/"))
     assert len(found.calls) == 1
     assert found.lacks == ()
 
 
 def test_keystone_exchanges_the_token_and_signs_in() -> None:
-    found = plan().of(KEYSTONE)
-    assert found.calls == (Call(WORKS, TOKENS, Auth.RESCOPE), Call(LOGIN, TOKENS, Auth.PASSWORD))
-    assert {call.service for call in found.calls} == {KEYSTONE.id}
+    found = planned(KEYSTONE)
+    root = "https://h:5000/"
+    assert found.calls == (Call(WORKS, TOKENS, Auth.RESCOPE, root), Call(LOGIN, TOKENS, Auth.PASSWORD, root))
 
 
 def test_type_without_a_known_call_is_said_to_lack_it() -> None:
-    found = plan().of(service("cloudformation", "http://h:8000/v1", "http://h:8000/"))
+    found = planned(service("cloudformation", "http://h:8000/v1", "http://h:8000/"))
     assert (found.calls, found.lacks) == (
         (),
         (("works", "no call is known for services of type cloudformation"),),
@@ -78,34 +84,34 @@ def test_type_without_a_known_call_is_said_to_lack_it() -> None:
 
 @pytest.mark.parametrize("name", ["nova", "compute"])
 def test_section_of_a_service_replaces_its_call_by_name_or_type(name: str) -> None:
-    chosen = plan(f"[check {name}]\npath = /v2.1/flavors?limit=1\n")
-    assert chosen.of(NOVA).calls == (Call(WORKS, "http://h:8774/v2.1/flavors?limit=1", Auth.TOKEN),)
-    relative = plan(f"[check {name}]\npath = flavors\n")
-    assert relative.of(NOVA).calls[0].url == "http://h:8774/v2.1/flavors"
+    chosen = planned(NOVA, f"[check {name}]\npath = /v2.1/flavors?limit=1\n")
+    assert chosen.calls == (Call(WORKS, "http://h:8774/v2.1/flavors?limit=1", Auth.TOKEN, "http://h:8774/"),)
+    relative = planned(NOVA, f"[check {name}]\npath = flavors\n")
+    assert relative.calls[0].url == "http://h:8774/v2.1/flavors"
 
 
 def test_section_of_a_service_adds_a_call_where_none_is_known() -> None:
     cfn = service("cloudformation", "http://h:8000/v1", "http://h:8000/", "heat-cfn")
-    assert plan("[check heat-cfn]\npath = /v1?Action=ListStacks\n").of(cfn).calls == (
-        Call(WORKS, "http://h:8000/v1?Action=ListStacks", Auth.TOKEN),
+    assert planned(cfn, "[check heat-cfn]\npath = /v1?Action=ListStacks\n").calls == (
+        Call(WORKS, "http://h:8000/v1?Action=ListStacks", Auth.TOKEN, "http://h:8000/"),
     )
 
 
 def test_section_of_keystone_may_replace_the_exchange_by_a_call() -> None:
-    works, login = plan("[check keystone]\npath = /v3/services\n").of(KEYSTONE).calls
-    assert works == Call(WORKS, "https://h:5000/v3/services", Auth.TOKEN)
+    works, login = planned(KEYSTONE, "[check keystone]\npath = /v3/services\n").calls
+    assert works == Call(WORKS, "https://h:5000/v3/services", Auth.TOKEN, "https://h:5000/")
     assert login.auth is Auth.PASSWORD
 
 
 @pytest.mark.parametrize("text", ["[check nova]\nworks = no\n", "[api]\nworks = no\n"])
 def test_works_can_be_turned_off(text: str) -> None:
-    found = plan(text).of(NOVA)
+    found = planned(NOVA, text)
     assert (found.calls, found.lacks) == ((), (("works", "turned off (works = no)"),))
 
 
 @pytest.mark.parametrize("text", ["[check identity]\nlogin = no\n", "[api]\nlogin = no\n"])
 def test_login_can_be_turned_off(text: str) -> None:
-    found = plan(text).of(KEYSTONE)
+    found = planned(KEYSTONE, text)
     assert [call.check for call in found.calls] == [WORKS]
     assert found.lacks == (("login", "turned off (login = no)"),)
 
@@ -113,7 +119,7 @@ def test_login_can_be_turned_off(text: str) -> None:
 def test_password_does_not_travel_in_clear_where_the_configuration_has_https() -> None:
     """Even if the catalog says so."""
     clear = service("identity", "http://h:5000/v3/", "http://h:5000/", "keystone")
-    found = plan(keystone="https://h:5000").of(clear)
+    found = planned(clear, keystone="https://h:5000")
     assert [call.check for call in found.calls] == [WORKS]
     assert found.lacks[0][0] == "login"
 
@@ -126,3 +132,22 @@ def test_section_that_names_no_service_is_told() -> None:
 def test_official_type_of_none_is_none() -> None:
     assert checks.official_type(None) == ""
     assert not checks.is_identity(NOVA)
+
+
+def test_versions_of_a_service_at_one_root_are_asked_as_the_newest_is() -> None:
+    """They are one program, with the same few workers."""
+    old = service("volumev2", "http://h:8776/v2/ab", "http://h:8776/", "cinderv2")
+    new = service("volumev3", "http://h:8776/v3/ab", "http://h:8776/", "cinder")
+    first, second = plan().of([old, new])
+    assert (first.name, second.name) == ("cinderv2", "cinder")
+    assert first.calls == second.calls
+    assert first.calls[0].url == "http://h:8776/v3/ab/volumes?limit=1"
+    named, _ = plan("[check cinderv2]\nworks = no\n").of([old, new])
+    assert (named.calls, len(second.calls)) == ((), 1)
+
+
+def test_services_of_no_known_type_are_a_program_each() -> None:
+    one = service("rating", "http://h:1/", "http://h:1/", "cloudkitty")
+    other = service("billing", "http://h:1/", "http://h:1/", "other")
+    found = list(plan("[check other]\npath = /v1\n").of([one, other]))
+    assert [len(target.calls) for target in found] == [0, 1]

@@ -516,3 +516,22 @@ def test_prune_removes_the_oldest_but_never_the_run_under_way(tmp_path: Path) ->
     assert removed == [run.id for run in runs[1:4]]
     assert [entry.id for entry in list_runs(str(tmp_path))] == [runs[0].id, runs[4].id]
     assert prune(str(tmp_path), 0, never=runs[0].id) == [runs[4].id]
+
+
+def test_journal_of_the_first_layout_is_lifted(writer: JournalWriter, path: str) -> None:
+    """There progress was by worker, for all checks alike."""
+    writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))
+    before = read(path)
+    run = writer.run
+    writer.close()
+    connection = sqlite3.connect(path, isolation_level=None)
+    for column in ("through_ns", "interval_ns", "widest_ns"):
+        connection.execute(f"ALTER TABLE incarnation ADD COLUMN {column} INTEGER")
+        connection.execute(f"UPDATE incarnation SET {column} = (SELECT {column} FROM progress)")  # noqa: S608 - ours
+    connection.execute("DROP TABLE progress")
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(StoreError, match="older downtimer"):
+        read(path)
+    JournalWriter(path, run, ships=False).close()
+    assert read(path) == before
