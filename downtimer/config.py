@@ -140,7 +140,7 @@ class ApiSection:
     )
     login: bool = _option(options.boolean, "yes", "Sign in to Keystone with the password now and then.")
     login_interval: float = _option(
-        options.seconds(5, 3600),
+        options.seconds(1, 3600),
         "15",
         "Seconds between attempts to sign in; each costs Keystone 0.1 to 0.2 s of CPU.",
     )

@@ -122,21 +122,23 @@ class Rates(NamedTuple):
         )
 
     @classmethod
-    def gently(cls, options: Options, *, interval_s: float, checks: int) -> "Rates":
+    def gently(cls, options: Options, *, interval_s: float, least_s: float, checks: int) -> "Rates":
         """Return the rates of gentle checks: together at most a quarter of the budget, while all is well.
 
         Args:
             options: As configured; of these the timeout, `fast_for` and the budget hold.
             interval_s: Between probes of what is up. A tenth of it while failures are fast, a quarter of it
                 in the rest of an episode.
+            least_s: Between any two.
             checks: How many are probed.
         """
         interval_ns = max(round(interval_s * SECOND_NS), math.ceil(4 * checks * SECOND_NS / options.budget))
+        least_ns = round(least_s * SECOND_NS)
         return cls(
             steady_ns=interval_ns,
             timeout_ns=round(options.timeout * SECOND_NS),
-            fast_ns=max(interval_ns // 10, SECOND_NS // 5),
-            long_ns=max(interval_ns // 4, SECOND_NS // 2),
+            fast_ns=min(max(interval_ns // 10, least_ns), interval_ns),
+            long_ns=min(max(interval_ns // 4, least_ns), interval_ns),
             fast_for_ns=round(options.fast_for * SECOND_NS),
             unanswered=1,
             is_gentle=True,

@@ -35,10 +35,11 @@ from downtimer.workers import probing
 from downtimer.workers.fallback import Fallback
 from downtimer.workers.http_request import tls_context
 from downtimer.workers.names import Names
+from downtimer.workers.pending import Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
 from downtimer.workers.records import AddressRecord, ServiceRecord
-from downtimer.workers.runner import Runner, Slot, Surroundings
+from downtimer.workers.runner import Runner, Surroundings
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
 from downtimer.workers.worker import CannotStartError, Child, main
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 
 WINDOW_NS: Final = 10 * SECOND_NS
 _TICK_S: Final = 1.0
+_LEAST_WORKS_S: Final = 0.2
+_LEAST_LOGIN_S: Final = 1.5  # each costs Keystone up to half a second of CPU
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,8 +309,12 @@ class ApiEngine:
         return {
             ANSWERS: common,
             TCP: common,
-            WORKS: Rates.gently(section, interval_s=section.works_interval, checks=counts[WORKS]),
-            LOGIN: Rates.gently(section, interval_s=section.login_interval, checks=counts[LOGIN]),
+            WORKS: Rates.gently(
+                section, interval_s=section.works_interval, least_s=_LEAST_WORKS_S, checks=counts[WORKS]
+            ),
+            LOGIN: Rates.gently(
+                section, interval_s=section.login_interval, least_s=_LEAST_LOGIN_S, checks=counts[LOGIN]
+            ),
         }
 
     def _fit_rates(self) -> None:

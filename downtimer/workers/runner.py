@@ -3,23 +3,21 @@
 A series is an open loop: a probe is due every interval, whether or not the last has returned. What is asked
 is for a `Question` to know.
 
-Gentle ones wait for each other. A call that hangs holds one of the service's few workers, also after we have
-given up on it; a second one would hold another, and soon the service's root would not answer for our calls'
-sake. So once its verdict is due, a call is *pending*: it stays open, and no other gentle one is sent to that
-service, until it is answered (which tells to the millisecond when the service has recovered) or has been so
-for long. And while Keystone is away, its verdict waits a little for what the service may have to say of that.
+Gentle ones wait for each other, and for a call that hangs (`downtimer.workers.pending`). While Keystone is
+away, the verdict of a call that hangs waits a little for what the service may have to say of that.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, NO_KEYSTONE, TOKEN, verdict_of
 from downtimer.workers.names import Resolution
+from downtimer.workers.pending import Pending, Slot
 from downtimer.workers.probing import Findings
 from downtimer.workers.questions import Question
 from downtimer.workers.records import Record
@@ -30,11 +28,6 @@ from downtimer.workers.worker import Child
 
 HEARING_NS: Final = 3 * SECOND_NS
 """So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
-
-PENDING_NS: Final = 60 * SECOND_NS
-"""So long a call is pending at most; after that twice as long each time."""
-
-PENDING_MAX_NS: Final = 300 * SECOND_NS
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
@@ -87,38 +80,6 @@ class _Flight:
         self.overdue: str | None = None
 
 
-class Slot:
-    """The right to send gentle probes to one service: one at a time."""
-
-    def __init__(self) -> None:
-        self._holder: Runner | None = None
-
-    def take(self, runner: "Runner") -> bool:
-        """Take it; return False if another one has it."""
-        if self._holder is None:
-            self._holder = runner
-        return self._holder is runner
-
-    def give_back(self, runner: "Runner") -> None:
-        """Give it back, if this one has it."""
-        if self._holder is runner:
-            self._holder = None
-
-
-class _Pending(NamedTuple):
-    """A call that hangs though its verdict is known.
-
-    Attributes:
-        probe: The call.
-        sent_ns: When it was sent.
-        end: The timer of giving up on it.
-    """
-
-    probe: Conversation
-    sent_ns: int
-    end: asyncio.TimerHandle
-
-
 class Runner:
     """Runs one series of probes.
 
@@ -150,8 +111,7 @@ class Runner:
         self._armed_ns: int | None = None
         self._flying: dict[Conversation, _Flight] = {}
         self._slot = slot
-        self._pending: _Pending | None = None
-        self._hangs = 0  # one after another
+        self._pending = Pending(self._let_go)
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
         self._sentinel = Sentinel(self._alarm) if has_sentinel else None
@@ -162,7 +122,7 @@ class Runner:
 
     def arm(self) -> None:
         """Set the timer to the instant at which the next probe is due, if it has changed."""
-        is_held = self._is_stopped or self._pending is not None
+        is_held = self._is_stopped or bool(self._pending)
         due_ns = None if is_held else self.series.due_ns(self.rates)
         if due_ns == self._armed_ns:
             return
@@ -193,7 +153,7 @@ class Runner:
 
     def look_again(self) -> None:
         """If a call is pending, make another one now: it is the last, and the one before may be long ago."""
-        if self._pending is not None:
+        if self._pending:
             self._let_go()
             if self._timer is not None:
                 self._timer.cancel()
@@ -206,7 +166,7 @@ class Runner:
         """
         due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
-        is_held = self._is_stopped or self._pending is not None
+        is_held = self._is_stopped or bool(self._pending)
         return judged_ns if due_ns is None or is_held else min(judged_ns, due_ns)
 
     def _again(self, wait_ns: int) -> None:
@@ -258,21 +218,14 @@ class Runner:
             flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, self._expire, probe)
         else:
             del self._flying[probe]
-            watched_ns = min(PENDING_NS << self._hangs, PENDING_MAX_NS)
-            self._hangs += 1
-            self.series.hung(flight.sent_ns, watched_ns)
+            self.series.hung(flight.sent_ns, self._pending.patience_ns())
             self._settle(flight.sent_ns, Result(cause), now_ns)
-            end = self._loop.call_later(watched_ns / SECOND_NS, self._let_go)
-            probe.watch()
-            self._pending = _Pending(probe, flight.sent_ns, end)
+            self._pending.hold(probe)
             self.arm()
 
     def _let_go(self) -> None:
         """Wait for the pending call no longer."""
-        if self._pending is not None:
-            self._pending.end.cancel()
-            self._pending.probe.close()
-            self._pending = None
+        if self._pending.drop():
             self._give_back()
             self.arm()
 
@@ -290,7 +243,7 @@ class Runner:
 
     def _done(self, probe: Conversation, result: Result) -> None:
         now_ns = self._clock.now_ns()
-        if self._pending is not None and probe is self._pending.probe:
+        if self._pending.is_it(probe):
             if result.cause is None:
                 self._note_recovery(now_ns)
             self._let_go()
@@ -305,7 +258,7 @@ class Runner:
         if left_ns - flight.sent_ns > DOUBT_NS:
             result = result._replace(cause=HELD_UP)
         elif flight.overdue is None:
-            self._hangs = 0
+            self._pending.forget_hangs()
         else:
             if result.cause is None:
                 self._note_recovery(now_ns)

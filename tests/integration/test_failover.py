@@ -7,7 +7,7 @@ from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
 from downtimer.demo.daemon import Daemon
 from downtimer.demo.database import FROZEN
 from downtimer.demo.truth import now_ns
-from downtimer.workers.runner import PENDING_NS
+from downtimer.workers.pending import PENDING_NS
 from tests.integration.command import target
 from tests.waiting import wait_until
 

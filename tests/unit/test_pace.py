@@ -169,8 +169,8 @@ def test_bucket_never_gives_more_than_its_rate(per_second: int, random: Random) 
             assert last - first + 1 <= span_s * per_second + max(per_second / 20, 1) + 1e-3
 
 
-WORKS = Rates.gently(sections.API, interval_s=2, checks=8)
-LOGIN = Rates.gently(sections.API, interval_s=15, checks=1)
+WORKS = Rates.gently(sections.API, interval_s=2, least_s=0.2, checks=8)
+LOGIN = Rates.gently(sections.API, interval_s=15, least_s=1.5, checks=1)
 
 
 def test_gentle_checks_have_one_probe_out_at_most() -> None:
@@ -197,5 +197,11 @@ def test_gentle_checks_follow_fast_failures_fast_and_never_as_fast_as_others() -
 
 
 def test_gentle_checks_have_a_quarter_of_the_budget() -> None:
-    rates = Rates.gently(sections.API, interval_s=2, checks=1_000)
+    rates = Rates.gently(sections.API, interval_s=2, least_s=0.2, checks=1_000)
     assert rates.steady_ns == 1_000 * SECOND_NS // 125
+
+
+def test_gentle_checks_are_never_closer_than_they_may_be() -> None:
+    rates = Rates.gently(sections.API, interval_s=3, least_s=1.5, checks=1)
+    assert (rates.fast_ns, rates.long_ns) == (1_500 * MILLISECOND_NS,) * 2
+    assert Rates.gently(sections.API, interval_s=1, least_s=1.5, checks=1).fast_ns == SECOND_NS

@@ -1,0 +1,84 @@
+"""Gentleness towards services with few workers: one call at a time, and what becomes of one that hangs.
+
+A call that hangs holds one of the service's workers, also after we have given up on it; a second one would
+hold another, and soon the service's root would not answer for our calls' sake. So once its verdict is due, a
+call is *pending*: it stays open, and no other is sent to that root, until it is answered (which tells to the
+millisecond when the service has recovered) or has been so for long.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from downtimer.model import SECOND_NS
+from downtimer.workers.talk import Conversation
+
+PENDING_NS: Final = 60 * SECOND_NS
+"""So long a call is pending at most; after that twice as long each time."""
+
+PENDING_MAX_NS: Final = 300 * SECOND_NS
+
+
+class Slot:
+    """The right to send calls to one root, which is one series' at a time."""
+
+    def __init__(self) -> None:
+        self._holder: object = None
+
+    def take(self, who: object) -> bool:
+        """Take it; return False if another one has it."""
+        if self._holder is None:
+            self._holder = who
+        return self._holder is who
+
+    def give_back(self, who: object) -> None:
+        """Give it back, if this one has it."""
+        if self._holder is who:
+            self._holder = None
+
+
+class Pending:
+    """The call of one series that hangs though its verdict is known; there is one at most.
+
+    Args:
+        give_up: Is called when it has been so for long; it is to `drop` it.
+    """
+
+    def __init__(self, give_up: Callable[[], None]) -> None:
+        self._give_up = give_up
+        self._loop = asyncio.get_running_loop()
+        self._call: Conversation | None = None
+        self._end: asyncio.TimerHandle | None = None
+        self._hangs = 0  # one after another
+
+    def __bool__(self) -> bool:
+        return self._call is not None
+
+    def is_it(self, probe: Conversation) -> bool:
+        """Tell whether this is the call."""
+        return probe is self._call
+
+    def patience_ns(self) -> int:
+        """Return for how long the next one would be held."""
+        return min(PENDING_NS << self._hangs, PENDING_MAX_NS)
+
+    def hold(self, probe: Conversation) -> None:
+        """Hold this one."""
+        self._call = probe
+        self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
+        self._hangs += 1
+        probe.watch()
+
+    def drop(self) -> bool:
+        """Let go of it; return False if there is none."""
+        if self._call is None:
+            return False
+        if self._end is not None:
+            self._end.cancel()
+        self._call.close()
+        self._call = None
+        return True
+
+    def forget_hangs(self) -> None:
+        """Note that a call was answered in time."""
+        self._hangs = 0
