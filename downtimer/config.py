@@ -8,6 +8,7 @@ import configparser
 import dataclasses
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -328,6 +329,10 @@ def _read_ini(text: str, path: str) -> dict[str, dict[str, str]]:
         if name not in SECTIONS and not _check_name(name):
             known = ", ".join(f"[{known}]" for known in (*SECTIONS, "check NAME"))
             raise ConfigError(f"{path}: [{name}]: unknown section; there are {known}")
+    checks = Counter(filter(None, map(_check_name, parser.sections())))
+    for name, count in checks.items():
+        if count > 1:
+            raise ConfigError(f"{path}: [{CHECK}{name}]: given twice")
     return {name: dict(parser.items(name)) for name in parser.sections()}
 
 

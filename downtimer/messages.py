@@ -183,6 +183,10 @@ class Token(Message, frozen=True, kw_only=True, tag="token"):
     expires_ns: int | None = None
     project_id: str | None = None
 
+    def __repr__(self) -> str:
+        """Return it without the secret."""
+        return f"Token(issued_ns={self.issued_ns}, expires_ns={self.expires_ns})"
+
 
 class TokenRejected(Message, frozen=True, kw_only=True, tag="token-rejected"):
     """The api worker saw its token refused."""

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from downtimer import targets
 from downtimer.agents import LISTS, Agent, read_agents
 from downtimer.checks import newness, official_type, url_of
+from downtimer.listing import CHUNK
 from downtimer.messages import Counts, Listing, Progress
 from downtimer.model import REPORTED, SECOND_NS, Target, TargetId, Verdict
 from downtimer.pace import max_gap_ns
@@ -209,8 +210,9 @@ class Agents:
                     new.append(target)
             outcome = Outcome(Verdict.UP if is_up else Verdict.DOWN, None, _GAP_NS)
             _resolve(place, agent, read.sent_ns, outcome)
-        if new:
-            self._child.bus.send(Listing(at_ns=read.sent_ns, found=tuple(new), complete=False))
+        for i in range(0, len(new), CHUNK):
+            found = tuple(new[i : i + CHUNK])
+            self._child.bus.send(Listing(at_ns=read.sent_ns, found=found, complete=False))
 
     def _note_progress(self) -> None:
         now_ns = self._clock.now_ns()

@@ -243,6 +243,8 @@ class Cloud:
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
+        if self._is_hanging("identity"):
+            return
         if not self._projects.needs_look({item.project_id for item in listed}, self._clock.now_ns()):
             return
         for path in ("projects", "auth/projects"):

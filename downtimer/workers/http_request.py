@@ -25,7 +25,7 @@ class Request:
 
     method: str
     url: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
@@ -44,8 +44,8 @@ class Prepared:
     host: str
     port: int
     tls: ssl.SSLContext | None
-    head: h11.Request
-    body: bytes = b""
+    head: h11.Request = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
 
 
 def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:

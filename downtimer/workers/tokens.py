@@ -38,6 +38,10 @@ class Shown(NamedTuple):
     body: bytes
     issued_ns: int | None
 
+    def __repr__(self) -> str:
+        """Return it without the secret."""
+        return f"Shown(issued_ns={self.issued_ns})"
+
 
 class Tokens:
     """The newest token, and what became of it."""

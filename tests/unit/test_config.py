@@ -115,6 +115,7 @@ def test_static_blocks_that_overlap_count_once() -> None:
         (HOWTO + "[check nova]\npath = http://h/x\n", "[check nova] path: 'http://h/x' is no path of a URL"),
         (HOWTO + "[check nova]\npath = /a/../b\n", "[check nova] path: '/a/../b' has dots"),
         (HOWTO + "[check nova]\npath = \n", "[check nova] path: '' is no path of a URL"),
+        (HOWTO + "[check nova]\n[check  nova]\nworks = no\n", "[check nova]: given twice"),
         (HOWTO + "[check nova]\nworks = often\n", "[check nova] works: 'often' is neither yes nor no"),
         (
             HOWTO + "[static]\nurls = web=http://h/\n[check web]\nworks = no\n",

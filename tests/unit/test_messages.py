@@ -125,3 +125,7 @@ def test_a_batch_and_its_acknowledgement_arrive_as_they_were() -> None:
 def test_what_is_no_message_of_this_direction_is_our_error(frame: bytes) -> None:
     with pytest.raises(MessageError, match="not a message of ours"):
         messages.BUS_UP.decode(frame)
+
+
+def test_token_is_in_no_representation() -> None:
+    assert "s3cret" not in repr(messages.Token(token="s3cret", issued_ns=1))
