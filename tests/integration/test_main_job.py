@@ -287,7 +287,7 @@ def test_influxdb_away_changes_no_figure_and_gets_every_point_in_the_end(
         servers["after"].start()
         assert commands["after"].ok("ship") == ""
         for name, command in commands.items():
-            show(name)
+            show(name, stopped[name].out)
             assert_lines(cloud, stopped[name].out, BOTH)
             assert_truth(cloud, targets_of(command.report()), NOVA, ADDRESS)
             if name in servers:

@@ -51,7 +51,7 @@ class Cloud:
         database: Keystone's.
         keystone: With 8 processes.
         nova: Behind the middleware, which asks Keystone once in 300 s whose a token is.
-        manila: The same, but asks at every call; not in the catalog at first.
+        manila: The same, but asks at every call, or nearly so; not in the catalog at first.
         simulated: The other services, each with a database of its own.
         truth: The record of the faults, all of which this module makes.
     """
@@ -72,8 +72,17 @@ class Cloud:
         *,
         processes: int = 8,
         token_lifetime_s: int = 3600,
+        token_cache_time_s: int = -1,
     ) -> Iterator["Cloud"]:
-        """Build it; everything ends with the context."""
+        """Build it; everything ends with the context.
+
+        Args:
+            installation: Of Keystone and the middleware.
+            directory: For all of it.
+            processes: Of Keystone.
+            token_lifetime_s: Of Keystone's tokens.
+            token_cache_time_s: How long manila believes what Keystone said of a token.
+        """
         with (
             MariaDb(directory / "mariadb", template=installation.mariadb) as database,
             Keystone(
@@ -84,7 +93,9 @@ class Cloud:
                 token_lifetime_s=token_lifetime_s,
             ) as keystone,
             MiddlewareService(installation, directory / "nova", keystone) as nova,
-            MiddlewareService(installation, directory / "manila", keystone, token_cache_time_s=-1) as manila,
+            MiddlewareService(
+                installation, directory / "manila", keystone, token_cache_time_s=token_cache_time_s
+            ) as manila,
             SimulatedCloud(CloudConfig(services=SIMULATED, network=NONE, keystone=keystone.url)) as simulated,
         ):
             keystone.api.create_user(USER, PASSWORD, project=keystone.project, role="admin")
@@ -298,7 +309,9 @@ def test_short_lived_and_revoked_tokens_are_nobodys_downtime(
     keystone_venv: KeystoneInstallation, tmp_path: Path
 ) -> None:
     """Tokens of 30 s over 90 s; then the user is disabled for a moment, which revokes what there is."""
-    with Cloud.running(keystone_venv, tmp_path / "cloud", processes=3, token_lifetime_s=30) as cloud:
+    with Cloud.running(
+        keystone_venv, tmp_path / "cloud", processes=3, token_lifetime_s=30, token_cache_time_s=5
+    ) as cloud:
         cloud.publish_manila()
         with measured(cloud, tmp_path / "downtimer") as command:
             time.sleep(90)
