@@ -3,7 +3,8 @@
 A check that is seldom probed leaves a wide bracket for each of its edges, and its midpoint would have a
 service fail seconds before the check that is often probed saw it well. Where the brackets of two checks
 overlap, both are taken to have changed within what they have in common, and the estimate lies there. It is
-an estimate only: what the probes prove, the bracket itself, stays as it is, and with it the bounds.
+an estimate only: what the probes prove, the bracket itself, stays as it is, and with it the bounds. An edge
+that is dated already stays, too.
 """
 
 from bisect import bisect_left
@@ -73,6 +74,8 @@ def _dated(spans: list[Span], turns: Sequence[Sequence[_Turn]], mine: int) -> li
     """Return one check's spans, dated by what the others saw."""
     found = list(spans)
     for turn in turns[mine]:
+        if spans[turn.number].dated_ns is not None:
+            continue  # it knows better
         joined = turn
         for i, others in enumerate(turns):
             other = None if i == mine else _partner(turn, others)

@@ -34,6 +34,7 @@ vantage               unknown  our own link was down (attribution)
 keystone              unknown  the fault is Keystone's, measured on its own line (attribution)
 token                 unknown  our token, or our password, was not accepted; or we have no token
 throttled             unknown  429: the service protects itself from us
+pending               unknown  another call to the service hangs, so this one was not made
 bug                   unknown  a defect of downtimer; its log has the traceback
 ====================  =======  =====================================================================
 """
@@ -80,6 +81,7 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
             "keystone",
             "token",
             "throttled",
+            "pending",
             "bug",
         ],
         Verdict.UNKNOWN,
@@ -92,6 +94,9 @@ HELD_UP: Final = "stall"
 
 THROTTLED: Final = "throttled"
 """The service protects itself from us, and is not asked fast."""
+
+KEPT: Final = "pending"
+"""Another call to the service hangs, and no second one is made."""
 
 TOKEN: Final = "token"  # noqa: S105 - a cause
 """Our token or our password was not accepted."""

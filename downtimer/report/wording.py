@@ -26,6 +26,7 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
         "keystone": "Keystone's fault, which is on its own line",
         "token": "our token was not accepted",
         "throttled": "the service asked for fewer requests (429)",
+        "pending": "another call to the service hung, and no second one was made",
         "bug": "a defect of downtimer; its log says more",
     }
 )

@@ -20,9 +20,14 @@ PENDING_MAX_NS: Final = 300 * SECOND_NS
 
 
 class Slot:
-    """The right to send calls to one root, which is one series' at a time."""
+    """The right to send calls to one root, which is one series' at a time.
+
+    Attributes:
+        is_stuck: The call of the one that has it is pending.
+    """
 
     def __init__(self) -> None:
+        self.is_stuck = False
         self._holder: object = None
 
     def take(self, who: object) -> bool:
@@ -34,7 +39,7 @@ class Slot:
     def give_back(self, who: object) -> None:
         """Give it back, if this one has it."""
         if self._holder is who:
-            self._holder = None
+            self._holder, self.is_stuck = None, False
 
 
 class Pending:

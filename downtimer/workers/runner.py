@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import HELD_UP, NO_KEYSTONE, TOKEN, verdict_of
+from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.pending import Pending, Slot
 from downtimer.workers.probing import Findings
@@ -112,6 +112,7 @@ class Runner:
         self._flying: dict[Conversation, _Flight] = {}
         self._slot = slot
         self._pending = Pending(self._let_go)
+        self._is_kept = False  # from its probe by another's that is pending, and has said so
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
         self._sentinel = Sentinel(self._alarm) if has_sentinel else None
@@ -180,10 +181,14 @@ class Runner:
         if resolution is None:
             self._again(_NAME_WAIT_NS)
             return
+        now_ns = self._clock.now_ns()
         if self._slot is not None and not self._slot.take(self):
+            if self._slot.is_stuck and not self._is_kept:
+                self._is_kept = True
+                self.series.skip(now_ns, KEPT, self.rates)
             self._again(_SLOT_WAIT_NS)
             return
-        now_ns = self._clock.now_ns()
+        self._is_kept = False
         if wait_ns := self._around.bucket.wait_ns(now_ns):
             self._again(wait_ns)
             return
@@ -221,6 +226,8 @@ class Runner:
             self.series.hung(flight.sent_ns, self._pending.patience_ns())
             self._settle(flight.sent_ns, Result(cause), now_ns)
             self._pending.hold(probe)
+            if self._slot is not None:
+                self._slot.is_stuck = True
             self.arm()
 
     def _let_go(self) -> None:

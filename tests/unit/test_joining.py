@@ -58,6 +58,15 @@ def test_dated_edge_of_one_check_dates_the_other() -> None:
     assert found.episodes[0].start_ns == ns(10.1)
 
 
+def test_edge_that_is_dated_already_stays() -> None:
+    """A call that hung was answered then, three seconds after the root."""
+    roots = [up(0, 10), down(10.5, 20, every=0.05), up(20.05, 100)]
+    hung = works(up(0, 9), down(11, 11), up(25, 100, dated=23))
+    hung[1] = replace(hung[1], max_gap_ns=ns(120))
+    found = figures(roots, hung)
+    assert found.episodes[0].end_ns == ns(23)
+
+
 def test_call_that_was_under_way_when_the_service_failed_failed_with_it() -> None:
     """Sent 100 ms before the last root that was well answered; its own bracket reaches back 2 s."""
     found = figures([up(0, 10), down(10.5, 20, every=0.05), up(20.05, 100)], works(up(0, 7.9), down(9.9, 20)))
