@@ -38,13 +38,20 @@ class Daemon:
         cloud: What it is to measure.
         keep_files: Whether to leave the directory in place.
         program: The command downtimer.
+        sections: More of its configuration.
     """
 
     def __init__(
-        self, cloud: SimulatedCloud, *, keep_files: bool = False, program: Sequence[str] = _PROGRAM
+        self,
+        cloud: SimulatedCloud,
+        *,
+        keep_files: bool = False,
+        program: Sequence[str] = _PROGRAM,
+        sections: str = "",
     ) -> None:
         self._cloud = cloud
         self._program = program
+        self._sections = sections
         self._keep_files = keep_files
         self.directory = Path(tempfile.mkdtemp(prefix="downtimer-demo-"))
         self._config = self.directory / "conf.ini"
@@ -55,7 +62,7 @@ class Daemon:
         _adopt_orphans(wanted=True)
         try:
             self._config.touch(mode=0o600)
-            self._config.write_text(self._configuration())
+            self._config.write_text(self._configuration() + self._sections)
             before = _children()
             self._running = True
             try:
