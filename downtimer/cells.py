@@ -127,7 +127,7 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
     return clipped
 
 
-def part(span: Span, first_ns: int, last_ns: int) -> Span:
+def _part(span: Span, first_ns: int, last_ns: int) -> Span:
     """Return a part of a span; its probes are taken as evenly spread."""
     length_ns = span.last_sent_ns - span.first_sent_ns
     probes = max(1, round(span.probes * (last_ns - first_ns) / length_ns)) if length_ns else span.probes
@@ -140,6 +140,25 @@ def part(span: Span, first_ns: int, last_ns: int) -> Span:
         causes=apportion(probes, span.causes),
         dated_ns=dated_ns,
     )
+
+
+def take_out(span: Span, start_ns: int, end_ns: int, cause: str) -> tuple[list[Span], Span | None]:
+    """Return a span whose probes of an interval, which it overlaps, are unknown, and what is left behind it.
+
+    When each probe was sent is not known, only how far apart they are at most. What is left on either
+    side is shortened by that, so that it never claims a failure that may have been within the interval.
+
+    Returns:
+        What is known up to the end of the interval, and the rest; None if there is none.
+    """
+    done = []
+    if span.first_sent_ns < start_ns:
+        done.append(_part(span, span.first_sent_ns, max(span.first_sent_ns, start_ns - span.widest_ns)))
+    within = _part(span, max(span.first_sent_ns, start_ns), min(span.last_sent_ns, end_ns))
+    done.append(replace(within, verdict=Verdict.UNKNOWN, causes={cause: within.probes}))
+    if span.last_sent_ns <= end_ns:
+        return done, None
+    return done, _part(span, min(end_ns + span.widest_ns, span.last_sent_ns), span.last_sent_ns)
 
 
 def _cell(start_ns: int, end_ns: int, span: Span) -> Cell:

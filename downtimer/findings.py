@@ -170,11 +170,6 @@ class TargetSummary:
         return self.state.target
 
     @property
-    def lacks(self) -> Mapping[str, str]:
-        """Checks that a service of the catalog has not, each with the reason."""
-        return {**dict(self.target.lacks), **self.state.unfit}
-
-    @property
     def retired_ns(self) -> int | None:
         """From when on it no longer counts; None if it is not retired."""
         state = self.state

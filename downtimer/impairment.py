@@ -12,12 +12,11 @@ two outages of Keystone so close that they are one episode the same holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from itertools import groupby
 from typing import Final
 
 from downtimer.brackets import find_outages
-from downtimer.cells import is_good, order, part
+from downtimer.cells import is_good, order, take_out
 from downtimer.episodes import SETTLE_NS
 from downtimer.intervals import Interval, unite
 from downtimer.model import LOGIN, SECOND_NS, WORKS, Span, Verdict
@@ -88,24 +87,18 @@ def _is_of(span: Span, kind: Callable[[str], bool]) -> bool:
 
 
 def _cut(span: Span, failing: Sequence[Interval]) -> Iterator[Span]:
-    """Yield a span, its parts within these times unknown.
-
-    When each probe was sent is not known, only how far apart they are at most. What is left on either
-    side is shortened by that, so that it never claims a failure that may have been Keystone's.
-    """
+    """Yield a span, its parts within these times unknown."""
     rest = span
     for start_ns, end_ns in failing:
         if end_ns < rest.first_sent_ns:
             continue
         if start_ns > rest.last_sent_ns:
             break
-        if rest.first_sent_ns < start_ns:
-            yield part(rest, rest.first_sent_ns, max(rest.first_sent_ns, start_ns - rest.widest_ns))
-        theirs = part(rest, max(rest.first_sent_ns, start_ns), min(rest.last_sent_ns, end_ns))
-        yield replace(theirs, verdict=Verdict.UNKNOWN, causes={CAUSE: theirs.probes})
-        if rest.last_sent_ns <= end_ns:
+        done, left = take_out(rest, start_ns, end_ns, CAUSE)
+        yield from done
+        if left is None:
             return
-        rest = part(rest, min(end_ns + rest.widest_ns, rest.last_sent_ns), rest.last_sent_ns)
+        rest = left
     yield rest
 
 

@@ -195,6 +195,11 @@ class TargetState:
     unfit: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def lacks(self) -> Mapping[str, str]:
+        """Checks that a service of the catalog has not, each with the reason."""
+        return {**dict(self.target.lacks), **self.unfit}
+
+    @property
     def power(self) -> Power:
         """What the server behind the address is, as Nova reported last."""
         return self.powers[-1].power if self.powers else Power.RUNNING

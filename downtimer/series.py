@@ -239,9 +239,7 @@ class Series:
             self.widest_ns = sent_ns - self._last_sent_ns
         self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
         if self._probe != (self._gap_ns, dated_ns, self._since_ns):
-            self._probe = _Probe(
-                self._gap_ns, dated_ns, self._since_ns
-            )  # else the same again, as nearly always
+            self._probe = _Probe(self._gap_ns, dated_ns, self._since_ns)  # else it is the same again
         self._unanswered[sent_ns] = self._probe
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)

@@ -94,15 +94,14 @@ class Tracker:
 
     def _judge(self, sent_ns: int, outcome: Outcome) -> None:
         """Let the open span grow by this probe, or end it and open the next."""
-        span, old = self._open, None
+        span, old, family = self._open, None, family_of(outcome.cause)
         if (
             span is None
             or span.verdict is not outcome.verdict
-            or span.family is not family_of(outcome.cause)
+            or span.family is not family
             or sent_ns - span.last_sent_ns > span.max_gap_ns
         ):
             old = span
-            family = family_of(outcome.cause)
             span = _Open(outcome.verdict, family, sent_ns, sent_ns, outcome.max_gap_ns, outcome.dated_ns)
         span.widest_ns = max(span.widest_ns, sent_ns - span.last_sent_ns)
         span.last_sent_ns = sent_ns

@@ -23,12 +23,12 @@ down: such failures are unknown, cause ``vantage``. The rules:
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from downtimer.cells import is_good, part
+from downtimer.cells import is_good, take_out
 from downtimer.intervals import Interval
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
 from downtimer.verdicts import BASELINE_ANSWERS, may_be_our_links, slow_after_ns
@@ -361,11 +361,7 @@ def _latency_ns(check: str, baseline_ns: int | None) -> int:
 
 
 def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Span]:
-    """Yield a span of failures, those of blind times apart and unknown.
-
-    When each probe was sent is not known, only how far apart they are at most. What is left on either
-    side is shortened by that, so that it never claims a failure that may have been in blind time.
-    """
+    """Yield a span of failures, those of blind times apart and unknown."""
     rest = span
     for one in blind[bisect_left(blind, span.first_sent_ns, key=lambda each: each[1]) :]:
         start_ns, end_ns = one
@@ -376,11 +372,9 @@ def _cut(span: Span, blind: Sequence[Interval], latency_ns: int) -> Iterator[Spa
             continue
         if not _is_long(one) and not (begin_ns <= rest.first_sent_ns and rest.last_sent_ns <= over_ns):
             continue
-        if rest.first_sent_ns < begin_ns:
-            yield part(rest, rest.first_sent_ns, max(rest.first_sent_ns, begin_ns - rest.widest_ns))
-        lost = part(rest, max(rest.first_sent_ns, begin_ns), min(rest.last_sent_ns, over_ns))
-        yield replace(lost, verdict=Verdict.UNKNOWN, causes={CAUSE: lost.probes})
-        if rest.last_sent_ns <= over_ns:
+        done, left = take_out(rest, begin_ns, over_ns, CAUSE)
+        yield from done
+        if left is None:
             return
-        rest = part(rest, min(over_ns + rest.widest_ns, rest.last_sent_ns), rest.last_sent_ns)
+        rest = left
     yield rest

@@ -73,7 +73,7 @@ def _target(summary: TargetSummary, run: Run) -> _Object:
         **_figures(summary),
         "probes": summary.probes,
         "checks": [_check(check) for check in summary.checks],
-        "lacks": dict(summary.lacks),
+        "lacks": dict(state.lacks),
         "episodes": [_episode(episode, run) for episode in summary.episodes],
         "impairments": [_impairment(impairment, run) for impairment in summary.impairments],
     }

@@ -291,7 +291,7 @@ def _answers_alone(summary: Summary) -> Iterator[str]:
     """Yield which services of the catalog may have been useless unnoticed."""
     found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
     for target in summary.targets:
-        for check, reason in target.lacks.items():
+        for check, reason in target.state.lacks.items():
             found[check, reason].append(printable(summary.names[target.target.id]))
     if found:
         yield "Not checked (a service may answer and yet not work)\n"
@@ -323,20 +323,17 @@ def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
 
 
 def _agents(summary: Summary) -> Iterator[str]:
+    has_regions = len({agent.target.region for agent in summary.agents}) > 1
     if summary.agents:
         yield "Agents (as the cloud itself reports them, by heartbeats: 10 to 75 seconds late, Heat's 120)\n"
     for agent in sorted(summary.agents, key=lambda agent: not agent.episodes):
         name, host = printable(agent.target.name), printable(agent.target.host or "")
         place = printable(agent.target.region or "")
-        region = f" ({place})" if _has_regions(summary.agents) else ""
+        region = f" ({place})" if has_regions else ""
         line = f"Agent {name} on {host}{region} was reported down approximately"
         ongoing = ", and still was at the end" if agent.episodes and agent.episodes[-1].is_ongoing else ""
         unknown = "" if agent.observed_ns else " (it was read once)"
         yield f"  {line} {wording.whole_seconds(agent.down_ns)} seconds{ongoing}{unknown}\n"
-
-
-def _has_regions(agents: Sequence[TargetSummary]) -> bool:
-    return len({agent.target.region for agent in agents}) > 1
 
 
 def _marks(summary: Summary) -> Iterator[str]:

@@ -246,8 +246,10 @@ class Measurement:
         self.roster.send(child.name, self.settings)
         whole = Targets(serial=self.targets.serial, whole=True, changed=self.targets.states())
         self.roster.send(child.name, whole)
-        if child.name == "api" and self._token is not None:
-            self.roster.send("api", self._token)
+        if child.name == "api":
+            self._tell_hanging()  # what its predecessor said no longer holds
+            if self._token is not None:
+                self.roster.send("api", self._token)
         if child.name == "discovery" and self._hanging:
             self.roster.send("discovery", Hanging(services=self._hanging))
         if child.name == "writer":
@@ -299,7 +301,8 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        self._tell_hanging()
+        if beat.turned:
+            self._tell_hanging()
         if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
             self._started.set()
 

@@ -78,9 +78,8 @@ def _references(measurement: Measurement) -> dict[str, int]:
 def _lacking(measurement: Measurement) -> Iterator[dict[str, Any]]:
     """Yield each check that a service of the catalog has not."""
     for state in measurement.targets.states():
-        target = state.target
-        for check, why in {**dict(target.lacks), **state.unfit}.items():
-            yield {"name": target.name, "region": target.region, "check": check, "why": why}
+        for check, why in state.lacks.items():
+            yield {"name": state.target.name, "region": state.target.region, "check": check, "why": why}
 
 
 def _counts(counts: Counts, probed: int) -> dict[str, int]:

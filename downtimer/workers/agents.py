@@ -18,6 +18,7 @@ from downtimer.messages import Counts, Listing, Progress
 from downtimer.model import REPORTED, SECOND_NS, Target, TargetId, Verdict
 from downtimer.pace import max_gap_ns
 from downtimer.tracker import Outcome, Tracker
+from downtimer.verdicts import is_unfit
 from downtimer.workers.delivery import Delivery
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import AwayError, RefusedError, Rest
@@ -181,8 +182,7 @@ class Agents:
         except RefusedError as exc:
             if exc.status == _TOKEN_REFUSED:
                 self._doubt(held.issued_ns)
-            is_refused = 300 <= exc.status < 500 and exc.status not in (_TOKEN_REFUSED, 408, 429)
-            return _Read(place, sent_ns, None, str(exc), is_refused)
+            return _Read(place, sent_ns, None, str(exc), is_unfit(exc.status))
         except (AwayError, ValueError) as exc:
             return _Read(place, sent_ns, None, str(exc))
 
@@ -202,8 +202,8 @@ class Agents:
             del place.latest[agent]
         new = []
         for agent, is_up in read.agents.items():
-            target = targets.agent(place.owner, agent.name, agent.host)
             if agent not in place.trackers:
+                target = targets.agent(place.owner, agent.name, agent.host)
                 tracker = Tracker(target.id, REPORTED, self._child.incarnation, self._delivery.outbox.span)
                 place.trackers[agent] = tracker
                 if not known(target.id):

@@ -283,7 +283,7 @@ class Cloud:
 
     def _is_hanging(self, service_type: str, region: str | None = None) -> bool:
         """Tell whether a service of that type hangs, in that region or in any."""
-        return any(
+        return bool(self.hanging) and any(
             target.id in self.hanging
             for target in self._catalog.services()
             if target.service_type == service_type and region in (None, target.region)

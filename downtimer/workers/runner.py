@@ -123,8 +123,7 @@ class Runner:
 
     def arm(self) -> None:
         """Set the timer to the instant at which the next probe is due, if it has changed."""
-        is_held = self._is_stopped or bool(self._pending)
-        due_ns = None if is_held else self.series.due_ns(self.rates)
+        due_ns = None if self._is_held else self.series.due_ns(self.rates)
         if due_ns == self._armed_ns:
             return
         if self._timer is not None:
@@ -167,8 +166,12 @@ class Runner:
         """
         due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
-        is_held = self._is_stopped or bool(self._pending)
-        return judged_ns if due_ns is None or is_held else min(judged_ns, due_ns)
+        return judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether none is due, whatever the series says."""
+        return self._is_stopped or bool(self._pending)
 
     def _again(self, wait_ns: int) -> None:
         self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self._fire)
