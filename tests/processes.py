@@ -190,3 +190,26 @@ def require_program(name: str, package: str) -> str:
             f"{name} is missing: install Debian's package {package}, or call `make test`, which does"
         )
     return path
+
+
+def run_step(argv: Sequence[str], *, timeout_s: float) -> str:
+    """Run a command to its end, without input; return what it said.
+
+    Raises:
+        RuntimeError: It failed; the message holds the end of what it said.
+        subprocess.TimeoutExpired: It took too long.
+    """
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=timeout_s,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(
+            f"{' '.join(argv)} failed with {done.returncode}:\n{done.stdout[-LOG_TAIL_BYTES:]}"
+        )
+    return done.stdout

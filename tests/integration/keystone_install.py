@@ -10,16 +10,15 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.integration import mariadb_env
 from tests.integration.mariadb_env import Database, MariaDb, mariadb_version
+from tests.processes import run_step
 
 REQUIREMENTS = Path(__file__).with_name("keystone-requirements.txt")
 ADMIN_PASSWORD = "secret"  # the one in the example of downtimer's configuration
@@ -63,11 +62,6 @@ class KeystoneInstallation:
     mariadb: Path
 
     @property
-    def python(self) -> Path:
-        """The interpreter of the environment."""
-        return self.venv / "bin" / "python"
-
-    @property
     def uwsgi(self) -> Path:
         """The server."""
         return self.venv / "bin" / "uwsgi"
@@ -80,22 +74,100 @@ def install_keystone() -> KeystoneInstallation:
         RuntimeError: A step failed; the message holds what it said.
     """
     directory = _cache_directory() / f"keystone-{_key()}"
-    directory.mkdir(parents=True, exist_ok=True)
-    server = directory / "mariadb"
-    installation = KeystoneInstallation(directory / "venv", directory / "template", server / "data")
-    # An environment cannot be made under another name and then renamed (its scripts hold its path), so what
-    # makes it whole is a file written last, and a lock keeps two test runs apart.
-    complete = directory / "complete"
-    with _locked(directory / "lock"):
-        if not complete.exists():
-            shutil.rmtree(installation.venv, ignore_errors=True)
-            shutil.rmtree(installation.template, ignore_errors=True)
-            shutil.rmtree(server, ignore_errors=True)
-            _make_environment(installation)
-            _make_template(installation)
-            _make_mariadb(installation, server)
-            complete.touch()
+    installation = KeystoneInstallation(
+        directory / "venv", directory / "template", directory / "mariadb" / "data"
+    )
+
+    def make() -> None:
+        make_environment(installation.venv, REQUIREMENTS)
+        make_keys(installation)
+        _fill_database(installation)
+        make_mariadb(installation)
+
+    make_once(directory, make)
     return installation
+
+
+def make_once(directory: Path, make: Callable[[], None]) -> None:
+    """Have the contents of a directory made, unless they are there as a whole.
+
+    An environment cannot be made under another name and then renamed (its scripts hold its path), so what
+    makes the contents whole is a file written last, and a lock keeps two test runs apart.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    complete = directory / "complete"
+    with (directory / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not complete.exists():
+            for left in directory.iterdir():
+                if left.is_dir():
+                    shutil.rmtree(left)
+            make()
+            complete.touch()
+
+
+def make_environment(venv: Path, requirements: Path) -> None:
+    """Make an environment that has what a file of requirements names.
+
+    Raises:
+        RuntimeError: A step failed; the message holds what it said.
+        subprocess.TimeoutExpired: A step took too long.
+    """
+    run_step([sys.executable, "-m", "venv", str(venv)], timeout_s=STEP_TIMEOUT_S)
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    run_step([*pip, "install", "--quiet", "--requirement", str(requirements)], timeout_s=STEP_TIMEOUT_S)
+
+
+def make_keys(installation: KeystoneInstallation) -> None:
+    """Make the template of an installation, with its keys, and a configuration that names an SQLite database.
+
+    Raises:
+        RuntimeError: A step failed; the message holds what it said.
+        subprocess.TimeoutExpired: A step took too long.
+    """
+    directory = installation.template
+    for keys in ("fernet-keys", "receipt-keys", "credential-keys"):
+        (directory / keys).mkdir(mode=0o700, parents=True)
+    write_configuration(directory)
+    owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
+    manage(installation, directory, "fernet_setup", *owner)
+    manage(installation, directory, "credential_setup", *owner)
+
+
+def make_mariadb(installation: KeystoneInstallation) -> None:
+    """Make the MariaDB of an installation, with `DATABASE` bootstrapped, and have its configuration name it.
+
+    Raises:
+        RuntimeError: A step failed; the message holds what it said.
+        subprocess.TimeoutExpired: A step took too long.
+    """
+    with MariaDb(installation.mariadb.parent) as database:
+        database.create_database(DATABASE)
+        write_configuration(installation.template, database=database)
+        _fill_database(installation)
+
+
+def manage(
+    installation: KeystoneInstallation,
+    directory: Path,
+    *arguments: str,
+    timeout_s: float = STEP_TIMEOUT_S,
+) -> str:
+    """Run one command of `keystone-manage`; return what it said.
+
+    Args:
+        installation: Whose.
+        directory: Has the configuration.
+        arguments: The command.
+        timeout_s: After so long it is ended, and has failed.
+
+    Raises:
+        RuntimeError: It failed; the message holds what it said.
+        subprocess.TimeoutExpired: It took too long.
+    """
+    program = installation.venv / "bin" / "keystone-manage"
+    argv = [str(program), "--config-file", f"{directory}/keystone.conf", *arguments]
+    return run_step(argv, timeout_s=timeout_s)
 
 
 def write_configuration(
@@ -132,58 +204,9 @@ def _keystone_version() -> str:
     raise RuntimeError(f"{REQUIREMENTS} does not name keystone")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _make_environment(installation: KeystoneInstallation) -> None:
-    _run([sys.executable, "-m", "venv", str(installation.venv)])
-    pip = [str(installation.python), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    _run([*pip, "install", "--quiet", "--requirement", str(REQUIREMENTS)])
-
-
-def _make_template(installation: KeystoneInstallation) -> None:
-    directory = installation.template
-    for keys in ("fernet-keys", "receipt-keys", "credential-keys"):
-        (directory / keys).mkdir(mode=0o700, parents=True)
-    write_configuration(directory)
-    owner = ["--keystone-user", str(os.getuid()), "--keystone-group", str(os.getgid())]
-    _manage(installation, "fernet_setup", *owner)
-    _manage(installation, "credential_setup", *owner)
-    _fill_database(installation)
-
-
-def _make_mariadb(installation: KeystoneInstallation, server: Path) -> None:
-    with MariaDb(server) as database:
-        database.create_database(DATABASE)
-        write_configuration(installation.template, database=database)
-        _fill_database(installation)
-
-
 def _fill_database(installation: KeystoneInstallation) -> None:
+    directory = installation.template
     urls = [f"--bootstrap-{interface}-url={PLACEHOLDER_URL}" for interface in ("public", "internal", "admin")]
     administrator = ["--bootstrap-password", ADMIN_PASSWORD, "--bootstrap-region-id", REGION]
-    _manage(installation, "db_sync")
-    _manage(installation, "bootstrap", *administrator, *urls)
-
-
-def _manage(installation: KeystoneInstallation, *arguments: str) -> None:
-    program = installation.venv / "bin" / "keystone-manage"
-    _run([str(program), "--config-file", f"{installation.template}/keystone.conf", *arguments])
-
-
-def _run(argv: Sequence[str]) -> None:
-    done = subprocess.run(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=STEP_TIMEOUT_S,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(argv)} failed with {done.returncode}:\n{done.stdout[-4000:]}")
+    manage(installation, directory, "db_sync")
+    manage(installation, directory, "bootstrap", *administrator, *urls)

@@ -10,8 +10,8 @@ from typing import Final
 
 from downtimer.demo.truth import now_ns
 from downtimer.model import SECOND_NS
+from tests.integration.keystone_install import manage
 from tests.upgrade.cloud import Cloud
-from tests.upgrade.installations import manage
 
 MOST_S: Final = 600.0
 """So long a step may wait for a lock."""
