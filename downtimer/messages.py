@@ -124,6 +124,26 @@ class Method(Message, frozen=True, kw_only=True, tag="method"):
     method: str
 
 
+class MayAsk(Message, frozen=True, kw_only=True, tag="may-ask"):
+    """From discovery to api, by way of the supervisor: tell when a call to this service has been answered."""
+
+    target: TargetId
+
+
+class Answering(Message, frozen=True, kw_only=True, tag="answering"):
+    """The answer to that: a call has just been answered, in whatever way, or hangs.
+
+    Where none is made, or so seldom that nobody would wait for it, it is said at once that none hangs.
+
+    Attributes:
+        target: The service.
+        hangs: A call does: whatever else the service is asked may hold one more of its workers.
+    """
+
+    target: TargetId
+    hangs: bool
+
+
 class Unfit(Message, frozen=True, kw_only=True, tag="unfit"):
     """A check of a service turned out not to be possible, when first seen; the api worker has given it up.
 
@@ -274,12 +294,6 @@ class Look(Message, frozen=True, kw_only=True, tag="look"):
     """To discovery: something turned down, look again."""
 
 
-class Hanging(Message, frozen=True, kw_only=True, tag="hanging"):
-    """To discovery: these services, and no others, hang; whatever they are asked holds one more worker."""
-
-    services: tuple[TargetId, ...]
-
-
 class Flush(Message, frozen=True, kw_only=True, tag="flush"):
     """Record every open span as it stands and answer `Done`, once acknowledged."""
 
@@ -408,6 +422,8 @@ BusUp = (
     | Silent
     | Method
     | Unfit
+    | MayAsk
+    | Answering
     | Listing
     | Powers
     | Token
@@ -418,7 +434,7 @@ BusUp = (
 )
 """What a child says on the bus."""
 
-BusDown = Settings | Targets | Look | Hanging | Token | TokenRejected | Flush | Finish | Record
+BusDown = Settings | Targets | Look | MayAsk | Answering | Token | TokenRejected | Flush | Finish | Record
 """What the supervisor says on the bus."""
 
 PointsUp = Knock | Batch

@@ -225,6 +225,12 @@ class Series:
         """
         self._unanswered[sent_ns] = self._unanswered[sent_ns]._replace(max_gap_ns=2 * watched_ns)
 
+    def explained(self, cause: str, watched_ns: int, rates: Rates) -> None:
+        """The newest probe, which had hung, is answered at last: this is why. It counts as one more."""
+        sent_ns = self._begin(self._last_sent_ns + 1, rates.steady_ns, None)
+        self.hung(sent_ns, watched_ns)
+        self._conclude(sent_ns, verdict_of(cause), cause)
+
     def recovered(self, at_ns: int, rates: Rates) -> None:
         """A probe that had hung for long is answered well: probe at once, or when the next is due.
 

@@ -33,6 +33,7 @@ class FakeSupervisor:
     Attributes:
         heard: Everything that the child said, in order.
         log: The child's standard error, after it ended.
+        hanging: Services of which discovery is told that a call hangs; of others, that none does.
     """
 
     def __init__(self, module: str, config: Config, *, known: Sequence[TargetState] = ()) -> None:
@@ -44,6 +45,7 @@ class FakeSupervisor:
             known: The target list at hello; a resumed run has one.
         """
         self.heard: list[messages.BusUp] = []
+        self.hanging: frozenset[TargetId] = frozenset()
         self._module = module
         self._config = config
         self._known = tuple(known)
@@ -156,6 +158,9 @@ class FakeSupervisor:
         if isinstance(message, messages.Hello):
             self._say(socket, self._settings())
             self._say(socket, Targets(serial=1, whole=True, changed=self._known))
+        if isinstance(message, messages.MayAsk):
+            hangs = message.target in self.hanging
+            self._say(socket, messages.Answering(target=message.target, hangs=hangs))
         with self._changed:
             self.heard.append(message)
             self._changed.notify_all()

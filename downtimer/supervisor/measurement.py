@@ -13,16 +13,17 @@ from typing import Final, NamedTuple
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError
 from downtimer.messages import (
+    Answering,
     Beat,
     BusUp,
     Counts,
     Done,
     Finish,
     Flush,
-    Hanging,
     Learnt,
     Listing,
     Look,
+    MayAsk,
     Method,
     Powers,
     Record,
@@ -133,7 +134,6 @@ class Measurement:
         self._started = asyncio.Event()
         self._failure: str | None = None
         self._token: Token | None = None
-        self._hanging: tuple[TargetId, ...] = ()
         self._learnt: dict[TargetId, TargetState] = {}
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._ticking: asyncio.Task[None] | None = None
@@ -246,12 +246,8 @@ class Measurement:
         self.roster.send(child.name, self.settings)
         whole = Targets(serial=self.targets.serial, whole=True, changed=self.targets.states())
         self.roster.send(child.name, whole)
-        if child.name == "api":
-            self._tell_hanging()  # what its predecessor said no longer holds
-            if self._token is not None:
-                self.roster.send("api", self._token)
-        if child.name == "discovery" and self._hanging:
-            self.roster.send("discovery", Hanging(services=self._hanging))
+        if child.name == "api" and self._token is not None:
+            self.roster.send("api", self._token)
         if child.name == "writer":
             for record in self._records:
                 self.roster.send("writer", record)
@@ -267,17 +263,22 @@ class Measurement:
                 self._tell_changed(self.targets.apply_powers(message))
             case Learnt() | Silent() | Method() | Unfit():
                 self._on_finding(message)
-            case Token():
-                self._token = message
-                self.roster.send("api", message)
-            case TokenRejected():
-                self.roster.send("discovery", message)
+            case Token() | MayAsk() | TokenRejected() | Answering():
+                self._pass_on(message)
             case Report():
                 self._record(Record(events=(message.event,)))
             case WriterState():
                 self.picture.writer = message
             case _:
                 log.warning("%s: an unexpected %s", child.name, type(message).__name__)
+
+    def _pass_on(self, message: Token | MayAsk | TokenRejected | Answering) -> None:
+        """Let the api worker know what discovery says, and the other way round."""
+        if isinstance(message, Token):
+            self._token = message
+        to = "api" if isinstance(message, Token | MayAsk) else "discovery"
+        if not self.roster.send(to, message) and isinstance(message, MayAsk):
+            self.roster.send("discovery", Answering(target=message.target, hangs=False))  # as far as is known
 
     def lost(self, child: Child, why: str) -> None:
         """A process ended that was not told to."""
@@ -301,17 +302,8 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if beat.turned:
-            self._tell_hanging()
         if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
             self._started.set()
-
-    def _tell_hanging(self) -> None:
-        """Tell discovery which services hang, if that is news."""
-        hanging = tuple(sorted({turned.target for turned in self.picture.down() if _is_hung_call(turned)}))
-        if hanging != self._hanging:
-            self._hanging = hanging
-            self.roster.send("discovery", Hanging(services=hanging))
 
     def _has_measured(self, kind: Kind) -> bool:
         counts = self.picture.counts(kind)

@@ -59,11 +59,13 @@ class Roster:
         for task in self._tasks:
             task.add_done_callback(end_on_defect)
 
-    def send(self, name: str, message: BusDown) -> None:
-        """Send to a child that runs; one that does not gets all it needs at its hello."""
+    def send(self, name: str, message: BusDown) -> bool:
+        """Send to a child and return True if it runs; one that does not gets all it needs at its hello."""
         child = self.children[name]
-        if child.state is State.RUNNING:
+        is_running = child.state is State.RUNNING
+        if is_running:
             self._bus.send(child.incarnation, message)
+        return is_running
 
     async def ask(self, names: Iterable[str], make: Callable[[int], BusDown], timeout_s: float) -> list[Done]:
         """Ask each of these that runs, and wait for their answers; one that dies or is late gives none."""

@@ -5,8 +5,9 @@ addresses delays none. Each agent is a target, each reading a probe of it: up or
 is, unknown if its list could not be read. An agent that is in the list no more is read no more.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -39,7 +40,7 @@ _TOKEN_REFUSED: Final = 401
 _UNREAD: Final = Outcome(Verdict.UNKNOWN, "unlisted", _GAP_NS)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Place:
     """One service of one region that lists agents.
 
@@ -81,15 +82,21 @@ class Agents:
         child: The process.
         signed_in: Tells the token in force, None if there is none.
         doubt: Is told of a token that was refused, by the instant it was asked for.
+        may_ask: Waits for the moment to ask a service; False if a call to it hangs.
     """
 
     def __init__(
-        self, child: Child, signed_in: Callable[[], SignedIn | None], doubt: Callable[[int], object]
+        self,
+        child: Child,
+        signed_in: Callable[[], SignedIn | None],
+        doubt: Callable[[int], object],
+        may_ask: Callable[[TargetId], Awaitable[bool]],
     ) -> None:
         self._child = child
         self._clock = child.clock
         self._signed_in = signed_in
         self._doubt = doubt
+        self._may_ask = may_ask
         self._rest = Rest(child.settings.config.global_)
         self._thread = Blocking("agents", child.clock)
         self._delivery = Delivery(child)
@@ -98,11 +105,6 @@ class Agents:
         self._begun_ns: int | None = None  # of the reading under way
         self._widest_ns = 0
         self._read_ns: int | None = None
-        self._hanging: frozenset[TargetId] = frozenset()
-
-    def spare(self, hanging: frozenset[TargetId]) -> None:
-        """Ask none of these services: a call to each hangs already."""
-        self._hanging = hanging
 
     def take_services(self, services: Iterable[Target]) -> None:
         """Read the lists of these from now on; of several versions in one region those of the newest."""
@@ -144,12 +146,19 @@ class Agents:
         held = self._signed_in()
         if held is not None and self._places:
             places = [place for place in self._places.values() if begun_ns >= place.not_before_ns]
-            for read in await self._thread.call(lambda: self._ask(places, held), DEADLINE_S):
-                self._take(read, known)
+            for reading in asyncio.as_completed([self._read_one(place, held) for place in places]):
+                read = await reading
+                if read.place in self._places.values():
+                    self._take(read, known)
             if self._read_ns is not None and begun_ns - self._read_ns <= _GAP_NS:
                 self._widest_ns = max(self._widest_ns, self._clock.now_ns() - self._read_ns)
             self._read_ns = begun_ns
         self._begun_ns = None
+
+    async def _read_one(self, place: _Place, held: SignedIn) -> _Read:
+        if not await self._may_ask(place.owner.id):
+            return _Read(place, self._clock.now_ns(), None, "hangs")
+        return await self._thread.call(lambda: self._ask(place, held), DEADLINE_S)
 
     async def finish(self, *, for_good: bool) -> None:
         """Have recorded what is known; `for_good`: nothing comes after it."""
@@ -167,13 +176,8 @@ class Agents:
 
     # --- in the thread ---
 
-    def _ask(self, places: Iterable[_Place], held: SignedIn) -> list[_Read]:
-        return [self._ask_one(place, held) for place in places]
-
-    def _ask_one(self, place: _Place, held: SignedIn) -> _Read:
+    def _ask(self, place: _Place, held: SignedIn) -> _Read:
         sent_ns = self._clock.now_ns()
-        if place.owner.id in self._hanging:
-            return _Read(place, sent_ns, None, "hangs")
         self._rest.begin(READING_S)
         kind = LISTS[official_type(place.owner.service_type)]
         try:

@@ -63,14 +63,15 @@ class CloudList:
 
 
 class Cloud:
-    """One cloud, as one user sees it. Not for several threads at a time.
+    """One cloud, as one user sees it. Not for several threads at a time."""
 
-    Attributes:
-        hanging: Services that are not to be asked, for a call to each hangs already; set by the loop.
-    """
-
-    def __init__(self, section: GlobalSection, clock: RunClock) -> None:
+    def __init__(self, section: GlobalSection, clock: RunClock, may_ask: Callable[[TargetId], bool]) -> None:
         """Prepare it; nothing is sent yet.
+
+        Args:
+            section: Where it is, and who we are.
+            clock: The run's.
+            may_ask: Waits for the moment to ask a service for a list; False if a call to it hangs.
 
         Raises:
             CannotStartError: The file of CA certificates can't be used.
@@ -82,7 +83,7 @@ class Cloud:
         self._catalog = Catalog(())
         self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = Names()
-        self.hanging: frozenset[TargetId] = frozenset()
+        self._may_ask = may_ask
         self._servers = Servers()
 
     @property
@@ -243,10 +244,10 @@ class Cloud:
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
-        if self._is_hanging("identity"):
+        wanted, now_ns = {item.project_id for item in listed}, self._clock.now_ns()
+        if not self._projects.needs_look(wanted, now_ns) or self._is_hanging("identity"):
             return
-        if not self._projects.needs_look({item.project_id for item in listed}, self._clock.now_ns()):
-            return
+        self._projects.note_look(wanted, now_ns)
         for path in ("projects", "auth/projects"):
             try:
                 for item in self._pages(found, f"{self._identity.base}/{path}", "projects", {}):
@@ -282,10 +283,11 @@ class Cloud:
         return True
 
     def _is_hanging(self, service_type: str, region: str | None = None) -> bool:
-        """Tell whether a service of that type hangs, in that region or in any."""
-        return bool(self.hanging) and any(
-            target.id in self.hanging
-            for target in self._catalog.services()
+        """Tell whether a service of that type hangs, there or anywhere; if not, this is when to ask."""
+        services = self._catalog.services()
+        return not all(
+            self._may_ask(target.id)
+            for target in services
             if target.service_type == service_type and region in (None, target.region)
         )
 
@@ -313,16 +315,17 @@ class Names:
             self.learn(key, name)
 
     def needs_look(self, keys: Iterable[str | None], now_ns: int) -> bool:
-        """Tell whether names are to be looked for, and note that they are.
-
-        Yes if there is an unknown one that was not looked for yet, or none was looked for in a while.
-        """
-        unknown = {key for key in keys if key and key not in self._names}
+        """Tell whether there is an unknown one that was not looked for yet, or was a while ago."""
+        unknown = self._unknown(keys)
         is_stale = self._looked_ns is None or now_ns - self._looked_ns > _NAMES_AGAIN_NS
-        if not unknown or (unknown <= self._looked_for and not is_stale):
-            return False
-        self._looked_for, self._looked_ns = unknown, now_ns
-        return True
+        return bool(unknown) and (is_stale or not unknown <= self._looked_for)
+
+    def note_look(self, keys: Iterable[str | None], now_ns: int) -> None:
+        """Note that the unknown ones of these are looked for."""
+        self._looked_for, self._looked_ns = self._unknown(keys), now_ns
+
+    def _unknown(self, keys: Iterable[str | None]) -> set[str]:
+        return {key for key in keys if key and key not in self._names}
 
 
 def _neutron(region: str) -> str:

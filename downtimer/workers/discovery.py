@@ -12,18 +12,19 @@ configuration. Later it goes on trying.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from downtimer import targets
 from downtimer.checks import Plan
 from downtimer.listing import Known
 from downtimer.messages import (
+    Answering,
     Beat,
     BusDown,
     Done,
     Finish,
     Flush,
-    Hanging,
     Look,
     Powers,
     Targets,
@@ -35,6 +36,7 @@ from downtimer.selection import Selection
 from downtimer.workers import gateway
 from downtimer.workers.agents import Agents
 from downtimer.workers.cloud import Cloud, CloudList
+from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.worker import Blocking, CannotStartError, Child, main
 
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 EVERY_NS: Final = 30 * SECOND_NS
 LOOK_NS: Final = 5 * SECOND_NS
-"""Least time between two listings."""
+"""Least time from one listing to the next."""
 
 CUT_S: Final = 55.0
 """When a listing is cut off that should have ended by itself: somebody drips."""
@@ -72,15 +74,16 @@ class Discovery:
         """
         self._child = child
         self._loop = asyncio.get_running_loop()
-        self._finder = Finder(child)
         self._known = Known()
+        self._gate = Gate(child.bus, self._known.has)
+        self._finder = Finder(child, self._gate.wait)
         self._told = asyncio.Event()  # the supervisor's list is here
         self._look = asyncio.Event()
         self._blocking = Blocking(_KIND, child.clock)
         self._troubles = Troubles(child)
         self._agents: Agents | None = None
         if child.settings.config.targets.agents and self._finder.has_cloud:
-            self._agents = Agents(child, self._finder.signed_in, self._doubt)
+            self._agents = Agents(child, self._finder.signed_in, self._doubt, self._gate.opens)
         self._listed = asyncio.Event()
 
     async def run(self) -> None:
@@ -127,10 +130,8 @@ class Discovery:
                 self._told.set()
             case Look():
                 self._look.set()
-            case Hanging():
-                self._finder.spare(frozenset(order.services))
-                if self._agents is not None:
-                    self._agents.spare(frozenset(order.services))
+            case Answering():
+                self._gate.take(order)
             case TokenRejected() if self._finder.doubt(order.issued_ns):
                 self._look.set()
             case TokenRejected():
@@ -161,8 +162,11 @@ class Discovery:
             await self._wait(started_ns)
 
     async def _wait(self, started_ns: int) -> None:
-        """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s."""
-        earliest_ns, due_ns = started_ns + LOOK_NS, started_ns + EVERY_NS
+        """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s.
+
+        These are from the end of the last: what is looked for again is not to be asked for sooner.
+        """
+        earliest_ns, due_ns = self._child.clock.now_ns() + LOOK_NS, started_ns + EVERY_NS
         renew_ns = self._finder.renew_ns
         if renew_ns is not None:
             due_ns = min(due_ns, max(renew_ns, earliest_ns))
@@ -236,10 +240,11 @@ class Found:
 class Finder:
     """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, may_ask: Callable[[TargetId], bool]) -> None:
+        """`may_ask` waits for the moment to ask a service, and returns False if it hangs."""
         config = child.settings.config
         has_cloud = config.global_.keystone_endpoint is not None
-        self._cloud = Cloud(config.global_, child.clock) if has_cloud else None
+        self._cloud = Cloud(config.global_, child.clock, may_ask) if has_cloud else None
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
@@ -264,11 +269,6 @@ class Finder:
         """End what is under way; `find` then returns what it has."""
         if self._cloud is not None:
             self._cloud.cut()
-
-    def spare(self, hanging: frozenset[TargetId]) -> None:
-        """Ask none of these services: a call to each hangs already."""
-        if self._cloud is not None:
-            self._cloud.hanging = hanging
 
     def doubt(self, issued_ns: int) -> bool:
         """The token of that instant was refused; return whether to list again for a new one."""

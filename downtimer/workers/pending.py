@@ -45,6 +45,9 @@ class Slot:
 class Pending:
     """The call of one series that hangs though its verdict is known; there is one at most.
 
+    Attributes:
+        held_ns: For how long the newest one is held.
+
     Args:
         give_up: Is called when it has been so for long; it is to `drop` it.
     """
@@ -55,6 +58,7 @@ class Pending:
         self._call: Conversation | None = None
         self._end: asyncio.TimerHandle | None = None
         self._hangs = 0  # one after another
+        self.held_ns = 0
 
     def __bool__(self) -> bool:
         return self._call is not None
@@ -70,7 +74,8 @@ class Pending:
     def hold(self, probe: Conversation) -> None:
         """Hold this one."""
         self._call = probe
-        self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
+        self.held_ns = self.patience_ns()
+        self._end = self._loop.call_later(self.held_ns / SECOND_NS, self._give_up)
         self._hangs += 1
         probe.watch()
 

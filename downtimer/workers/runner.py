@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
 from downtimer.pace import Bucket, Rates
 from downtimer.series import Answer, Series
-from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, verdict_of
+from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, is_hang, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.pending import Pending, Slot
 from downtimer.workers.probing import Findings
@@ -28,6 +28,9 @@ from downtimer.workers.worker import Child
 
 HEARING_NS: Final = 3 * SECOND_NS
 """So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
+
+SELDOM_NS: Final = 5 * SECOND_NS
+"""Nobody waits for what is asked no more often."""
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
@@ -59,6 +62,13 @@ class Unfit(Protocol):
 
     def __call__(self, runner: "Runner", status: int) -> None:
         """Drop it; `status` says why."""
+
+
+class Tell(Protocol):
+    """Who wants to know when a call has been answered."""
+
+    def __call__(self, *, hangs: bool) -> None:
+        """It has been, in whatever way, or hangs."""
 
 
 class _Flight:
@@ -112,6 +122,7 @@ class Runner:
         self._flying: dict[Conversation, _Flight] = {}
         self._slot = slot
         self._pending = Pending(self._let_go)
+        self._curious: list[Tell] = []
         self._is_kept = False  # from its probe by another's that is pending, and has said so
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
@@ -150,6 +161,7 @@ class Runner:
             probe.close()
         self._flying.clear()
         self._give_back()
+        self._tell_curious(hangs=False)
 
     def look_again(self) -> None:
         """If a call is pending, make another one now: it is the last, and the one before may be long ago."""
@@ -158,6 +170,20 @@ class Runner:
             if self._timer is not None:
                 self._timer.cancel()
             self._fire()
+
+    def when_answered(self, tell: Tell) -> None:
+        """Tell when the next call has been answered, or that one hangs; at once if calls are seldom made."""
+        if self._slot is not None and self._slot.is_stuck:
+            tell(hangs=True)
+        elif self.rates.steady_ns >= SELDOM_NS:
+            tell(hangs=False)
+        else:
+            self._curious.append(tell)
+
+    def _tell_curious(self, *, hangs: bool) -> None:
+        told, self._curious = self._curious, []
+        for tell in told:
+            tell(hangs=hangs)
 
     def through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe that was due is sent and judged.
@@ -189,6 +215,7 @@ class Runner:
             if self._slot.is_stuck and not self._is_kept:
                 self._is_kept = True
                 self.series.skip(now_ns, KEPT, self.rates)
+                self._tell_curious(hangs=True)
             self._again(_SLOT_WAIT_NS)
             return
         self._is_kept = False
@@ -256,6 +283,8 @@ class Runner:
         if self._pending.is_it(probe):
             if result.cause is None:
                 self._note_recovery(now_ns)
+            elif result.cause in _LATE:
+                self.series.explained(_LATE[result.cause], self._pending.held_ns, self.rates)
             self._let_go()
             return
         self._give_back()
@@ -283,6 +312,7 @@ class Runner:
         if is_first and status is not None and self.question.is_unfit(status):
             self._around.unfit(self, status)
             return
+        self._tell_curious(hangs=cause is not None and is_hang(cause))
         if cause is not None:
             cause = self._watch.excuse(cause, sent_ns, self.rates.timeout_ns)
             result = result._replace(cause=cause)

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from downtimer.messages import TokenRejected, Unfit
-from downtimer.model import LOGIN, SECOND_NS, WORKS, Auth, Baseline, Call, Span, Verdict
+from downtimer.messages import Answering, MayAsk, TokenRejected, Unfit
+from downtimer.model import LOGIN, SECOND_NS, WORKS, Auth, Baseline, Call, Span, TargetId, Verdict
 from downtimer.workers import pending
 from downtimer.workers.api import ApiEngine
 from tests import engines
@@ -457,6 +457,60 @@ def test_equal_calls_of_several_services_are_made_once() -> None:
     assert {span.target for span in spans(bench)} == {"one", "other"}
 
 
+# --- whoever else would ask ----------------------------------------------------------------------
+
+
+def answering(bench: Bench) -> list[bool]:
+    """Return what discovery was told: whether a call hangs."""
+    return [said.hangs for said in bench.said(Answering)]
+
+
+def test_whoever_would_ask_waits_for_the_next_answer() -> None:
+    """Whatever that is: only a call that hangs says that another one would, too."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        it = bench.service("it", api.url, call(api))
+        bench.engine.take(MayAsk(target=it))
+        await bench.until(lambda: answering(bench) == [False])
+        assert len(api.heads) == 1
+        bench.engine.take(MayAsk(target=it))
+        await bench.until(lambda: answering(bench) == [False, False])
+        assert len(api.heads) == 2
+
+    probe(lambda api: (200 if len(api.heads) == 1 else 500, b""), scenario)
+
+
+def test_whoever_would_ask_is_told_of_a_call_that_hangs() -> None:
+    """When it is known, and at once afterwards, of every check."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        it = bench.service("it", api.url, call(api), call(api, LOGIN, Auth.PASSWORD))
+        bench.engine.take(MayAsk(target=it))
+        await bench.until(lambda: answering(bench) == [True])
+        bench.engine.take(MayAsk(target=it))
+        assert answering(bench) == [True, True]
+
+    probe(lambda _: None, scenario)
+
+
+def test_nobody_waits_for_calls_that_are_not_made_or_seldom() -> None:
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        for target in (
+            bench.service("none", api.url),
+            bench.service("seldom", api.url, call(api)),
+            TargetId("service:unknown"),
+        ):
+            bench.engine.take(MayAsk(target=target))
+
+    bench, _ = probe(
+        lambda _: (200, b""), scenario, QUICK.replace("works_interval = 0.5", "works_interval = 20")
+    )
+    assert answering(bench) == [False, False, False]
+
+
 # --- what comes after the timeout ----------------------------------------------------------------
 
 
@@ -490,6 +544,29 @@ def test_while_keystone_is_away_a_call_is_heard_out(status: int, body: bytes, ca
 
 def test_while_keystone_works_no_call_is_heard_out() -> None:
     assert slow_calls(503, AWAY, keystone=None) == {"timeout-answer"}
+
+
+def test_pending_call_may_still_tell_why_it_hung() -> None:
+    """Beyond the hearing out, too: the downtime of such a service is Keystone's."""
+    api, late_s = Api(always(200)), 1.5
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(slowly(503, AWAY, after_s=late_s)).running() as url, serving(api):
+            bench.token()
+            bench.service("keystone", api.url, service_type="identity")
+            bench.service("it", url, Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+            await asyncio.sleep(late_s)  # the server's last answer
+
+    hung, told, again, *_ = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    assert [set(span.causes) for span in (hung, told, again)] == [
+        {"timeout-answer"},
+        {"http-503-keystone"},
+        {"timeout-answer"},
+    ]
+    assert told.first_sent_ns - hung.last_sent_ns <= SECOND_NS // 1000  # said of the call that hung
+    assert again.first_sent_ns - told.last_sent_ns <= told.max_gap_ns  # observed all the while
 
 
 def slow_calls(status: int, body: bytes, *, keystone: str | None) -> set[str]:

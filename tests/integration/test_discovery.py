@@ -395,6 +395,22 @@ def test_looks_are_rate_limited_and_tell_differences(cloud: SimulatedCloud) -> N
         assert len(supervisor.of_kind(Token)) == 1
 
 
+def test_service_of_which_a_call_hangs_is_not_asked(cloud: SimulatedCloud) -> None:
+    """What is in its list stands, and what others list is told."""
+    with discovery(configure(cloud.keystone_url)) as supervisor:
+        targets = listed_once(supervisor)
+        tell_known(supervisor, targets)
+        supervisor.hanging = frozenset(id_ for id_, target in targets.items() if target.name == "neutron")
+        cloud.change(drop_address(ADDRESSES[0]))
+        (second,) = relist(supervisor)
+        assert (second.missing, second.complete) == ((), False)
+        (event,) = supervisor.events()
+        assert "hangs, and is not asked; the last list stands" in event
+        supervisor.hanging = frozenset()
+        (third,) = relist(supervisor)
+        assert (third.missing, third.complete) == ((FIRST,), True)
+
+
 def test_keystone_away_later_leaves_the_list_standing(cloud: SimulatedCloud) -> None:
     with discovery(configure(cloud.keystone_url)) as supervisor:
         tell_known(supervisor, listed_once(supervisor))

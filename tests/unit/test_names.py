@@ -18,8 +18,10 @@ def test_what_is_known_needs_no_look() -> None:
 def test_what_is_new_is_looked_for_at_once_and_what_was_not_found_later() -> None:
     names = Names()
     assert names.needs_look(["1", "2"], 0)
+    names.note_look(["1", "2"], 0)
     names.learn("1", "one")
     assert not names.needs_look(["1", "2"], SECOND_NS)
     assert names.needs_look(["1", "2", "3"], 2 * SECOND_NS)
+    names.note_look(["1", "2", "3"], 2 * SECOND_NS)
     assert not names.needs_look(["2", "3"], 3 * SECOND_NS)
     assert names.needs_look(["2"], LATER_NS + 2 * SECOND_NS)
