@@ -3,16 +3,16 @@
 While Keystone fails, others refuse our token, or say that they can't reach Keystone. That is no fault of
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
 which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where at
-least half of what failed in that time, without a good answer between, is like that, what hung is, too: it
-waited for a Keystone that came back before the service gave up on it. Everything else that fails stays down,
-also a service that names Keystone while Keystone works: to its users it is down.
+least half of what failed in that time is like that, what hung is, too: it waited for a Keystone that came
+back before the service gave up on it. (Good answers between tell nothing: of several processes some may have
+our token cached.) Everything else that fails stays down, also a service that names Keystone while Keystone
+works: to its users it is down.
 
 What was sent shortly before that time is judged with it, for it was under way when Keystone failed. Between
 two outages of Keystone so close that they are one episode the same holds.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Final
 
 from downtimer.brackets import find_outages
@@ -55,30 +55,30 @@ def attribute(spans: Iterable[Span], failing: Sequence[Interval]) -> Iterator[Sp
     if not failing:
         yield from spans
         return
-    for has_failed, run in groupby(spans, key=_has_failed):
-        if has_failed:
-            yield from _attribute_run(list(run), failing)
+    every = list(spans)
+    failures = [span for span in every if span.check == WORKS and not is_good(span)]
+    waited_for = [interval for interval in failing if _is_waited_for(failures, interval)]
+    for span in every:
+        if span.check != WORKS:
+            yield span
+        elif _is_of(span, KEYSTONES.__contains__):
+            yield from _cut(span, failing)
+        elif _is_of(span, is_hang):
+            yield from _cut(span, waited_for)
         else:
-            yield from run
+            yield span
 
 
-def _has_failed(span: Span) -> bool:
-    return span.check == WORKS and not is_good(span)
-
-
-def _attribute_run(run: Sequence[Span], failing: Sequence[Interval]) -> Iterator[Span]:
-    """Yield the spans of one run of failures."""
+def _is_waited_for(failures: Iterable[Span], failing: Interval) -> bool:
+    """Tell whether what failed while Keystone did was mostly for want of it."""
     theirs = others = 0
-    for span in run:
-        within = sum(one.probes for one in _cut(span, failing) if CAUSE in one.causes)
+    for span in failures:
+        within = sum(one.probes for one in _cut(span, [failing]) if CAUSE in one.causes)
         if _is_of(span, KEYSTONES.__contains__):
             theirs += within
         elif span.verdict is Verdict.DOWN:
             others += within
-    with_hung = theirs >= others
-    for span in run:
-        is_theirs = _is_of(span, lambda cause: cause in KEYSTONES or (with_hung and is_hang(cause)))
-        yield from _cut(span, failing) if is_theirs else [span]
+    return 0 < theirs >= others
 
 
 def _is_of(span: Span, kind: Callable[[str], bool]) -> bool:

@@ -4,7 +4,8 @@ A check that is seldom probed leaves a wide bracket for each of its edges, and i
 service fail seconds before the check that is often probed saw it well. Where the brackets of two checks
 overlap, both are taken to have changed within what they have in common, and the estimate lies there. It is
 an estimate only: what the probes prove, the bracket itself, stays as it is, and with it the bounds. An edge
-that is dated already stays, too.
+that is dated already stays, too. A check that was well until the hung call of another one kept it from its
+probes has no edge there itself; to the other's it is a witness like any.
 """
 
 from bisect import bisect_left
@@ -14,7 +15,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import edge_between, is_good, is_observed_between
-from downtimer.model import MILLISECOND_NS, Span
+from downtimer.model import MILLISECOND_NS, Span, Verdict
+from downtimer.verdicts import KEPT
 
 NEAR_NS: Final = 200 * MILLISECOND_NS
 """What is sent so shortly before a service fails is still being answered when it does, and fails with it."""
@@ -65,17 +67,25 @@ def join_edges(series: Sequence[list[Span]]) -> list[list[Span]]:
 
 def _turns(spans: Sequence[Span]) -> Iterator[_Turn]:
     for number, (before, after) in enumerate(pairwise(spans), start=1):
-        if is_observed_between(before, after) and is_good(before) is not is_good(after):
+        is_turn = is_observed_between(before, after) and is_good(before) is not is_good(after)
+        if is_turn or _is_kept(before, after):
             at_ns = edge_between(before, after)
             yield _Turn(before.last_sent_ns, after.first_sent_ns, at_ns, is_good(before), number)
+
+
+def _is_kept(before: Span, after: Span) -> bool:
+    """Tell whether a check was well until the hung call of another one kept it from its probes."""
+    is_near = after.first_sent_ns - before.last_sent_ns <= before.max_gap_ns
+    is_same = is_near and before.incarnation == after.incarnation
+    return is_same and is_good(before) and after.verdict is Verdict.UNKNOWN and KEPT in after.causes
 
 
 def _dated(spans: list[Span], turns: Sequence[Sequence[_Turn]], mine: int) -> list[Span]:
     """Return one check's spans, dated by what the others saw."""
     found = list(spans)
     for turn in turns[mine]:
-        if spans[turn.number].dated_ns is not None:
-            continue  # it knows better
+        if spans[turn.number].dated_ns is not None or spans[turn.number].verdict is Verdict.UNKNOWN:
+            continue  # it knows better, or nothing
         joined = turn
         for i, others in enumerate(turns):
             other = None if i == mine else _partner(turn, others)

@@ -5,6 +5,7 @@ what to do when a token is refused, is decided here, so that nothing signs in be
 last good token is kept while Keystone is away.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -27,6 +28,9 @@ _AHEAD_S: Final = 600.0
 
 _DOUBT_NS: Final = 10 * SECOND_NS
 """A refused token that is younger is not replaced: the fault is the service's that refused it."""
+
+_REVOKED_NS: Final = SECOND_NS
+"""Keystone dates tokens and revocations by the second: a token of the same second is refused, too."""
 
 _REFUSED_FIRST_S: Final = 5.0
 _REFUSED_FACTOR: Final = 4
@@ -88,7 +92,7 @@ class Identity:
         self._rest = rest
         self._clock = clock
         self._plugin = self._make_plugin(scoped=True)
-        self._doubted_ns: int | None = None
+        self._doubted: tuple[int, int] | None = None  # the token, by when it was issued, and since when
         self._refused_why = ""
         self._refused_s = 0.0
         self._not_before_ns: int | None = None
@@ -103,21 +107,29 @@ class Identity:
         held = self.signed_in
         if held is None:
             return None
-        return held.renew_ns if held.issued_ns != self._doubted_ns else held.issued_ns
+        return held.issued_ns if self._doubted_since_ns() is not None else held.renew_ns
+
+    def _doubted_since_ns(self) -> int | None:
+        """Return since when the last good token is doubted; None if it is not."""
+        if self._doubted is None or self.signed_in is None:
+            return None
+        issued_ns, since_ns = self._doubted
+        return since_ns if issued_ns == self.signed_in.issued_ns else None
 
     def doubt(self, issued_ns: int) -> bool:
         """Somebody saw the token of that instant refused; return whether it is to be replaced.
 
-        Called by the loop, while the thread may be at work: it sets one word.
+        Called by the loop, while the thread may be at work: it sets one attribute.
         """
-        held = self.signed_in
-        if held is None or held.issued_ns != issued_ns or self._clock.now_ns() - issued_ns < _DOUBT_NS:
+        held, now_ns = self.signed_in, self._clock.now_ns()
+        if held is None or held.issued_ns != issued_ns or now_ns - issued_ns < _DOUBT_NS:
             return False
-        self._doubted_ns = issued_ns
+        if self._doubted_since_ns() is None:
+            self._doubted = issued_ns, now_ns
         return True
 
     def sign_in(self) -> SignedIn:
-        """Get a new token.
+        """Get a new token; in place of one that was refused not within the same second.
 
         When that is refused, one more attempt, without the project, tells whether it is that; after
         which the next is put off.
@@ -127,6 +139,8 @@ class Identity:
         """
         if self._not_before_ns is not None and self._clock.now_ns() < self._not_before_ns:
             raise SignInError(self._refused_why)
+        if (doubted_ns := self._doubted_since_ns()) is not None:
+            time.sleep(max(doubted_ns + _REVOKED_NS - self._clock.now_ns(), 0) / SECOND_NS)
         issued_ns = self._clock.now_ns()
         try:
             found = self._ask(self._plugin)

@@ -50,8 +50,8 @@ class Cloud:
     Attributes:
         database: Keystone's.
         keystone: With 8 processes.
-        nova: Behind the middleware, which asks Keystone once in 300 s whose a token is.
-        manila: The same, but asks at every call, or nearly so; not in the catalog at first.
+        nova: Behind the middleware, whose one process asks Keystone once in 300 s whose a token is.
+        manila: The same with two, but asks at every call, or nearly so; not in the catalog at first.
         simulated: The other services, each with a database of its own.
         truth: The record of the faults, all of which this module makes.
     """
@@ -92,7 +92,7 @@ class Cloud:
                 processes=processes,
                 token_lifetime_s=token_lifetime_s,
             ) as keystone,
-            MiddlewareService(installation, directory / "nova", keystone) as nova,
+            MiddlewareService(installation, directory / "nova", keystone, processes=1) as nova,
             MiddlewareService(
                 installation, directory / "manila", keystone, token_cache_time_s=token_cache_time_s
             ) as manila,
@@ -321,7 +321,7 @@ def test_revoked_token_is_nobodys_downtime(
     }
     show(f"  token refused: {refused}")
     assert refused.keys() <= {"keystone", "manila"}  # all others asked nobody
-    assert 0 < sum(refused.values()) < 15
+    assert 0 < max(refused.values()) < 10
     for name, each in works.items():
         assert each["observed_s"] > 20, name
 
@@ -348,8 +348,7 @@ def never_down(command: Command) -> dict[str, Target]:
 
 
 def revoke(cloud: Cloud) -> None:
-    """Have Keystone refuse every token that our user has: disabling the user revokes them for good."""
+    """Have Keystone refuse every token that our user has, by setting the password to what it is."""
     api = cloud.keystone.api
     (user,) = api.call("GET", f"/v3/users?name={USER}")["users"]
-    for is_enabled in (False, True):
-        api.call("PATCH", f"/v3/users/{user['id']}", {"user": {"enabled": is_enabled}})
+    api.call("PATCH", f"/v3/users/{user['id']}", {"user": {"password": PASSWORD}})

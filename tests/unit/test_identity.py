@@ -241,3 +241,20 @@ def test_only_a_token_of_some_age_is_doubted(keystone: FakeKeystone) -> None:
     assert setting.identity.is_due()
     setting.identity.sign_in()
     assert not setting.identity.is_due()
+
+
+def test_refused_token_is_not_replaced_in_the_second_of_its_revocation(
+    keystone: FakeKeystone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one of that second would be refused as well."""
+    setting, slept_s = Setting(keystone), list[float]()
+    monkeypatch.setattr("downtimer.workers.identity.time.sleep", slept_s.append)
+    held = setting.identity.sign_in()
+    setting.pass_time(20)
+    setting.identity.doubt(held.issued_ns)
+    setting.pass_time(0.25)
+    setting.identity.doubt(held.issued_ns)  # somebody else's word
+    setting.identity.sign_in()
+    setting.pass_time(3600)
+    setting.identity.sign_in()
+    assert slept_s == [0.75]

@@ -114,6 +114,21 @@ def test_what_hung_among_calls_that_name_keystone_waited_for_it() -> None:
     assert run_of(*run) == [("keystone", 21, 35), ("keystone", 36, 38)]
 
 
+def test_good_answers_between_excuse_nothing_and_blame_nobody() -> None:
+    """One of the service's processes has our token cached, and its answers are good all the while."""
+    run = [
+        failing_calls(21, 25, AWAY),
+        up(26, 34, check="works", every=1),
+        failing_calls(35, 35, "timeout-answer"),
+    ]
+    found = list(attribute(run, find_failing([keystone(20, 40)], UNTIL_NS)))
+    assert [(one.verdict, *one.causes) for one in found] == [
+        (Verdict.UNKNOWN, "keystone"),
+        (Verdict.UP,),
+        (Verdict.UNKNOWN, "keystone"),
+    ]
+
+
 def test_what_hangs_and_names_nobody_is_the_services_own() -> None:
     """A database that all share looks like that."""
     run = [failing_calls(21, 38, "timeout-answer")]

@@ -11,7 +11,7 @@ from downtimer.findings import TargetSummary
 from downtimer.joining import join_edges
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
 from downtimer.outages import summarize
-from tests.unit.runs import down, ns, service, span, up
+from tests.unit.runs import down, ns, service, span, unknown, up
 
 STEP_NS = 10 * MILLISECOND_NS
 
@@ -89,6 +89,23 @@ def test_outage_that_was_over_when_the_other_check_failed_says_nothing() -> None
     short = [up(0, 9.5), down(9.6, 9.8, every=0.05), up(9.9, 100)]
     found = join_edges([short, works(up(0, 9), down(11, 20), up(20.3, 100))])
     assert found[1][1].dated_ns is None
+
+
+def test_check_that_is_kept_from_its_probes_by_anothers_hung_call_was_well_until_then() -> None:
+    """Keystone's database freezes, and it is a login that hangs: the last one was 14 s before."""
+    login = [
+        up(0, 6, check="login", every=15, max_gap=45),
+        down(20.6, 20.6, check="login", causes="timeout-answer", max_gap=120),
+        up(30.1, 60, check="login", dated=28, every=15, max_gap=45),
+    ]
+    kept = unknown(22.6, 28.6, check="works", causes="pending", every=2)
+    calls = [*works(up(0, 20, every=2)), kept, *works(up(30.1, 60, every=2))]
+    found = figures([up(0, 60)], calls, login)
+    (episode,) = found.episodes
+    assert (episode.start_ns, episode.end_ns) == (ns(20.3), ns(28))
+    assert episode.earliest_ns == ns(6)  # it is not known that one could sign in
+    joined = join_edges([calls, login])
+    assert [one.dated_ns for one in joined[0]] == [None, None, None]
 
 
 def test_edge_that_was_not_observed_is_not_dated() -> None:
