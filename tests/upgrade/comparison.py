@@ -58,10 +58,17 @@ class Comparison:
         return not self.ours.down_max_ns and self.least_s * SECOND_NS <= min(resolutions_ns)
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether nothing was found, and what there was is no longer than the time that was not observed."""
+        return not self.ours.down_max_ns and self.least_s * SECOND_NS <= self.ours.unobserved_ns
+
+    @property
     def verdict(self) -> str:
         """What is to be said of the figure."""
         if self.is_consistent:
             return "yes"
+        if self.is_unseen:
+            return "not observed"
         return "missed" if self.may_be_missed else "NO"
 
 

@@ -67,10 +67,10 @@ a transaction older than a new index ("Table definition has changed"), and the o
 it recovered; but where its bracket and that of *answers* overlap, both are reported to end together, and
 the estimate for Keystone is short by what tokens came back later (*Off by*). The bounds contain it. *login*
 is due every 15 s and waits while a call of *works* hangs. So it may see the beginning only, and the rest is
-not observed; or it is asked nothing in all that time, and has *missed* an outage that is shorter than its
-resolution, which the report states. It is by *works* that Keystone is known to be of no use. ``manila``
-hung as long as Keystone did, which is longer than a service is heard out for the reason, and is reported
-down itself; ``nova``, which had no need to ask, is not.
+*not observed*, or all of it is, as the report says; or it was not due in all that time, and has *missed* an
+outage that is shorter than its resolution, which the report states. It is by *works* that Keystone is known
+to be of no use. ``manila`` hung about as long as Keystone did, and its users with it; unless it says in the
+end that it was for want of Keystone, it is reported down itself. ``nova`` had no need to ask, and is not.
 
 {runs}
 """
