@@ -4,9 +4,9 @@ While Keystone fails, others refuse our token, or say that they can't reach Keys
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
 which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where at
 least half of what failed in that time is like that, what hung is, too: it waited for a Keystone that came
-back before the service gave up on it. (Good answers between tell nothing: of several processes some may have
-our token cached.) Everything else that fails stays down, also a service that names Keystone while Keystone
-works: to its users it is down.
+back before the service gave up on it. Good answers between, for less than half a minute, make no difference,
+for of several processes one may have our token cached. Everything else that fails stays down, also a service
+that names Keystone while Keystone works: to its users it is down.
 
 What was sent shortly before that time is judged with it, for it was under way when Keystone failed. Between
 two outages of Keystone so close that they are one episode the same holds.
@@ -26,6 +26,10 @@ CAUSE: Final = "keystone"
 
 UNDER_WAY_NS: Final = 2 * SECOND_NS
 """So long a call may be under way."""
+
+
+TOGETHER_NS: Final = 30 * SECOND_NS
+"""Failures with good answers between them for less than that may have one reason."""
 
 
 def find_failing(checks: Iterable[Sequence[Span]], until_ns: int) -> list[Interval]:
@@ -55,11 +59,25 @@ def attribute(spans: Iterable[Span], failing: Sequence[Interval]) -> Iterator[Sp
     if not failing:
         yield from spans
         return
-    every = list(spans)
-    failures = [span for span in every if span.check == WORKS and not is_good(span)]
-    waited_for = [interval for interval in failing if _is_waited_for(failures, interval)]
-    for span in every:
-        if span.check != WORKS:
+    for group in _groups(spans):
+        yield from _attribute_group(group, failing)
+
+
+def _groups(spans: Iterable[Span]) -> Iterator[list[Span]]:
+    """Yield the spans in groups: of failures that may have one reason, and what is between them."""
+    group: list[Span] = []
+    for span in spans:
+        if is_good(span) and span.last_sent_ns - span.first_sent_ns >= TOGETHER_NS:
+            yield group
+            group = []
+        group.append(span)
+    yield group
+
+
+def _attribute_group(group: Sequence[Span], failing: Sequence[Interval]) -> Iterator[Span]:
+    waited_for = [interval for interval in failing if _is_waited_for(group, interval)]
+    for span in group:
+        if span.check != WORKS or is_good(span):
             yield span
         elif _is_of(span, KEYSTONES.__contains__):
             yield from _cut(span, failing)
@@ -69,16 +87,18 @@ def attribute(spans: Iterable[Span], failing: Sequence[Interval]) -> Iterator[Sp
             yield span
 
 
-def _is_waited_for(failures: Iterable[Span], failing: Interval) -> bool:
+def _is_waited_for(group: Sequence[Span], failing: Interval) -> bool:
     """Tell whether what failed while Keystone did was mostly for want of it."""
     theirs = others = 0
-    for span in failures:
+    for span in group:
+        if span.check != WORKS or is_good(span):
+            continue
         within = sum(one.probes for one in _cut(span, [failing]) if CAUSE in one.causes)
         if _is_of(span, KEYSTONES.__contains__):
             theirs += within
         elif span.verdict is Verdict.DOWN:
             others += within
-    return 0 < theirs >= others
+    return theirs > 0 and theirs >= others
 
 
 def _is_of(span: Span, kind: Callable[[str], bool]) -> bool:

@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import edge_between, is_good, is_observed_between
-from downtimer.model import MILLISECOND_NS, Span, Verdict
+from downtimer.model import MILLISECOND_NS, Span
 from downtimer.verdicts import KEPT
 
 NEAR_NS: Final = 200 * MILLISECOND_NS
@@ -31,6 +31,8 @@ class _Turn(NamedTuple):
         at_ns: The estimate.
         is_failure: Whether it is from good to down.
         number: Of the span that begins with it.
+        is_kept: It was not seen: from `after_ns` on the hung call of another check kept this one from its
+            probes. It is known to have been well until then, and `by_ns` is how far that says anything.
     """
 
     after_ns: int
@@ -38,6 +40,7 @@ class _Turn(NamedTuple):
     at_ns: int
     is_failure: bool
     number: int
+    is_kept: bool = False
 
     def common(self, other: "_Turn") -> "_Turn | None":
         """Return this one with the bracket that both have in common; None if it is no narrower."""
@@ -67,25 +70,21 @@ def join_edges(series: Sequence[list[Span]]) -> list[list[Span]]:
 
 def _turns(spans: Sequence[Span]) -> Iterator[_Turn]:
     for number, (before, after) in enumerate(pairwise(spans), start=1):
-        is_turn = is_observed_between(before, after) and is_good(before) is not is_good(after)
-        if is_turn or _is_kept(before, after):
+        if is_observed_between(before, after) and is_good(before) is not is_good(after):
             at_ns = edge_between(before, after)
             yield _Turn(before.last_sent_ns, after.first_sent_ns, at_ns, is_good(before), number)
-
-
-def _is_kept(before: Span, after: Span) -> bool:
-    """Tell whether a check was well until the hung call of another one kept it from its probes."""
-    is_near = after.first_sent_ns - before.last_sent_ns <= before.max_gap_ns
-    is_same = is_near and before.incarnation == after.incarnation
-    return is_same and is_good(before) and after.verdict is Verdict.UNKNOWN and KEPT in after.causes
+        elif is_good(before) and after.causes.keys() == {KEPT} and before.incarnation == after.incarnation:
+            after_ns, by_ns = before.last_sent_ns, before.last_sent_ns + before.max_gap_ns
+            at_ns = (after_ns + by_ns) // 2
+            yield _Turn(after_ns, by_ns, at_ns, is_failure=True, number=number, is_kept=True)
 
 
 def _dated(spans: list[Span], turns: Sequence[Sequence[_Turn]], mine: int) -> list[Span]:
     """Return one check's spans, dated by what the others saw."""
     found = list(spans)
     for turn in turns[mine]:
-        if spans[turn.number].dated_ns is not None or spans[turn.number].verdict is Verdict.UNKNOWN:
-            continue  # it knows better, or nothing
+        if turn.is_kept or spans[turn.number].dated_ns is not None:
+            continue  # it knows nothing, or better
         joined = turn
         for i, others in enumerate(turns):
             other = None if i == mine else _partner(turn, others)
@@ -105,4 +104,6 @@ def _partner(turn: _Turn, others: Sequence[_Turn]) -> _Turn | None:
     if i == 0:
         return None
     other = others[i - 1]
-    return other if other.is_failure is turn.is_failure and other.by_ns > turn.after_ns else None
+    if other.is_failure is not turn.is_failure or other.by_ns <= turn.after_ns:
+        return None
+    return None if other.is_kept and other.by_ns < turn.by_ns else other

@@ -133,7 +133,8 @@ class MayAsk(Message, frozen=True, kw_only=True, tag="may-ask"):
 class Answering(Message, frozen=True, kw_only=True, tag="answering"):
     """The answer to that: a call has just been answered, in whatever way, or hangs.
 
-    Where none is made, or so seldom that nobody would wait for it, it is said at once that none hangs.
+    Where none is made, or so seldom that nobody would wait for it, or where no api worker runs, it is said at
+    once that none hangs, as far as is known.
 
     Attributes:
         target: The service.

@@ -133,7 +133,7 @@ class Bench:
     def token(self, text: str = "t0", *, age_s: float = 0.0, project_id: str | None = None) -> int:
         """Give the engine a token that was issued some time ago; return when that was."""
         issued_ns = self.child.clock.now_ns() - int(age_s * SECOND_NS)
-        self.engine.take(Token(token=text, issued_ns=issued_ns, project_id=project_id))
+        self.engine.take_token(Token(token=text, issued_ns=issued_ns, project_id=project_id))
         return issued_ns
 
     def said(self, kind: type[_T]) -> list[_T]:

@@ -273,12 +273,19 @@ class Measurement:
                 log.warning("%s: an unexpected %s", child.name, type(message).__name__)
 
     def _pass_on(self, message: Token | MayAsk | TokenRejected | Answering) -> None:
-        """Let the api worker know what discovery says, and the other way round."""
-        if isinstance(message, Token):
-            self._token = message
-        to = "api" if isinstance(message, Token | MayAsk) else "discovery"
-        if not self.roster.send(to, message) and isinstance(message, MayAsk):
-            self.roster.send("discovery", Answering(target=message.target, hangs=False))  # as far as is known
+        """Let the api worker know what discovery says, and the other way round.
+
+        If there is no api worker, nothing is known to hang.
+        """
+        match message:
+            case Token():
+                self._token = message
+                self.roster.send("api", message)
+            case MayAsk(target=target):
+                if not self.roster.send("api", message):
+                    self.roster.send("discovery", Answering(target=target, hangs=False))
+            case _:
+                self.roster.send("discovery", message)
 
     def lost(self, child: Child, why: str) -> None:
         """A process ended that was not told to."""

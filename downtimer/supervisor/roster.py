@@ -60,12 +60,9 @@ class Roster:
             task.add_done_callback(end_on_defect)
 
     def send(self, name: str, message: BusDown) -> bool:
-        """Send to a child and return True if it runs; one that does not gets all it needs at its hello."""
+        """Send to a child if it runs; return whether it was sent. Others get what they need with hello."""
         child = self.children[name]
-        is_running = child.state is State.RUNNING
-        if is_running:
-            self._bus.send(child.incarnation, message)
-        return is_running
+        return child.state is State.RUNNING and self._bus.send(child.incarnation, message)
 
     async def ask(self, names: Iterable[str], make: Callable[[int], BusDown], timeout_s: float) -> list[Done]:
         """Ask each of these that runs, and wait for their answers; one that dies or is late gives none."""

@@ -6,6 +6,7 @@ is, unknown if its list could not be read. An agent that is in the list no more 
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -97,6 +98,7 @@ class Agents:
         self._signed_in = signed_in
         self._doubt = doubt
         self._may_ask = may_ask
+        self._asking = asyncio.Lock()  # one list at a time is asked for
         self._rest = Rest(child.settings.config.global_)
         self._thread = Blocking("agents", child.clock)
         self._delivery = Delivery(child)
@@ -143,10 +145,9 @@ class Agents:
         """
         self._begun_ns = begun_ns = self._clock.now_ns()
         self._due_ns = begun_ns + EVERY_NS
-        held = self._signed_in()
-        if held is not None and self._places:
+        if self._places and self._signed_in() is not None:
             places = [place for place in self._places.values() if begun_ns >= place.not_before_ns]
-            for reading in asyncio.as_completed([self._read_one(place, held) for place in places]):
+            for reading in asyncio.as_completed([self._read_one(place) for place in places]):
                 read = await reading
                 if read.place in self._places.values():
                     self._take(read, known)
@@ -155,10 +156,15 @@ class Agents:
             self._read_ns = begun_ns
         self._begun_ns = None
 
-    async def _read_one(self, place: _Place, held: SignedIn) -> _Read:
-        if not await self._may_ask(place.owner.id):
-            return _Read(place, self._clock.now_ns(), None, "hangs")
-        return await self._thread.call(lambda: self._ask(place, held), DEADLINE_S)
+    async def _read_one(self, place: _Place) -> _Read:
+        """Read one list, when it may be asked for; if another is being read then, at the next such moment."""
+        while await self._may_ask(place.owner.id):
+            if not self._asking.locked():
+                async with self._asking:
+                    return await self._thread.call(functools.partial(self._ask, place), DEADLINE_S)
+            async with self._asking:
+                pass
+        return _Read(place, self._clock.now_ns(), None, "hangs")
 
     async def finish(self, *, for_good: bool) -> None:
         """Have recorded what is known; `for_good`: nothing comes after it."""
@@ -176,8 +182,10 @@ class Agents:
 
     # --- in the thread ---
 
-    def _ask(self, place: _Place, held: SignedIn) -> _Read:
-        sent_ns = self._clock.now_ns()
+    def _ask(self, place: _Place) -> _Read:
+        sent_ns, held = self._clock.now_ns(), self._signed_in()
+        if held is None:
+            return _Read(place, sent_ns, None, "not signed in")
         self._rest.begin(READING_S)
         kind = LISTS[official_type(place.owner.service_type)]
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from downtimer.checks import is_identity
-from downtimer.messages import Answering, Counts, MayAsk, Method, Token, Unfit
+from downtimer.messages import Answering, Counts, Method, Token, Unfit
 from downtimer.model import (
     ANSWERS,
     LOGIN,
@@ -112,12 +112,12 @@ class ApiEngine:
         self._rates = self._make_rates()
         self._window_ns = self._clock.now_ns()
 
-    def take(self, order: Token | MayAsk) -> None:
-        """Show this token from now on; tell when a call has been answered."""
-        if isinstance(order, Token):
-            self._tokens.take(order)
-            return
-        target = order.target
+    def take_token(self, token: Token) -> None:
+        """Show this one from now on."""
+        self._tokens.take(token)
+
+    def tell_when_answered(self, target: TargetId) -> None:
+        """Tell discovery when a call to this service has been answered."""
         calls = [key for key in self._of_target.get(target, ()) if isinstance(key, Call)]
 
         def tell(*, hangs: bool) -> None:
@@ -188,11 +188,9 @@ class ApiEngine:
             runner.record.end_window([target], self._window_ns)
             runner.drop()
             del self._runners[key]
-            if isinstance(key, Call) and not any(self._shares_slot(key, other) for other in self._runners):
+            calls = (other for other in self._runners if isinstance(other, Call))
+            if isinstance(key, Call) and all(call.service != key.service for call in calls):
                 del self._slots[key.service]
-
-    def _shares_slot(self, call: Call, other: _Key) -> bool:
-        return isinstance(other, Call) and other.service == call.service
 
     def _make_runner(self, key: _Key) -> Runner:
         """Return what asks that.

@@ -65,13 +65,21 @@ class CloudList:
 class Cloud:
     """One cloud, as one user sees it. Not for several threads at a time."""
 
-    def __init__(self, section: GlobalSection, clock: RunClock, may_ask: Callable[[TargetId], bool]) -> None:
+    def __init__(
+        self,
+        section: GlobalSection,
+        clock: RunClock,
+        *,
+        may_ask: Callable[[TargetId], bool],
+        tell: Callable[[SignedIn], object],
+    ) -> None:
         """Prepare it; nothing is sent yet.
 
         Args:
             section: Where it is, and who we are.
             clock: The run's.
-            may_ask: Waits for the moment to ask a service for a list; False if a call to it hangs.
+            may_ask: Waits for the moment to ask a service; False if a call to it hangs.
+            tell: Is told a new token at once; the lists may take a while.
 
         Raises:
             CannotStartError: The file of CA certificates can't be used.
@@ -84,6 +92,7 @@ class Cloud:
         self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = Names()
         self._may_ask = may_ask
+        self._tell = tell
         self._servers = Servers()
 
     @property
@@ -138,7 +147,7 @@ class Cloud:
         if self._identity.is_due():
             self._renew(found)
         fresh = found.signed_in and found.signed_in.content
-        if not fresh and self._is_hanging("identity"):
+        if not fresh and not self._wait_to_ask("identity"):
             raise AwayError(_HANGS)
         body = fresh or self._signed(found, self._get_catalog)
         self._catalog = catalog.read_catalog(
@@ -157,12 +166,24 @@ class Cloud:
             SignInError: There is none to be had, and no old one.
         """
         try:
-            found.signed_in = self._identity.sign_in()
+            self._sign_in(found)
         except SignInError as exc:
             if self._identity.signed_in is None:
                 raise
             found.sign_in_error = str(exc)
             log.info("the token could not be renewed: %s", exc)
+
+    def _sign_in(self, found: CloudList) -> SignedIn:
+        """Get a new token, unless Keystone hangs and there is an old one.
+
+        Raises:
+            SignInError: It could not be had.
+        """
+        if self._identity.signed_in is not None and not self._wait_to_ask("identity"):
+            raise SignInError(f"Keystone at {self._identity.url} {_HANGS}")
+        found.signed_in = new = self._identity.sign_in()
+        self._tell(new)
+        return new
 
     def _signed(self, found: CloudList, call: Callable[[SignedIn], _T]) -> _T:
         """Call with the token; if that is refused, once more with a new one.
@@ -180,8 +201,7 @@ class Cloud:
             is_doubtful = exc.status in _TOKEN_REFUSED and self._identity.doubt(held.issued_ns)
             if not is_doubtful or found.sign_in_error is not None:
                 raise
-        found.signed_in = held = self._identity.sign_in()
-        return call(held)
+        return call(self._sign_in(found))
 
     # --- addresses ------------------------------------------------------------------------------
 
@@ -194,7 +214,7 @@ class Cloud:
         self._networks |= networks.keys()
         for region, url in networks.items():
             name = _neutron(region)
-            if self._is_hanging("network", region):
+            if not self._wait_to_ask("network", region):
                 found.away[name] = f"{name} at {url} {_HANGS}"
                 continue
             try:
@@ -245,7 +265,7 @@ class Cloud:
         if held is not None:
             self._projects.learn(held.project_id, held.project)
         wanted, now_ns = {item.project_id for item in listed}, self._clock.now_ns()
-        if not self._projects.needs_look(wanted, now_ns) or self._is_hanging("identity"):
+        if not self._projects.needs_look(wanted, now_ns) or not self._wait_to_ask("identity"):
             return
         self._projects.note_look(wanted, now_ns)
         for path in ("projects", "auth/projects"):
@@ -261,7 +281,7 @@ class Cloud:
     def _find_servers(self, found: CloudList) -> None:
         """Ask every region's Nova what it has, or what has changed."""
         answered = [
-            not self._is_hanging("compute", region)
+            self._wait_to_ask("compute", region)
             and self._read_servers(found, f"{url.rstrip('/')}/servers/detail")
             for region, url in self._catalog.of_type("compute").items()
         ]
@@ -282,14 +302,20 @@ class Cloud:
             return is_refused and self._servers.refused(url) and self._read_servers(found, url)
         return True
 
-    def _is_hanging(self, service_type: str, region: str | None = None) -> bool:
-        """Tell whether a service of that type hangs, there or anywhere; if not, this is when to ask."""
-        services = self._catalog.services()
-        return not all(
-            self._may_ask(target.id)
-            for target in services
+    def _wait_to_ask(self, service_type: str, region: str | None = None) -> bool:
+        """Wait for the moment to ask a service of that type; return False if it hangs.
+
+        Args:
+            service_type: Which.
+            region: Its own; None for that of the first, which all may share as they do Keystone.
+        """
+        services = (
+            target
+            for target in self._catalog.services()
             if target.service_type == service_type and region in (None, target.region)
         )
+        first = next(services, None)
+        return first is None or self._may_ask(first.id)
 
 
 class Names:

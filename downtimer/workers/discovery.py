@@ -75,8 +75,8 @@ class Discovery:
         self._child = child
         self._loop = asyncio.get_running_loop()
         self._known = Known()
-        self._gate = Gate(child.bus, self._known.has)
-        self._finder = Finder(child, self._gate.wait)
+        self._gate = Gate(child.bus, child.settings.config.api, self._known.has)
+        self._finder = Finder(child, self._gate, self._tell_token)
         self._told = asyncio.Event()  # the supervisor's list is here
         self._look = asyncio.Event()
         self._blocking = Blocking(_KIND, child.clock)
@@ -164,9 +164,10 @@ class Discovery:
     async def _wait(self, started_ns: int) -> None:
         """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s.
 
-        These are from the end of the last: what is looked for again is not to be asked for sooner.
+        Called when the last one has ended, whose lists may be as new as that.
         """
-        earliest_ns, due_ns = self._child.clock.now_ns() + LOOK_NS, started_ns + EVERY_NS
+        earliest_ns = self._child.clock.now_ns() + LOOK_NS
+        due_ns = max(started_ns + EVERY_NS, earliest_ns)
         renew_ns = self._finder.renew_ns
         if renew_ns is not None:
             due_ns = min(due_ns, max(renew_ns, earliest_ns))
@@ -197,7 +198,6 @@ class Discovery:
         problem = found.cloud.sign_in_error or found.clash
         if must_work and problem is not None:
             raise CannotStartError(problem)
-        self._tell_token(found.cloud.signed_in)
         self._troubles.note(found)
         for part in self._known.compare(found.listed, at_ns=at_ns, complete=not found.cloud.away):
             self._child.bus.send(part)
@@ -206,16 +206,15 @@ class Discovery:
         if powers or found.cloud.knows_powers:
             self._child.bus.send(Powers(at_ns=at_ns, changed=powers, complete=found.cloud.knows_powers))
 
-    def _tell_token(self, new: SignedIn | None) -> None:
-        if new is not None:
-            self._child.bus.send(
-                Token(
-                    token=new.token,
-                    issued_ns=new.issued_ns,
-                    expires_ns=new.expires_ns,
-                    project_id=new.project_id,
-                )
-            )
+    def _tell_token(self, new: SignedIn) -> None:
+        """Tell the api worker of a new token. Called by the thread."""
+        token = Token(
+            token=new.token,
+            issued_ns=new.issued_ns,
+            expires_ns=new.expires_ns,
+            project_id=new.project_id,
+        )
+        self._loop.call_soon_threadsafe(self._child.bus.send, token)
 
 
 class Found:
@@ -240,11 +239,13 @@ class Found:
 class Finder:
     """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
 
-    def __init__(self, child: Child, may_ask: Callable[[TargetId], bool]) -> None:
-        """`may_ask` waits for the moment to ask a service, and returns False if it hangs."""
+    def __init__(self, child: Child, gate: Gate, tell: Callable[[SignedIn], object]) -> None:
+        """`tell` is told a new token."""
         config = child.settings.config
-        has_cloud = config.global_.keystone_endpoint is not None
-        self._cloud = Cloud(config.global_, child.clock, may_ask) if has_cloud else None
+        self._gate = gate
+        self._cloud: Cloud | None = None
+        if config.global_.keystone_endpoint is not None:
+            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell)
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
@@ -281,6 +282,7 @@ class Finder:
 
     def find(self) -> Found:
         """List everything once."""
+        self._gate.begin_listing()
         found = Found(CloudList() if self._cloud is None else self._cloud.read())
         # An address that is both static and a floating IP is one target, with the cloud's description.
         found.listed |= self._static

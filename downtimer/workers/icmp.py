@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from downtimer.clock import Batch, Stamps
-from downtimer.messages import Counts, MayAsk, Method, Silent, Token
+from downtimer.messages import Counts, Method, Silent, Token
 from downtimer.model import (
     ICMP,
     MILLISECOND_NS,
@@ -145,8 +145,11 @@ class IcmpEngine:
         address.is_gone, address.wake_ns = True, None
         address.series.remove(target)
 
-    def take(self, order: Token | MayAsk) -> None:
-        """An echo shows nothing of us, and hangs in nothing."""
+    def take_token(self, token: Token) -> None:
+        """An echo shows nothing of us."""
+
+    def tell_when_answered(self, target: TargetId) -> None:
+        """Nobody asks that of addresses."""
 
     # --- how it stands ---
 

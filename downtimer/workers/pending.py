@@ -47,6 +47,7 @@ class Pending:
 
     Attributes:
         held_ns: For how long the newest one is held.
+        is_down: Its verdict; False if it may have hung for want of us.
 
     Args:
         give_up: Is called when it has been so for long; it is to `drop` it.
@@ -59,6 +60,7 @@ class Pending:
         self._end: asyncio.TimerHandle | None = None
         self._hangs = 0  # one after another
         self.held_ns = 0
+        self.is_down = False
 
     def __bool__(self) -> bool:
         return self._call is not None
@@ -71,9 +73,9 @@ class Pending:
         """Return for how long the next one would be held."""
         return min(PENDING_NS << self._hangs, PENDING_MAX_NS)
 
-    def hold(self, probe: Conversation) -> None:
+    def hold(self, probe: Conversation, *, is_down: bool) -> None:
         """Hold this one."""
-        self._call = probe
+        self._call, self.is_down = probe, is_down
         self.held_ns = self.patience_ns()
         self._end = self._loop.call_later(self.held_ns / SECOND_NS, self._give_up)
         self._hangs += 1

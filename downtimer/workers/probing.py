@@ -71,8 +71,11 @@ class Engine(Protocol):
     def counts(self) -> dict[Kind, Counts]:
         """Return how the checks stand, by kind of target, references aside."""
 
-    def take(self, order: Token | MayAsk) -> None:
-        """Show this token from now on; tell when a call has been answered."""
+    def take_token(self, token: Token) -> None:
+        """Show this token from now on, to whom it is to be shown."""
+
+    def tell_when_answered(self, target: TargetId) -> None:
+        """Tell discovery when a call to this service has been answered."""
 
     def reach(self) -> Mapping[str, Reach]:
         """Return how far each check is; those without targets are not there."""
@@ -160,8 +163,10 @@ class Probing:
             order = await self._child.bus.receive()
             if isinstance(order, Targets):
                 self._take(order)
-            elif isinstance(order, Token | MayAsk):
-                self._engine.take(order)
+            elif isinstance(order, Token):
+                self._engine.take_token(order)
+            elif isinstance(order, MayAsk):
+                self._engine.tell_when_answered(order.target)
             elif isinstance(order, Flush):
                 await self._flush()
                 self._answer(order.serial)

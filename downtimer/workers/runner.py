@@ -30,7 +30,7 @@ HEARING_NS: Final = 3 * SECOND_NS
 """So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
 
 SELDOM_NS: Final = 5 * SECOND_NS
-"""Nobody waits for what is asked no more often."""
+"""A call that is made no more often than that is not waited for."""
 
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
@@ -212,10 +212,11 @@ class Runner:
             return
         now_ns = self._clock.now_ns()
         if self._slot is not None and not self._slot.take(self):
-            if self._slot.is_stuck and not self._is_kept:
-                self._is_kept = True
-                self.series.skip(now_ns, KEPT, self.rates)
+            if self._slot.is_stuck:
                 self._tell_curious(hangs=True)
+                if not self._is_kept:
+                    self._is_kept = True
+                    self.series.skip(now_ns, KEPT, self.rates)
             self._again(_SLOT_WAIT_NS)
             return
         self._is_kept = False
@@ -232,6 +233,7 @@ class Runner:
             self._send(sent_ns, resolution)
         else:
             self._give_back()
+            self._tell_curious(hangs=False)
             self._settle(sent_ns, Result(resolution.cause), now_ns)
         self.arm()
 
@@ -254,8 +256,9 @@ class Runner:
         else:
             del self._flying[probe]
             self.series.hung(flight.sent_ns, self._pending.patience_ns())
-            self._settle(flight.sent_ns, Result(cause), now_ns)
-            self._pending.hold(probe)
+            verdict = self._settle(flight.sent_ns, Result(cause), now_ns)
+            self._pending.hold(probe, is_down=verdict is Verdict.DOWN)
+            self._tell_curious(hangs=True)
             if self._slot is not None:
                 self._slot.is_stuck = True
             self.arm()
@@ -283,11 +286,12 @@ class Runner:
         if self._pending.is_it(probe):
             if result.cause is None:
                 self._note_recovery(now_ns)
-            elif result.cause in _LATE:
+            elif result.cause in _LATE and self._pending.is_down:
                 self.series.explained(_LATE[result.cause], self._pending.held_ns, self.rates)
             self._let_go()
             return
         self._give_back()
+        self._tell_curious(hangs=result.cause is not None and is_hang(result.cause))
         flight = self._flying.pop(probe)
         flight.deadline.cancel()
         if self._sentinel is not None and result.cause is None:
@@ -305,14 +309,13 @@ class Runner:
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()
 
-    def _settle(self, sent_ns: int, result: Result, now_ns: int) -> None:
-        """Resolve a probe; unless it says that there is nothing to ask there."""
+    def _settle(self, sent_ns: int, result: Result, now_ns: int) -> Verdict | None:
+        """Resolve a probe and return its verdict; None if it says that there is nothing to ask there."""
         cause, status = result.cause, result.status
         is_first = cause is not None and self.series.baseline.status_class is None
         if is_first and status is not None and self.question.is_unfit(status):
             self._around.unfit(self, status)
-            return
-        self._tell_curious(hangs=cause is not None and is_hang(cause))
+            return None
         if cause is not None:
             cause = self._watch.excuse(cause, sent_ns, self.rates.timeout_ns)
             result = result._replace(cause=cause)
@@ -325,6 +328,7 @@ class Runner:
         else:
             self.series.bad(sent_ns, cause, now_ns, self.rates)
         self.record.take(self.series.targets(), sent_ns, result, now_ns)
+        return verdict
 
     # --- the sentinel ---
 

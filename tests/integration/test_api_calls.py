@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from downtimer.messages import Answering, MayAsk, TokenRejected, Unfit
+from downtimer.messages import Answering, TokenRejected, Unfit
 from downtimer.model import LOGIN, SECOND_NS, WORKS, Auth, Baseline, Call, Span, TargetId, Verdict
 from downtimer.workers import pending
 from downtimer.workers.api import ApiEngine
@@ -471,10 +471,10 @@ def test_whoever_would_ask_waits_for_the_next_answer() -> None:
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()
         it = bench.service("it", api.url, call(api))
-        bench.engine.take(MayAsk(target=it))
+        bench.engine.tell_when_answered(it)
         await bench.until(lambda: answering(bench) == [False])
         assert len(api.heads) == 1
-        bench.engine.take(MayAsk(target=it))
+        bench.engine.tell_when_answered(it)
         await bench.until(lambda: answering(bench) == [False, False])
         assert len(api.heads) == 2
 
@@ -487,9 +487,9 @@ def test_whoever_would_ask_is_told_of_a_call_that_hangs() -> None:
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()
         it = bench.service("it", api.url, call(api), call(api, LOGIN, Auth.PASSWORD))
-        bench.engine.take(MayAsk(target=it))
+        bench.engine.tell_when_answered(it)
         await bench.until(lambda: answering(bench) == [True])
-        bench.engine.take(MayAsk(target=it))
+        bench.engine.tell_when_answered(it)
         assert answering(bench) == [True, True]
 
     probe(lambda _: None, scenario)
@@ -503,7 +503,7 @@ def test_nobody_waits_for_calls_that_are_not_made_or_seldom() -> None:
             bench.service("seldom", api.url, call(api)),
             TargetId("service:unknown"),
         ):
-            bench.engine.take(MayAsk(target=target))
+            bench.engine.tell_when_answered(target)
 
     bench, _ = probe(
         lambda _: (200, b""), scenario, QUICK.replace("works_interval = 0.5", "works_interval = 20")

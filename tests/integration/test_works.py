@@ -321,7 +321,7 @@ def test_revoked_token_is_nobodys_downtime(
     }
     show(f"  token refused: {refused}")
     assert refused.keys() <= {"keystone", "manila"}  # all others asked nobody
-    assert 0 < max(refused.values()) < 10
+    assert 0 < max(refused.values()) < 15
     for name, each in works.items():
         assert each["observed_s"] > 20, name
 

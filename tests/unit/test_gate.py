@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from downtimer import config
 from downtimer.messages import Answering, MayAsk
 from downtimer.model import TargetId
-from downtimer.workers import gate
 from downtimer.workers.gate import Gate
 from tests.engines import RecordingBus
 
@@ -19,7 +19,8 @@ def with_gate(scenario: Callable[[Gate], Awaitable[None]]) -> list[TargetId]:
     bus = RecordingBus()
 
     async def run() -> None:
-        await scenario(Gate(bus, lambda target: target == NOVA))
+        section = config.parse("[static]\nips=10.0.0.1\n", "/c").api
+        await scenario(Gate(bus, section, lambda target: target == NOVA))
 
     asyncio.run(run())
     return [said.target for said in bus.said if isinstance(said, MayAsk)]
@@ -29,6 +30,7 @@ def with_gate(scenario: Callable[[Gate], Awaitable[None]]) -> list[TargetId]:
 def test_all_who_wait_for_a_service_are_told_by_one_answer(*, hangs: bool) -> None:
     async def scenario(gate: Gate) -> None:
         waiting = [asyncio.ensure_future(gate.opens(NOVA)) for _ in range(2)]
+        gate.begin_listing()
         waiting.append(asyncio.ensure_future(asyncio.to_thread(gate.wait, NOVA)))
         await asyncio.sleep(0.1)
         assert not any(one.done() for one in waiting)
@@ -57,12 +59,28 @@ def test_service_that_is_not_measured_is_not_waited_for() -> None:
     assert with_gate(scenario) == []
 
 
-def test_without_an_answer_the_list_is_asked_for_nevertheless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate, "WAIT_S", 0.05)
-
+def test_without_an_answer_the_list_is_asked_for_nevertheless() -> None:
     async def scenario(gate: Gate) -> None:
-        assert await gate.opens(NOVA)
+        assert await gate.opens(NOVA, 0.05)
         gate.take(Answering(target=NOVA, hangs=True))  # too late, and to no effect
-        assert await gate.opens(NOVA)
+        assert await gate.opens(NOVA, 0.05)
 
     assert with_gate(scenario) == [NOVA, NOVA]
+
+
+def test_all_waits_of_a_listing_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond that only what is known already counts, such as that a call hangs."""
+    monkeypatch.setattr("downtimer.workers.gate.LISTING_S", 0.5)
+
+    async def scenario(gate: Gate) -> None:
+        gate.begin_listing()
+        begun = asyncio.get_running_loop().time()
+        for _ in range(3):
+            assert await asyncio.to_thread(gate.wait, NOVA)
+        assert asyncio.get_running_loop().time() - begun < 0.5 + 2 * 0.2 + 0.5
+        waiting = asyncio.ensure_future(asyncio.to_thread(gate.wait, NOVA))
+        await asyncio.sleep(0.05)
+        gate.take(Answering(target=NOVA, hangs=True))
+        assert not await waiting
+
+    assert with_gate(scenario) == 4 * [NOVA]

@@ -129,6 +129,16 @@ def test_good_answers_between_excuse_nothing_and_blame_nobody() -> None:
     ]
 
 
+def test_hang_long_after_the_service_named_keystone_is_its_own() -> None:
+    run = [
+        failing_calls(21, 25, AWAY),
+        up(26, 126, check="works", every=1),
+        failing_calls(130, 130, "timeout-answer"),
+    ]
+    found = list(attribute(run, find_failing([keystone(20, 140)], UNTIL_NS)))
+    assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.UP, Verdict.DOWN]
+
+
 def test_what_hangs_and_names_nobody_is_the_services_own() -> None:
     """A database that all share looks like that."""
     run = [failing_calls(21, 38, "timeout-answer")]
