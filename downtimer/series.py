@@ -288,6 +288,11 @@ class Series:
         if self.pace.may_have_extra(now_ns, rates):
             self._extra_ns, self._suspect_ns = now_ns, None
 
+    @property
+    def latest_sent_ns(self) -> int:
+        """When the newest probe that is resolved was sent; 0 before the first."""
+        return max(self._latest_ns, 0)
+
     def judged_through_ns(self, now_ns: int) -> int:
         """Return the instant up to which every probe sent is judged."""
         oldest_ns = next(iter(self._unanswered), None)

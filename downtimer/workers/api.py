@@ -264,11 +264,19 @@ class ApiEngine:
     def reach(self) -> dict[str, Reach]:
         """Return how far each check is."""
         now_ns = self._clock.now_ns()
-        through_ns: dict[str, int] = {}
+        reach: dict[str, Reach] = {}
         for runner in self._runners.values():
-            check, runner_ns = runner.series.check, runner.through_ns(now_ns)
-            through_ns[check] = min(through_ns.get(check, runner_ns), runner_ns)
-        return {check: Reach(at_ns, self._rates[check].longest_ns) for check, at_ns in through_ns.items()}
+            check, through_ns, grown_ns = (
+                runner.series.check,
+                runner.through_ns(now_ns),
+                runner.grown_ns(now_ns),
+            )
+            before = reach.get(check)
+            if before is not None:
+                through_ns, grown_ns = min(before.through_ns, through_ns), min(before.grown_ns, grown_ns)
+            rates = self._rates[check]
+            reach[check] = Reach(through_ns, grown_ns, 0 if rates.is_gentle else rates.longest_ns)
+        return reach
 
     def series(self) -> Iterable[Series]:
         """Return all series of probes."""

@@ -164,7 +164,7 @@ class IcmpEngine:
         oldest_ns = self._flights.oldest_ns()
         judged_ns = now_ns if oldest_ns is None else oldest_ns - 1
         through_ns = min([judged_ns, *(schedule[0][0] for schedule in self._schedules() if schedule)])
-        return {ICMP: Reach(through_ns, self._rates.longest_ns)}
+        return {ICMP: Reach(through_ns, through_ns, self._rates.longest_ns)}
 
     def series(self) -> Iterable[Series]:
         """Return all series of probes."""

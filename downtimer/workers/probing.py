@@ -48,11 +48,13 @@ class Reach(NamedTuple):
 
     Attributes:
         through_ns: Every probe sent up to this instant is judged and handed to the findings.
-        interval_ns: The longest interval in force.
+        grown_ns: Open spans have grown up to here.
+        ahead_ns: By so much at most that is ahead of their last probes.
     """
 
     through_ns: int
-    interval_ns: int
+    grown_ns: int
+    ahead_ns: int
 
 
 class Engine(Protocol):
@@ -222,7 +224,7 @@ class Probing:
             widest_ns[series.check] = max(widest_ns[series.check], series.widest_ns)
         self._outbox.progress(
             *(
-                Progress(self._child.incarnation, check, *reach, widest_ns[check])
+                Progress(self._child.incarnation, check, reach.grown_ns, reach.ahead_ns, widest_ns[check])
                 for check, reach in self._engine.reach().items()
             )
         )

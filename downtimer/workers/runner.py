@@ -194,6 +194,16 @@ class Runner:
         judged_ns = self.series.judged_through_ns(now_ns)
         return judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
 
+    def grown_ns(self, now_ns: int) -> int:
+        """Return the instant up to which the open span has grown.
+
+        Calls are seldom, and where there was none nothing was seen: it has grown up to the newest that is
+        judged, and no further, unless one hangs, and watches.
+        """
+        through_ns = self.through_ns(now_ns)
+        is_by_probes = self.rates.is_gentle and not self._pending
+        return min(through_ns, self.series.latest_sent_ns) if is_by_probes else through_ns
+
     @property
     def _is_held(self) -> bool:
         """Whether none is due, whatever the series says."""

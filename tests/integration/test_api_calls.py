@@ -607,6 +607,22 @@ def test_at_the_end_another_call_is_made_in_place_of_a_pending_one() -> None:
     assert found.last_sent_ns >= ended_ns[0]
 
 
+def test_open_span_of_calls_grows_no_further_than_they_were_made() -> None:
+    """What a crash leaves of it is evidence: that a call was well answered when it was made."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.token()
+        bench.service("it", api.url, call(api))
+        await until_probed(1)(bench)
+        await asyncio.sleep(2)
+        reach = bench.engine.reach()
+        assert (reach[WORKS].grown_ns, reach[WORKS].ahead_ns) == (spans(bench)[0].first_sent_ns, 0)
+        assert bench.child.clock.now_ns() - reach["answers"].grown_ns < SECOND_NS
+
+    text = QUICK.replace("works_interval = 0.5", "works_interval = 4")
+    probe(always(200), scenario, text)
+
+
 def test_while_a_call_is_pending_the_service_counts_as_failing() -> None:
     """Progress goes on, with which the open span grows as far as a report is concerned."""
 
@@ -615,9 +631,9 @@ def test_while_a_call_is_pending_the_service_counts_as_failing() -> None:
         bench.service("it", api.url, call(api))
         await until_probed(1)(bench)
         await asyncio.sleep(2)
-        through_ns, interval_ns = bench.engine.reach()[WORKS]
-        assert bench.child.clock.now_ns() - through_ns < SECOND_NS
-        assert interval_ns <= SECOND_NS
+        reach = bench.engine.reach()[WORKS]
+        assert bench.child.clock.now_ns() - reach.grown_ns < SECOND_NS
+        assert reach.ahead_ns <= SECOND_NS
 
     _, api = probe(lambda _: None, scenario)
     assert len(api.heads) == 2
