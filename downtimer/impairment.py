@@ -77,7 +77,7 @@ def _groups(spans: Iterable[Span]) -> Iterator[list[Span]]:
 def _attribute_group(group: Sequence[Span], failing: Sequence[Interval]) -> Iterator[Span]:
     waited_for = [interval for interval in failing if _is_waited_for(group, interval)]
     for span in group:
-        if span.check != WORKS or is_good(span):
+        if not _has_failed(span):
             yield span
         elif _is_of(span, KEYSTONES.__contains__):
             yield from _cut(span, failing)
@@ -90,15 +90,17 @@ def _attribute_group(group: Sequence[Span], failing: Sequence[Interval]) -> Iter
 def _is_waited_for(group: Sequence[Span], failing: Interval) -> bool:
     """Tell whether what failed while Keystone did was mostly for want of it."""
     theirs = others = 0
-    for span in group:
-        if span.check != WORKS or is_good(span):
-            continue
+    for span in filter(_has_failed, group):
         within = sum(one.probes for one in _cut(span, [failing]) if CAUSE in one.causes)
         if _is_of(span, KEYSTONES.__contains__):
             theirs += within
         elif span.verdict is Verdict.DOWN:
             others += within
     return theirs > 0 and theirs >= others
+
+
+def _has_failed(span: Span) -> bool:
+    return span.check == WORKS and not is_good(span)
 
 
 def _is_of(span: Span, kind: Callable[[str], bool]) -> bool:

@@ -266,16 +266,8 @@ class ApiEngine:
         now_ns = self._clock.now_ns()
         reach: dict[str, Reach] = {}
         for runner in self._runners.values():
-            check, through_ns, grown_ns = (
-                runner.series.check,
-                runner.through_ns(now_ns),
-                runner.grown_ns(now_ns),
-            )
-            before = reach.get(check)
-            if before is not None:
-                through_ns, grown_ns = min(before.through_ns, through_ns), min(before.grown_ns, grown_ns)
-            rates = self._rates[check]
-            reach[check] = Reach(through_ns, grown_ns, 0 if rates.is_gentle else rates.longest_ns)
+            check, found = runner.series.check, runner.reach(now_ns)
+            reach[check] = found.with_all_of(reach.get(check, found))
         return reach
 
     def series(self) -> Iterable[Series]:

@@ -46,7 +46,6 @@ class Pending:
     """The call of one series that hangs though its verdict is known; there is one at most.
 
     Attributes:
-        held_ns: For how long the newest one is held.
         is_down: Its verdict; False if it may have hung for want of us.
 
     Args:
@@ -59,7 +58,6 @@ class Pending:
         self._call: Conversation | None = None
         self._end: asyncio.TimerHandle | None = None
         self._hangs = 0  # one after another
-        self.held_ns = 0
         self.is_down = False
 
     def __bool__(self) -> bool:
@@ -70,15 +68,13 @@ class Pending:
         return probe is self._call
 
     def patience_ns(self) -> int:
-        """Return for how long the next one would be held."""
+        """Return for how long this one is held, or else the next one would be."""
         return min(PENDING_NS << self._hangs, PENDING_MAX_NS)
 
     def hold(self, probe: Conversation, *, is_down: bool) -> None:
         """Hold this one."""
         self._call, self.is_down = probe, is_down
-        self.held_ns = self.patience_ns()
-        self._end = self._loop.call_later(self.held_ns / SECOND_NS, self._give_up)
-        self._hangs += 1
+        self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
         probe.watch()
 
     def drop(self) -> bool:
@@ -89,6 +85,7 @@ class Pending:
             self._end.cancel()
         self._call.close()
         self._call = None
+        self._hangs += 1
         return True
 
     def forget_hangs(self) -> None:

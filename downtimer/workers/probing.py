@@ -56,6 +56,14 @@ class Reach(NamedTuple):
     grown_ns: int
     ahead_ns: int
 
+    def with_all_of(self, other: "Reach") -> "Reach":
+        """Return how far both are."""
+        return Reach(
+            min(self.through_ns, other.through_ns),
+            min(self.grown_ns, other.grown_ns),
+            max(self.ahead_ns, other.ahead_ns),
+        )
+
 
 class Engine(Protocol):
     """Probes one class of targets."""

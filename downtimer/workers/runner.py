@@ -18,7 +18,7 @@ from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, is_hang, verdict_of
 from downtimer.workers.names import Resolution
 from downtimer.workers.pending import Pending, Slot
-from downtimer.workers.probing import Findings
+from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import Question
 from downtimer.workers.records import Record
 from downtimer.workers.sentinel import Sentinel
@@ -185,24 +185,19 @@ class Runner:
         for tell in told:
             tell(hangs=hangs)
 
-    def through_ns(self, now_ns: int) -> int:
-        """Return the instant up to which every probe that was due is sent and judged.
+    def reach(self, now_ns: int) -> Reach:
+        """Return how far it is.
 
-        While a call is pending none is due: as long as it is not answered the service has not recovered.
+        While a call is pending none is due: as long as it is not answered the service has not recovered. Else
+        calls are seldom, and where there was none nothing was seen: the open span grows with each of them.
         """
         due_ns = self.series.due_ns(self.rates)
         judged_ns = self.series.judged_through_ns(now_ns)
-        return judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
-
-    def grown_ns(self, now_ns: int) -> int:
-        """Return the instant up to which the open span has grown.
-
-        Calls are seldom, and where there was none nothing was seen: it has grown up to the newest that is
-        judged, and no further, unless one hangs, and watches.
-        """
-        through_ns = self.through_ns(now_ns)
-        is_by_probes = self.rates.is_gentle and not self._pending
-        return min(through_ns, self.series.latest_sent_ns) if is_by_probes else through_ns
+        through_ns = judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
+        if not self.rates.is_gentle:
+            return Reach(through_ns, through_ns, self.rates.longest_ns)
+        grown_ns = through_ns if self._pending else min(through_ns, self.series.latest_sent_ns)
+        return Reach(through_ns, grown_ns, 0)
 
     @property
     def _is_held(self) -> bool:
@@ -297,7 +292,7 @@ class Runner:
             if result.cause is None:
                 self._note_recovery(now_ns)
             elif result.cause in _LATE and self._pending.is_down:
-                self.series.explained(_LATE[result.cause], self._pending.held_ns, self.rates)
+                self.series.explained(_LATE[result.cause], self._pending.patience_ns(), self.rates)
             self._let_go()
             return
         self._give_back()

@@ -1,22 +1,19 @@
 """What was measured, when and where, as a document."""
 
 import datetime as dt
-import os
 import platform
 import re
 import subprocess
 import textwrap
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 from tests.accuracy import plan
 from tests.accuracy.proof import Results
 from tests.accuracy.table import table_of_kinds, table_of_ours, table_of_promises
+from tests.documents import WIDTH, machine
 from tests.processes import require_program
 
-_GIB: Final = 2**30
-_WIDTH: Final = 110
 _PROGRAMS: Final = (
     ("haproxy", "haproxy", "-v"),
     ("fping", "fping", "--version"),
@@ -67,22 +64,15 @@ was not observed for it is said to be unobserved.
 def compose(results: Results, seed: int) -> str:
     """Return the document, in reStructuredText."""
     date = dt.datetime.now(dt.UTC).date()
-    measured = f"What ``make accuracy`` measured on {date}: {_machine()}; {_versions()}; seed {seed}."
+    measured = f"What ``make accuracy`` measured on {date}: {machine()}; {_versions()}; seed {seed}."
     return _TEXT.format(
-        measured=textwrap.fill(measured, _WIDTH),
+        measured=textwrap.fill(measured, WIDTH),
         shortest=plan.SHORTEST_S,
         longest=plan.LONGEST_S,
         promises=table_of_promises(results),
         kinds=table_of_kinds(results),
         ours=table_of_ours(results),
     )
-
-
-def _machine() -> str:
-    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-    cores = f"{os.cpu_count()} cores" + (f" ({models[0]})" if models else "")
-    return f"{cores}, {memory:.0f} GiB, {platform.system()} {platform.release()}"
 
 
 def _versions() -> str:

@@ -6,7 +6,6 @@ fault is held against the truth.
 
 import contextlib
 import time
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -37,7 +36,6 @@ FAULT_S = 10.0
 AWAY_S = 20.0
 SETTLED_S = 8.0  # until an episode is over and the next fault another
 LEARNT_S = 45.0  # after 20 good answers, one in 2 s, it is known what is slow
-WARMING_CALLS = 12
 QUIET_S = 1.0  # a moment in which this machine held us up is in no figure
 
 Target = dict[str, Any]
@@ -105,7 +103,7 @@ class Cloud:
                     path = entry.path.replace(PROJECT, "%(project_id)s")
                     keystone.api.register(entry.name, entry.type, f"{service.url}{path}")
             for protected in (nova, manila):
-                warm_up(protected, keystone.api.token())
+                protected.warm_up(keystone.api.token())
             yield cls(database, keystone, nova, manila, simulated, Truth())
 
     def publish_manila(self) -> None:
@@ -130,14 +128,6 @@ class Cloud:
             self.truth.end(name, when)
         else:
             self.truth.begin(Fault(target=name, what=state, start=when, accepting=when if frozen else None))
-
-
-def warm_up(service: MiddlewareService, token: str) -> None:
-    """Have its workers sign in to Keystone, as all have in a service that served for a while."""
-    for _ in range(WARMING_CALLS):
-        asked = urllib.request.Request(f"{service.url}/v2/things", headers={"X-Auth-Token": token})  # noqa: S310 - our own
-        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - as above
-            assert answer.status == 200
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The cloud: a Keystone of two releases on one database, and services that ask it whose a token is."""
 
 import contextlib
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ LISTEN_QUEUE: Final = 1024
 """Of uWSGI, which has 100 by default: while Keystone loads, whoever asks for its root waits in it, also after
 having given up, and the prober is not to be what fills it."""
 
-_WARMING_CALLS: Final = 12
 _PREFIX: Final = ("env", f"UWSGI_LISTEN={LISTEN_QUEUE}")
 
 
@@ -70,7 +68,7 @@ class Cloud:
             keystone.api.register("nova", "compute", f"{nova.url}/v2.1")
             keystone.api.register("manila", "sharev2", f"{manila.url}/v2")
             for service in (nova, manila):
-                _warm_up(service, keystone.api.token())
+                service.warm_up(keystone.api.token())
             configuration = directory / "new"
             upgraded = UpgradedKeystone(
                 new,
@@ -87,11 +85,3 @@ class Cloud:
         """Count the transactions that are open in the database, which nobody but Keystone uses."""
         (count,) = self.database.query("SELECT count(*) FROM information_schema.innodb_trx")
         return int(count)
-
-
-def _warm_up(service: MiddlewareService, token: str) -> None:
-    """Have its workers sign in to Keystone, as all have in a service that served for a while."""
-    for _ in range(_WARMING_CALLS):
-        asked = urllib.request.Request(f"{service.url}/v2/things", headers={"X-Auth-Token": token})  # noqa: S310 - our own
-        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310 - as above
-            assert answer.status == 200

@@ -1,7 +1,6 @@
 """What was measured, when and on what, as a document."""
 
 import datetime as dt
-import os
 import platform
 import re
 import statistics
@@ -14,6 +13,7 @@ from typing import Final
 from tabulate import tabulate
 
 from downtimer.model import ANSWERS, LOGIN, SECOND_NS
+from tests.documents import WIDTH, machine
 from tests.integration.keystone_install import KeystoneInstallation
 from tests.integration.mariadb_env import mariadb_version
 from tests.upgrade.cloud import PROCESSES
@@ -25,8 +25,6 @@ from tests.upgrade.steps import Step
 
 _KINDS: Final = {ROOT: "the root", RESCOPE: "another token", PASSWORD: "a token by password"}
 _NONE: Final = "–"
-_GIB: Final = 2**30
-_WIDTH: Final = 110
 _TEXT: Final = """\
 A Keystone upgrade, measured
 ============================
@@ -79,7 +77,7 @@ end that it was for want of Keystone, it is reported down itself. ``nova`` had n
 def compose(runs: Sequence[Measured], old: KeystoneInstallation, new: KeystoneInstallation) -> str:
     """Return the document, in reStructuredText."""
     date = dt.datetime.now(dt.UTC).date()
-    measured = f"What ``make upgrade`` measured on {date}: {_machine()}; {_versions(old, new)}."
+    measured = f"What ``make upgrade`` measured on {date}: {machine()}; {_versions(old, new)}."
     return _TEXT.format(
         measured=_filled(measured),
         processes=PROCESSES,
@@ -181,12 +179,7 @@ def _s(length_ns: int) -> str:
 
 
 def _filled(text: str) -> str:
-    return textwrap.fill(text, _WIDTH, break_on_hyphens=False)
-
-
-def _machine() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
-    return f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}"
+    return textwrap.fill(text, WIDTH, break_on_hyphens=False)
 
 
 def _versions(old: KeystoneInstallation, new: KeystoneInstallation) -> str:
