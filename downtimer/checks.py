@@ -86,12 +86,14 @@ class Plan:
         """Yield the services of the catalog with their calls, and with why they lack others.
 
         Services of one official type at one root (``volumev2``, ``volumev3``) are one program, and the call
-        of the newest is made for all of them, but for those that the configuration names.
+        of the newest is made for all of them, but for those that the configuration names, by their name or
+        the catalog's type.
         """
         listed = list(services)
         newest = {_program(target): target for target in sorted(listed, key=newness)}
         for target in listed:
-            asked = target if target.name in self._checks else newest[_program(target)]
+            is_named = not self._checks.keys().isdisjoint(_own_names(target))
+            asked = target if is_named else newest[_program(target)]
             each = list(self._each(asked))
             yield replace(
                 target,
@@ -137,9 +139,14 @@ def _program(target: Target) -> tuple[str, str, str | None]:
     return (kind if kind in _CALLS else target.id), target.url or "", target.region
 
 
+def _own_names(target: Target) -> tuple[str, str]:
+    """Return what ``[check NAME]`` may call a service that is not meant for another version of it."""
+    return target.name, target.service_type or ""
+
+
 def _names(target: Target) -> tuple[str, str, str]:
     """Return what ``[check NAME]`` may call a service: its name, or its type, as it is or officially."""
-    return target.name, target.service_type or "", official_type(target.service_type)
+    return *_own_names(target), official_type(target.service_type)
 
 
 def url_of(target: Target, path: str) -> str:

@@ -142,8 +142,18 @@ def test_versions_of_a_service_at_one_root_are_asked_as_the_newest_is() -> None:
     assert (first.name, second.name) == ("cinderv2", "cinder")
     assert first.calls == second.calls
     assert first.calls[0].url == "http://h:8776/v3/ab/volumes?limit=1"
-    named, _ = plan("[check cinderv2]\nworks = no\n").of([old, new])
-    assert (named.calls, len(second.calls)) == ((), 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "calls"),
+    [("cinderv2", [0, 1]), ("volumev2", [0, 1]), ("volumev3", [0, 0]), ("block-storage", [0, 0])],
+)
+def test_section_of_an_old_version_is_for_that_one_alone(name: str, calls: list[int]) -> None:
+    """That of the newest is for all, as its call is, and that of the type which they have in common."""
+    old = service("volumev2", "http://h:8776/v2/ab", "http://h:8776/", "cinderv2")
+    new = service("volumev3", "http://h:8776/v3/ab", "http://h:8776/", "cinder")
+    found = plan(f"[check {name}]\nworks = no\n").of([old, new])
+    assert [len(target.calls) for target in found] == calls
 
 
 def test_services_of_no_known_type_are_a_program_each() -> None:
