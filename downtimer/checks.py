@@ -80,7 +80,7 @@ class Plan:
     def __init__(self, config: Config) -> None:
         self._section = config.api
         self._checks = config.checks
-        self._is_private = (config.global_.keystone_endpoint or "").startswith("https:")
+        self._is_private = _is_https(config.global_.keystone_endpoint or "")
 
     def of(self, services: Iterable[Target]) -> Iterator[Target]:
         """Yield the services of the catalog with their calls, and with why they lack others.
@@ -128,7 +128,7 @@ class Plan:
         if not (self._section.login and chosen.login):
             return "turned off (login = no)"
         url = url_of(target, _TOKENS)
-        if self._is_private and not url.startswith("https:"):
+        if self._is_private and not _is_https(url):
             return "its URL in the catalog is not https, as keystone_endpoint is"
         return Call(LOGIN, url, Auth.PASSWORD, target.url or "")
 
@@ -147,6 +147,11 @@ def _own_names(target: Target) -> tuple[str, str]:
 def _names(target: Target) -> tuple[str, str, str]:
     """Return what ``[check NAME]`` may call a service: its name, or its type, as it is or officially."""
     return *_own_names(target), official_type(target.service_type)
+
+
+def _is_https(url: str) -> bool:
+    """Tell whether what is sent there is kept from others; a scheme may be in capitals."""
+    return urlsplit(url).scheme == "https"
 
 
 def url_of(target: Target, path: str) -> str:

@@ -116,12 +116,18 @@ def test_login_can_be_turned_off(text: str) -> None:
     assert found.lacks == (("login", "turned off (login = no)"),)
 
 
-def test_password_does_not_travel_in_clear_where_the_configuration_has_https() -> None:
+@pytest.mark.parametrize("scheme", ["https", "HTTPS", "Https"])
+def test_password_does_not_travel_in_clear_where_the_configuration_has_https(scheme: str) -> None:
     """Even if the catalog says so."""
     clear = service("identity", "http://h:5000/v3/", "http://h:5000/", "keystone")
-    found = planned(clear, keystone="https://h:5000")
+    found = planned(clear, keystone=f"{scheme}://h:5000")
     assert [call.check for call in found.calls] == [WORKS]
     assert found.lacks[0][0] == "login"
+
+
+def test_scheme_of_the_catalog_may_be_in_capitals() -> None:
+    shouted = service("identity", "HTTPS://h:5000/v3/", "HTTPS://h:5000/", "keystone")
+    assert [call.check for call in planned(shouted, keystone="https://h:5000").calls] == [WORKS, LOGIN]
 
 
 def test_section_that_names_no_service_is_told() -> None:
