@@ -12,9 +12,10 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import urlsplit
 
-from downtimer import endpoints
+from downtimer import endpoints, options
 from downtimer.config import CheckSection, Config
 from downtimer.model import LOGIN, WORKS, Auth, Call, Target
+from downtimer.printable import printable
 
 IDENTITY: Final = "identity"
 
@@ -102,10 +103,18 @@ class Plan:
             )
 
     def strangers(self, services: Iterable[Target]) -> Iterator[str]:
-        """Yield a line for each ``[check NAME]`` that names none of the catalog's services."""
-        known = {name for target in services for name in _names(target)}
-        for name in sorted(self._checks.keys() - known):
-            yield f"[check {name}]: the catalog has no service of that name or type"
+        """Yield a line for each ``[check NAME]`` that fits none of the catalog's services, or not wholly."""
+        known: dict[str, bool] = {}  # names, and whether any of those services is a Keystone
+        for target in services:
+            for name in filter(None, _names(target)):
+                known[name] = known.get(name, False) or is_identity(target)
+        for name, section in sorted(self._checks.items()):
+            if name not in known:
+                near = options.nearest(name, known)
+                hint = f"; did you mean {printable(near)}?" if near else ""
+                yield f"[check {name}]: the catalog has no service of that name or type{hint}"
+            elif not section.login and not known[name]:
+                yield f"[check {name}] login: only Keystone has that check"
 
     def _each(self, target: Target) -> Iterator[tuple[str, Call | str]]:
         """Yield each check beyond *answers*, with what it asks, or with why it is not made."""

@@ -45,7 +45,8 @@ def start(arguments: Arguments) -> int:
         if resume:
             raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
         begun = client.request(config.control_socket, "start", {"label": orders.label}, timeout_s=START_S)
-        _tell(begun["line"])
+        for line in begun["lines"]:
+            _tell(line)
     else:
         launch.start_daemon(orders, _tell)
     return ExitCode.DONE

@@ -159,6 +159,12 @@ class Unfit(Message, frozen=True, kw_only=True, tag="unfit"):
     why: str
 
 
+class Complaints(Message, frozen=True, kw_only=True, tag="complaints"):
+    """From discovery: lines about what of the configuration has no effect, held against the catalog."""
+
+    lines: tuple[str, ...]
+
+
 class Listing(Message, frozen=True, kw_only=True, tag="listing"):
     """What discovery found, as a difference to the targets that the supervisor told it.
 
@@ -425,6 +431,7 @@ BusUp = (
     | Unfit
     | MayAsk
     | Answering
+    | Complaints
     | Listing
     | Powers
     | Token

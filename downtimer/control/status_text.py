@@ -17,6 +17,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from _down(answer["down"], answer["targets"])
     yield from _references(answer["references"])
     yield from _lacking(answer["lacking"])
+    yield from _complaints(answer["complaints"])
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -69,6 +70,13 @@ def _lacking(lacking: list[Mapping[str, str]]) -> Iterator[str]:
         by_reason.setdefault((item["check"], item["why"]), []).append(printable(item["name"]))
     for (check, why), names in by_reason.items():
         yield f"Without the check {check}: {', '.join(names)} ({printable(why)}).\n"
+
+
+def _complaints(complaints: list[str]) -> Iterator[str]:
+    if complaints:
+        yield "Without effect in the configuration:\n"
+    for line in complaints:
+        yield f"  {printable(line)}\n"
 
 
 def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:

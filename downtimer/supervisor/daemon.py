@@ -41,7 +41,7 @@ class Daemon:
         self._orders = orders
         self._answers = answers
         self._measurement: Measurement | None = None
-        self._beginning: asyncio.Task[str] | None = None
+        self._beginning: asyncio.Task[list[str]] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._failure: DowntimerError | None = None  # of an end that no command waits for
         self._changing = asyncio.Lock()  # held while a run begins or ends
@@ -74,7 +74,10 @@ class Daemon:
             await asyncio.wait([self._beginning, stopping], return_when=asyncio.FIRST_COMPLETED)
             if not self._beginning.done() or self._beginning.cancelled():
                 raise DowntimerError("stopped by a signal before it measured anything")
-            self._answers.conclude(self._beginning.result(), ExitCode.DONE)
+            *complaints, line = self._beginning.result()
+            for complaint in complaints:
+                self._answers.tell(complaint)
+            self._answers.conclude(line, ExitCode.DONE)
             await stopping
             if self._failure is not None:
                 raise self._failure
@@ -82,8 +85,8 @@ class Daemon:
             stopping.cancel()
             await self._control.close()
 
-    async def _begin(self, orders: Orders) -> str:
-        """Begin a measurement; return the line that tells which."""
+    async def _begin(self, orders: Orders) -> list[str]:
+        """Begin a measurement; return lines about the configuration, and last the one that tells which."""
         async with self._changing:
             begun = life.begin(orders)
             self._measurement = begun.measurement
@@ -97,7 +100,7 @@ class Daemon:
                 raise
             if begun.resumed:
                 begun.measurement.note("resume", "the daemon was started again and goes on with the run")
-            return life.describe(begun.measurement)
+            return [*life.complaints(begun.measurement), life.describe(begun.measurement)]
 
     # --- signals ---
 
@@ -152,8 +155,7 @@ class Daemon:
         label = arguments.get("label", "")
         if not isinstance(label, str) or len(label) > LABEL_MAX:
             raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
-        line = await self._begin(Orders(config=self.config, label=label, resume=False))
-        return {"line": line}
+        return {"lines": await self._begin(Orders(config=self.config, label=label, resume=False))}
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()

@@ -17,6 +17,7 @@ from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
 from downtimer.messages import Settings
 from downtimer.model import Kind, Run
+from downtimer.printable import printable
 from downtimer.source import Source
 from downtimer.store import journal
 from downtimer.store.schema import SUFFIX
@@ -111,6 +112,12 @@ def describe(measurement: Measurement) -> str:
     counts = [(measurement.targets.count_probed(kind), words) for kind, words in KINDS.items()]
     what = " and ".join(f"{count} {words[count != 1]}" for count, words in counts)
     return f"measuring {what} as run {measurement.settings.run.id}"
+
+
+def complaints(measurement: Measurement) -> list[str]:
+    """Return lines about what of the configuration has no effect."""
+    path = measurement.settings.config.path
+    return [printable(f"{path}: {line}") for line in measurement.picture.complaints]
 
 
 def _check_source(config: Config) -> None:

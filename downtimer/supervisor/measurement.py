@@ -16,6 +16,7 @@ from downtimer.messages import (
     Answering,
     Beat,
     BusUp,
+    Complaints,
     Counts,
     Done,
     Finish,
@@ -68,10 +69,11 @@ class StartError(DowntimerError):
 
 @dataclass(slots=True)
 class Picture:
-    """What the children last said of themselves and their targets."""
+    """What the children last said of themselves, their targets and the configuration."""
 
     beats: dict[str, Beat] = field(default_factory=dict)  # by class of process
     writer: WriterState | None = None
+    complaints: tuple[str, ...] = ()
     _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # likewise
 
     def take(self, name: str, beat: Beat) -> None:
@@ -267,6 +269,8 @@ class Measurement:
                 self._pass_on(message)
             case Report():
                 self._record(Record(events=(message.event,)))
+            case Complaints():
+                self.picture.complaints = message.lines
             case WriterState():
                 self.picture.writer = message
             case _:

@@ -36,6 +36,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
         },
         "references": _references(measurement),
         "lacking": list(_lacking(measurement)),
+        "complaints": list(picture.complaints),
         "down": [_down(measurement, turned, now_ns) for turned in measurement.down()[:DOWN_MAX]],
         "journal": {
             "path": measurement.settings.journal,

@@ -23,6 +23,9 @@ from downtimer.workers.servers import Servers
 
 log = logging.getLogger(__name__)
 
+KEYSTONE: Final = "Keystone"
+"""What is away if the catalog could not be read."""
+
 LISTING_S: Final = 50.0
 """For all requests of one listing; less than the deadline after which the process counts as hung."""
 
@@ -126,9 +129,9 @@ class Cloud:
         try:
             self._read_catalog(found)
         except SignInError as exc:
-            found.sign_in_error = found.away["Keystone"] = str(exc)
+            found.sign_in_error = found.away[KEYSTONE] = str(exc)
         except (AwayError, ValueError) as exc:
-            found.away["Keystone"] = f"Keystone at {self._identity.url} {exc}"
+            found.away[KEYSTONE] = f"Keystone at {self._identity.url} {exc}"
         found.services = self._catalog.services()
         found.oddities += self._catalog.oddities
         self._read_addresses(found)

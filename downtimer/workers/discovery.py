@@ -22,6 +22,7 @@ from downtimer.messages import (
     Answering,
     Beat,
     BusDown,
+    Complaints,
     Done,
     Finish,
     Flush,
@@ -35,7 +36,7 @@ from downtimer.model import SECOND_NS, Kind, Target, TargetId
 from downtimer.selection import Selection
 from downtimer.workers import gateway
 from downtimer.workers.agents import Agents
-from downtimer.workers.cloud import Cloud, CloudList
+from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
 from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.worker import Blocking, CannotStartError, Child, main
@@ -224,12 +225,14 @@ class Found:
         cloud: As the cloud told it.
         listed: What is to be measured, with references.
         clash: The line about a name that is both static and the catalog's; None if there is none.
+        complaints: Lines about what else of the configuration does not fit; None if there was no catalog.
     """
 
     def __init__(self, cloud: CloudList) -> None:
         self.cloud = cloud
         self.listed: Listed = {}
         self.clash: str | None = None
+        self.complaints: tuple[str, ...] | None = None
 
     def services(self) -> list[Target]:
         """Return the services of the catalog that are to be measured."""
@@ -296,8 +299,8 @@ class Finder:
             kept.append(target)
         found.listed |= {target.id: target for target in self._plan.of(kept)}
         found.listed |= {target.id: target for target in filter(self._selection.wants, found.cloud.addresses)}
-        if not found.cloud.away:
-            found.cloud.oddities += self._plan.strangers(found.cloud.services)
+        if KEYSTONE not in found.cloud.away:
+            found.complaints = tuple(self._plan.strangers(found.cloud.services))
         found.listed |= {target.id: target for target in gateway.references(self._references)}
         return found
 
@@ -309,6 +312,7 @@ class Troubles:
         self._child = child
         self._away: set[str] = set()
         self._odd: set[str] = set()
+        self._complaints: tuple[str, ...] | None = None
 
     def note(self, found: Found) -> None:
         """Take note of one listing."""
@@ -318,11 +322,14 @@ class Troubles:
         for who in self._away - away.keys():
             self._child.report(_KIND, f"{who} lists again")
         self._away = set(away)
-        odd = list(dict.fromkeys(found.cloud.oddities))
+        odd = list(dict.fromkeys((*found.cloud.oddities, *(found.complaints or ()))))
         if found.clash is not None:
             odd.append(f"{found.clash} (the static one is measured)")
         for text in odd:
             self._note_odd(text)
+        if found.complaints is not None and found.complaints != self._complaints:
+            self._complaints = found.complaints
+            self._child.bus.send(Complaints(lines=found.complaints))
 
     def _note_odd(self, text: str) -> None:
         if text in self._odd or len(self._odd) > ODDITIES_MAX:

@@ -17,7 +17,17 @@ from downtimer.config import Config
 from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
 from downtimer.demo.services import PROFILES
 from downtimer.demo.world import Endpoint, World
-from downtimer.messages import Beat, CannotStart, Listing, Look, Powers, Targets, Token, TokenRejected
+from downtimer.messages import (
+    Beat,
+    CannotStart,
+    Complaints,
+    Listing,
+    Look,
+    Powers,
+    Targets,
+    Token,
+    TokenRejected,
+)
 from downtimer.model import SECOND_NS, Kind, Power, PowerChange, Target, TargetId
 from tests.fake_supervisor import FakeSupervisor, as_known
 from tests.integration.keystone_env import Keystone
@@ -360,6 +370,17 @@ def test_certificates_are_verified(answering: Callable[..., str], tmp_path: Path
 def test_a_static_name_that_the_catalog_has_cannot_start(cloud: SimulatedCloud) -> None:
     given = configure(cloud.keystone_url, sections="[static]\nurls=nova=http://127.0.0.1:1/\n")
     assert "[static] urls" in reason_of(given)
+
+
+def test_section_that_fits_no_service_is_told_once_though_neutron_is_away(cloud: SimulatedCloud) -> None:
+    cloud.service("neutron").set_mode("500")
+    given = configure(cloud.keystone_url, sections="[check galnce]\nworks=no\n[check nova]\nworks=no\n")
+    line = "[check galnce]: the catalog has no service of that name or type; did you mean glance?"
+    with discovery(given) as supervisor:
+        supervisor.wait_for(Listing)
+        relist(supervisor)
+        assert [told.lines for told in supervisor.of_kind(Complaints)] == [(line,)]
+        assert supervisor.events().count(line) == 1
 
 
 # --- later --------------------------------------------------------------------------------------

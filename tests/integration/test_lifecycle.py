@@ -82,6 +82,20 @@ def test_status_shows_run_processes_targets_journal_and_influxdb(command: Comman
     assert "influxdb     off" in text
 
 
+def test_what_has_no_effect_in_the_configuration_is_told_by_every_start_and_the_status(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    command.write(static_targets(lonely_cloud) | {"check nvoa": {"works": "no"}})
+    line = "[check nvoa]: the catalog has no service of that name or type"
+    first, *_ = command.ok("start").splitlines()
+    assert first == f"{command.config}: {line}"
+    assert command.status()["complaints"] == [line]
+    assert f"Without effect in the configuration:\n  {line}\n" in command.ok("status")
+    command.ok("stop", "--keep")
+    first, *_ = command.ok("start").splitlines()
+    assert first == f"{command.config}: {line}"
+
+
 def test_what_is_down_is_in_the_status_with_its_beginning(
     lonely_cloud: SimulatedCloud, command: Command
 ) -> None:

@@ -130,9 +130,19 @@ def test_scheme_of_the_catalog_may_be_in_capitals() -> None:
     assert [call.check for call in planned(shouted, keystone="https://h:5000").calls] == [WORKS, LOGIN]
 
 
-def test_section_that_names_no_service_is_told() -> None:
-    strangers = list(plan("[check nvoa]\nworks = no\n[check compute]\nworks = no\n").strangers([NOVA]))
-    assert strangers == ["[check nvoa]: the catalog has no service of that name or type"]
+def test_section_that_names_no_service_is_told_with_what_may_be_meant() -> None:
+    text = "".join(f"[check {name}]\nworks = no\n" for name in ("nvoa", "compute", "heat"))
+    assert list(plan(text).strangers([NOVA])) == [
+        "[check heat]: the catalog has no service of that name or type",
+        "[check nvoa]: the catalog has no service of that name or type; did you mean nova?",
+    ]
+
+
+def test_login_is_keystones_alone() -> None:
+    text = "".join(f"[check {name}]\nlogin = no\n" for name in ("nova", "identity"))
+    assert list(plan(text).strangers([NOVA, KEYSTONE])) == [
+        "[check nova] login: only Keystone has that check"
+    ]
 
 
 def test_official_type_of_none_is_none() -> None:

@@ -71,15 +71,16 @@ def daemon_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake
         for name in ("begin", "undo", "end"):
             monkeypatch.setattr(life, name, getattr(fake, name))
         monkeypatch.setattr(life, "describe", lambda _: "measuring")
+        monkeypatch.setattr(life, "complaints", lambda _: ["an option is odd"])
         return Daemon(orders, Answers(None))
 
     return make
 
 
-async def ask(daemon: Daemon, command: str) -> dict[str, Any]:
+async def ask(daemon: Daemon, command: str, arguments: dict[str, Any] | None = None) -> dict[str, Any]:
     """Send a command."""
     path = daemon.config.control_socket
-    return await asyncio.to_thread(client.request, path, command, timeout_s=ANSWER_S)
+    return await asyncio.to_thread(client.request, path, command, arguments, timeout_s=ANSWER_S)
 
 
 async def until_listening(daemon: Daemon) -> None:
@@ -125,6 +126,25 @@ def test_a_second_signal_does_not_cut_short_the_end_of_a_run(daemon_of: Callable
         assert fake.ended == 1
 
     asyncio.run(scenario())
+
+
+def test_what_is_odd_about_the_configuration_is_told_at_every_start(
+    daemon_of: Callable[[Fake], Daemon], capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def scenario() -> None:
+        fake = Fake()
+        fake.may_begin.set()
+        fake.may_end.set()
+        daemon = daemon_of(fake)
+        running = asyncio.create_task(daemon.run())
+        await until_listening(daemon)
+        await ask(daemon, "stop", {"keep": True})
+        assert (await ask(daemon, "start"))["lines"] == ["an option is odd", "measuring"]
+        await ask(daemon, "stop")
+        await asyncio.wait_for(running, ANSWER_S)
+
+    asyncio.run(scenario())
+    assert "an option is odd\nmeasuring\n" in capsys.readouterr().out
 
 
 def test_whoever_asks_during_a_start_hears_that_it_is_one(daemon_of: Callable[[Fake], Daemon]) -> None:

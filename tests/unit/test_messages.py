@@ -49,6 +49,7 @@ UP: list[messages.Message] = [
     messages.Method(target=ID, method="tcp-22"),
     messages.MayAsk(target=ID),
     messages.Answering(target=ID, hangs=True),
+    messages.Complaints(lines=("a",)),
     messages.Listing(at_ns=1, found=(TARGET,), missing=(ID,)),
     messages.Powers(at_ns=1, changed={"s": Power.STOPPED}),
     messages.Token(token="t", issued_ns=1, expires_ns=None),
