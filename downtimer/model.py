@@ -84,6 +84,11 @@ class Call:
     auth: Auth
     service: str = ""
 
+    @property
+    def method(self) -> str:
+        """HTTP's."""
+        return "GET" if self.auth is Auth.TOKEN else "POST"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:

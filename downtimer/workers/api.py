@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import urlsplit
 
 from downtimer.checks import is_identity
 from downtimer.messages import Answering, Counts, Method, Token, Unfit
@@ -214,8 +215,8 @@ class ApiEngine:
     def _unfit(self, runner: Runner, status: int) -> None:
         """What a series asks is not for us, or not known there: tell so, and ask no more."""
         check, targets = runner.series.check, runner.series.targets()
-        reason = f"its call answered {status}" + (": not permitted to this user" if status == 403 else "")
-        key = next(key for key, each in self._runners.items() if each is runner)
+        key = next(key for key, each in self._runners.items() if each is runner and isinstance(key, Call))
+        reason = _why_unfit(key, status)
         for target in targets:
             self._bus.send(Unfit(target=target, check=check, why=reason))
             self._unfits.add((target, key))
@@ -348,6 +349,14 @@ def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
     found = set(verdicts)
     order = (Verdict.DOWN, Verdict.SLOW, Verdict.UP, Verdict.UNKNOWN)
     return next((verdict for verdict in order if verdict in found), None)
+
+
+def _why_unfit(call: Call, status: int) -> str:
+    """Return why a call is not made, with what was asked: its path may be the configuration's, and wrong."""
+    parts = urlsplit(call.url)
+    asked = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    permission = ": not permitted to this user" if status == 403 else ""
+    return f"{call.method} {asked} answered {status}{permission}"
 
 
 async def body(child: Child) -> None:

@@ -114,8 +114,7 @@ class CallQuestion:
         self._call = call
         self._tokens = tokens
         self._around = around
-        self._method = "GET" if call.auth is Auth.TOKEN else "POST"
-        prepared = prepare(Request(method=self._method, url=call.url), around.tls)
+        prepared = prepare(Request(method=call.method, url=call.url), around.tls)
         self.name = (prepared.host, prepared.port)
         around.names.add(*self.name)
         self._newest: tuple[Shown, Prepared] | None = None
@@ -155,6 +154,7 @@ class CallQuestion:
     def _prepare(self, shown: Shown) -> Prepared:
         """Return the request, which is the same as long as the token is."""
         if self._newest is None or self._newest[0] != shown:
-            request = Request(method=self._method, url=self._call.url, headers=shown.headers, body=shown.body)
+            call = self._call
+            request = Request(method=call.method, url=call.url, headers=shown.headers, body=shown.body)
             self._newest = shown, prepare(request, self._around.tls)
         return self._newest[1]

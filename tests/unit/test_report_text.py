@@ -444,22 +444,26 @@ def checked(name: str, *lacks: tuple[str, str]) -> TargetState:
 
 def test_services_that_are_measured_by_answers_alone_are_named_with_the_reason() -> None:
     reason = "no call is known for services of type cloudformation"
+    refusal = "GET /v2.1/servers?limit=1 answered 403: not permitted to this user"
     states = [
         checked("heat-cfn", ("works", reason)),
-        replace(checked("nova"), unfit={"works": "its call answered 403: not permitted to this user"}),
+        replace(
+            checked("nova"),
+            unfit={"works": refusal},
+        ),
         checked("keystone", ("login", "turned off (login = no)")),
         checked("glance"),
     ]
     assert section(report(states=states), "Not checked") == [
         "  keystone: measured by the other checks, not login: turned off (login = no)",
-        "  nova: measured by answers alone, not works: its call answered 403: not permitted to this user",
+        f"  nova: measured by answers alone, not works: {refusal}",
         f"  heat-cfn: measured by answers alone, not works: {reason}",
     ]
 
 
 def test_check_that_was_given_up_counts_for_nothing() -> None:
     """It had failed before it was found not to be for us."""
-    nova = replace(service("nova"), unfit={"works": "its call answered 403"})
+    nova = replace(service("nova"), unfit={"works": "GET /v2.1/servers?limit=1 answered 403"})
     text = report(up(0, 60), down(0, 10, check="works"), states=[nova])
     assert lines(text) == ["Service nova was down approximately 0 seconds which is 0.0% of total uptime"]
     assert "Outages" not in text
