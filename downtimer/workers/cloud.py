@@ -8,7 +8,7 @@ user may read them; floating IPs are what Neutron shows this user, all projects'
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
@@ -36,8 +36,8 @@ _NAMES_AGAIN_NS: Final = 300 * SECOND_NS
 """Between two looks for names where some stay unknown."""
 
 _HANGS: Final = "hangs, and is not asked"
-_TOKEN_REFUSED: Final = (401, 404)  # Keystone says 404 of a token that it does not know
-_T = TypeVar("_T")
+_TOKEN_REFUSED: Final = 401
+_TOKEN_UNKNOWN: Final = 404  # what Keystone says of a token that it does not know
 
 
 @dataclass(slots=True, kw_only=True)
@@ -152,15 +152,18 @@ class Cloud:
         fresh = found.signed_in and found.signed_in.content
         if not fresh and not self._wait_to_ask("identity"):
             raise AwayError(_HANGS)
-        body = fresh or self._signed(found, self._get_catalog)
+        body = fresh or self._get_catalog(found)
         self._catalog = catalog.read_catalog(
             body, interface=self._section.interface, region=self._section.region
         )
 
-    def _get_catalog(self, held: SignedIn) -> bytes:
-        return self._rest.get(
-            f"{self._identity.base}/auth/tokens", held.token, headers={"X-Subject-Token": held.token}
-        )
+    def _get_catalog(self, found: CloudList) -> bytes:
+        url = f"{self._identity.base}/auth/tokens"
+
+        def ask(held: SignedIn) -> bytes:
+            return self._rest.get(url, held.token, headers={"X-Subject-Token": held.token})
+
+        return self._signed(found, url, ask)
 
     def _renew(self, found: CloudList) -> None:
         """Get a token, and let the old one do if that fails ahead of its end.
@@ -188,8 +191,8 @@ class Cloud:
         self._tell(new)
         return new
 
-    def _signed(self, found: CloudList, call: Callable[[SignedIn], _T]) -> _T:
-        """Call with the token; if that is refused, once more with a new one.
+    def _signed(self, found: CloudList, url: str, call: Callable[[SignedIn], bytes]) -> bytes:
+        """Call what is at `url` with the token; if that is refused, once more with a new one.
 
         Raises:
             SignInError: There is no token.
@@ -201,10 +204,15 @@ class Cloud:
         try:
             return call(held)
         except RefusedError as exc:
-            is_doubtful = exc.status in _TOKEN_REFUSED and self._identity.doubt(held.issued_ns)
+            is_doubtful = self._is_of_token(exc.status, url) and self._identity.doubt(held.issued_ns)
             if not is_doubtful or found.sign_in_error is not None:
                 raise
         return call(self._sign_in(found))
+
+    def _is_of_token(self, status: int, url: str) -> bool:
+        """Tell whether an answer may mean that the token is no good; 404 is of all else, but for Keystone."""
+        is_keystones = url.startswith(f"{self._identity.base}/")
+        return status == _TOKEN_REFUSED or (status == _TOKEN_UNKNOWN and is_keystones)
 
     # --- addresses ------------------------------------------------------------------------------
 
@@ -247,7 +255,7 @@ class Cloud:
         self, found: CloudList, url: str, name: str, query: Mapping[str, str]
     ) -> Iterable[msgspec.Raw]:
         def fetch(page: Mapping[str, str]) -> bytes:
-            return self._signed(found, lambda held: self._rest.get(url, held.token, page))
+            return self._signed(found, url, lambda held: self._rest.get(url, held.token, page))
 
         return paging.read_pages(fetch, name, query)
 
@@ -301,7 +309,7 @@ class Cloud:
             self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:
             log.info("servers: %s: %s", url, _clause(exc))
-            is_refused = isinstance(exc, RefusedError) and exc.status not in _TOKEN_REFUSED
+            is_refused = isinstance(exc, RefusedError) and exc.status not in (_TOKEN_REFUSED, 404)
             return is_refused and self._servers.refused(url) and self._read_servers(found, url)
         return True
 
