@@ -36,6 +36,7 @@ _NAMES_AGAIN_NS: Final = 300 * SECOND_NS
 """Between two looks for names where some stay unknown."""
 
 _HANGS: Final = "hangs, and is not asked"
+_FORBIDDEN: Final = 403
 _TOKEN_REFUSED: Final = 401
 _TOKEN_UNKNOWN: Final = 404  # what Keystone says of a token that it does not know
 
@@ -309,8 +310,8 @@ class Cloud:
             self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:
             log.info("servers: %s: %s", url, _clause(exc))
-            is_refused = isinstance(exc, RefusedError) and exc.status not in (_TOKEN_REFUSED, 404)
-            return is_refused and self._servers.refused(url) and self._read_servers(found, url)
+            is_forbidden = isinstance(exc, RefusedError) and exc.status == _FORBIDDEN
+            return is_forbidden and self._servers.refused(url) and self._read_servers(found, url)
         return True
 
     def _wait_to_ask(self, service_type: str, region: str | None = None) -> bool:

@@ -9,10 +9,13 @@ import pytest
 from downtimer import clock, config
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
+from downtimer.model import SECOND_NS
 from downtimer.workers import cloud
 from downtimer.workers.cloud import Cloud
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import RefusedError
+from downtimer.workers.servers import AGAIN_NS
+from tests.unit.machine import Machine
 
 KEYSTONE, NEUTRON, NOVA = "http://h:5000/v3", "http://h:9696", "http://h:8774/v2.1"
 ADDRESS = {"floating_ip_address": "10.0.0.1", "port_id": "p", "project_id": "shop"}
@@ -111,7 +114,8 @@ class Setting:
         monkeypatch.setattr(cloud, "Rest", FakeRest)
         monkeypatch.setattr(cloud, "Identity", FakeIdentity)
         section = config.parse("[global]\nkeystone_endpoint=http://h:5000\npassword=x\n", "/c").global_
-        run_clock = RunClock(clock.tie())
+        self.machine = Machine()
+        run_clock = RunClock(clock.tie(self.machine), self.machine)
         self.cloud = Cloud(section, run_clock, may_ask=lambda _: True, tell=lambda _: None)
         identity, rest = self.cloud._identity, self.cloud._rest  # noqa: SLF001 - the fakes
         assert isinstance(identity, FakeIdentity)
@@ -153,3 +157,21 @@ def test_list_that_is_not_there_is_told_as_any_that_fails(make: Callable[[], Set
             "Neutron RegionOne": f"Neutron RegionOne at {NEUTRON} cannot list floating IPs: it answered 404"
         }
         assert {target.name for target in found.services} == {"network", "compute"}
+
+
+@pytest.mark.parametrize(
+    ("status", "then"),
+    [(403, ["1", None, None]), (500, ["1", "1"]), (404, ["1", "1"])],
+)
+def test_only_who_is_forbidden_to_see_all_servers_asks_for_the_own(
+    make: Callable[[], Setting], status: int, then: list[str | None]
+) -> None:
+    """A Nova that fails in its upgrade is asked for all of them again."""
+    setting = make()
+    setting.rest.status[f"{NOVA}/servers/detail"] = status
+    setting.cloud.read()
+    setting.rest.status.clear()
+    setting.machine.pass_s(AGAIN_NS / SECOND_NS)
+    assert setting.cloud.read().knows_powers
+    asked = [query.get("all_tenants") for query in setting.queries("servers/detail")]
+    assert asked == then
