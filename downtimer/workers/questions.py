@@ -130,7 +130,7 @@ class CallQuestion:
     def conversation(self, first_class: FirstClass, done: Done) -> HttpProbe:  # noqa: ARG002 - of a call only 2xx is good
         """Return a probe that is to be started."""
         shown = self._tokens.show(self._call.auth)
-        is_sure = self._is_sure = self._has_refused or self._tokens.is_young(shown)
+        is_sure = self._is_sure = self._has_refused or self._tokens.is_sure(shown)
 
         def judge(status: int) -> str | None:
             if status == 404 and self._call.auth is Auth.RESCOPE:

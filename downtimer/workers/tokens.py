@@ -18,7 +18,9 @@ from downtimer.workers.worker import Bus
 log = logging.getLogger(__name__)
 
 SURE_NS: Final = 10 * SECOND_NS
-"""A token that is younger is good for sure, as far as Keystone works: who refuses it is at fault."""
+"""A token that is younger, and has not expired, is good for sure: who refuses it while Keystone works is at
+fault.
+"""
 
 _TELL_NS: Final = 5 * SECOND_NS  # between two complaints about one token
 _REST_NS: Final = 300 * SECOND_NS
@@ -32,11 +34,13 @@ class Shown(NamedTuple):
         headers: Those of HTTP.
         body: Of the request.
         issued_ns: When the token was asked for; None if the password is shown.
+        expires_ns: When it expires; None for never, and if the password is shown.
     """
 
     headers: tuple[tuple[str, str], ...]
     body: bytes
     issued_ns: int | None
+    expires_ns: int | None
 
     def __repr__(self) -> str:
         """Return it without the secret."""
@@ -75,17 +79,20 @@ class Tokens:
             LookupError: There is nothing, see `has`.
         """
         if auth is Auth.PASSWORD:
-            return _posted(credentials.by_password(self._section), None)
+            return _posted(credentials.by_password(self._section), None, None)
         token = self._token
         if token is None:
             raise LookupError("no token")
         if auth is Auth.TOKEN:
-            return Shown((("X-Auth-Token", token.token),), b"", token.issued_ns)
-        return _posted(credentials.by_token(token.token, token.project_id), token.issued_ns)
+            return Shown((("X-Auth-Token", token.token),), b"", token.issued_ns, token.expires_ns)
+        body = credentials.by_token(token.token, token.project_id)
+        return _posted(body, token.issued_ns, token.expires_ns)
 
-    def is_young(self, shown: Shown) -> bool:
+    def is_sure(self, shown: Shown) -> bool:
         """Tell whether the token shown now is good for sure."""
-        return shown.issued_ns is not None and self._clock.now_ns() - shown.issued_ns < SURE_NS
+        now_ns = self._clock.now_ns()
+        is_young = shown.issued_ns is not None and now_ns - shown.issued_ns < SURE_NS
+        return is_young and (shown.expires_ns is None or now_ns < shown.expires_ns)
 
     def refused(self, shown: Shown) -> None:
         """Note that it was refused, and tell discovery if that was the newest token."""
@@ -100,7 +107,7 @@ class Tokens:
             self._bus.send(TokenRejected(issued_ns=token.issued_ns))
 
 
-def _posted(body: dict[str, object], issued_ns: int | None) -> Shown:
+def _posted(body: dict[str, object], issued_ns: int | None, expires_ns: int | None) -> Shown:
     content = json.dumps(body).encode()
     headers = (("Content-Type", "application/json"), ("Content-Length", str(len(content))))
-    return Shown(headers, content, issued_ns)
+    return Shown(headers, content, issued_ns, expires_ns)

@@ -1,0 +1,47 @@
+"""What the api worker shows of us, and how sure it is that this is good."""
+
+import pytest
+
+from downtimer import clock, config
+from downtimer.clock import RunClock
+from downtimer.messages import Token
+from downtimer.model import SECOND_NS, Auth
+from downtimer.workers.tokens import Tokens
+from tests.engines import RecordingBus
+from tests.unit.machine import Machine
+
+
+class Setting:
+    """The tokens of a worker that has just been started, and its clock."""
+
+    def __init__(self) -> None:
+        self.machine = Machine()
+        section = config.parse("[global]\nkeystone_endpoint=http://h\npassword=x\n", "/c").global_
+        self.tokens = Tokens(section, RunClock(clock.tie(self.machine), self.machine), RecordingBus())
+
+    def take(self, *, lives_s: float | None = None) -> None:
+        """Get a token that is asked for now."""
+        now_ns = self.machine.boot - Machine().boot
+        expires_ns = None if lives_s is None else now_ns + int(lives_s * SECOND_NS)
+        self.tokens.take(Token(token="t", issued_ns=now_ns, expires_ns=expires_ns))
+
+    def is_sure(self, auth: Auth) -> bool:
+        """Tell whether what is shown now is good for sure."""
+        return self.tokens.is_sure(self.tokens.show(auth))
+
+
+@pytest.mark.parametrize("auth", [Auth.TOKEN, Auth.RESCOPE])
+@pytest.mark.parametrize(("lives_s", "sure_s"), [(None, 10.0), (3600.0, 10.0), (4.0, 4.0)])
+def test_token_is_sure_while_it_is_young_and_has_not_expired(
+    auth: Auth, lives_s: float | None, sure_s: float
+) -> None:
+    setting = Setting()
+    setting.take(lives_s=lives_s)
+    setting.machine.pass_s(sure_s - 0.1)
+    assert setting.is_sure(auth)
+    setting.machine.pass_s(0.1)
+    assert not setting.is_sure(auth)
+
+
+def test_password_is_never_sure() -> None:
+    assert not Setting().is_sure(Auth.PASSWORD)
