@@ -48,15 +48,26 @@ class ProjectSummary:
 
 
 def by_project(targets: Iterable[TargetSummary]) -> list[ProjectSummary]:
-    """Return the figures of every project that has addresses, by name; none if no address has a project."""
+    """Return the figures of every project that has addresses, by name; none if no address has a project.
+
+    A project is its id, for it may be renamed in a run, and not be known by name to all of its addresses.
+    """
     groups: defaultdict[tuple[str | None, str | None], list[TargetSummary]] = defaultdict(list)
     for summary in targets:
+        id_, name = summary.target.project_id, summary.target.project
         if summary.target.kind is Kind.ADDRESS:
-            groups[summary.target.project_id, summary.target.project].append(summary)
+            groups[id_, None if id_ else name].append(summary)
     if not any(id_ or name for id_, name in groups):
         return []
-    found = [_project(id_, name, members) for (id_, name), members in groups.items()]
+    found = [_project(id_, _newest_name(members), members) for (id_, _), members in groups.items()]
     return sorted(found, key=lambda project: (project.name or "\U0010ffff", project.id or ""))
+
+
+def _newest_name(members: Sequence[TargetSummary]) -> str | None:
+    """Return a project's name as the address that was discovered last has it; None if none has any."""
+    named = [summary for summary in members if summary.target.project]
+    newest = max(named, key=lambda summary: summary.state.discovered_ns, default=None)
+    return None if newest is None else newest.target.project
 
 
 def _project(id_: str | None, name: str | None, members: Sequence[TargetSummary]) -> ProjectSummary:

@@ -11,11 +11,18 @@ from downtimer.projects import by_project
 from tests.unit.runs import address, down, ns, service, slow, up
 
 
-def floating(name: str, *spans: Span, project: str | None = "shop") -> TargetSummary:
-    """Return the figures of an address of a project, whose id is its name in capitals."""
+def floating(
+    name: str,
+    *spans: Span,
+    project: str | None = "shop",
+    project_id: str | None = "SHOP",
+    discovered_ns: int = 0,
+) -> TargetSummary:
+    """Return the figures of an address of a project."""
     state = address(name)
-    target = replace(state.target, project=project, project_id=project and project.upper())
-    return summarize(replace(state, target=target), [replace(one, check="icmp") for one in spans])
+    target = replace(state.target, project=project, project_id=project_id)
+    state = replace(state, target=target, discovered_ns=discovered_ns)
+    return summarize(state, [replace(one, check="icmp") for one in spans])
 
 
 def test_figures_are_sums_over_the_addresses_of_a_project() -> None:
@@ -49,16 +56,32 @@ def test_address_that_never_answered_is_counted_and_in_no_figure() -> None:
 def test_projects_come_by_name_and_addresses_without_one_last() -> None:
     found = by_project(
         [
-            floating("10.0.0.1", up(0, 1), project=None),
-            floating("10.0.0.2", up(0, 1), project="web"),
-            floating("10.0.0.3", up(0, 1), project="admin"),
+            floating("10.0.0.1", up(0, 1), project=None, project_id=None),
+            floating("10.0.0.2", up(0, 1), project="web", project_id="1"),
+            floating("10.0.0.3", up(0, 1), project="admin", project_id="2"),
         ]
     )
     assert [project.name for project in found] == ["admin", "web", None]
 
 
+def test_project_that_was_renamed_is_one_with_its_newest_name() -> None:
+    """An address whose project's name could not be had knows its id all the same."""
+    (shop,) = by_project(
+        floating(f"10.0.0.{at}", up(0, 100), project=name, project_id="7", discovered_ns=at)
+        for at, name in ((20, "shop"), (10, "store"), (30, None))
+    )
+    assert (shop.id, shop.name, shop.addresses) == ("7", "shop", 3)
+
+
+def test_projects_without_ids_are_told_apart_by_name() -> None:
+    found = by_project(
+        floating(f"10.0.0.{at}", up(0, 1), project=name, project_id=None) for at, name in enumerate("aab")
+    )
+    assert [(project.name, project.addresses) for project in found] == [("a", 2), ("b", 1)]
+
+
 def test_nothing_without_projects() -> None:
-    assert by_project([floating("10.0.0.1", up(0, 1), project=None)]) == []
+    assert by_project([floating("10.0.0.1", up(0, 1), project=None, project_id=None)]) == []
     assert by_project([]) == []
 
 
