@@ -35,6 +35,9 @@ AGAIN_NS: Final = 600 * SECOND_NS
 READING_S: Final = 10.0
 """For one list."""
 
+CUT_S: Final = READING_S + 2.0
+"""When a reading is cut off that should have ended by itself: somebody drips."""
+
 DEADLINE_S: Final = 60.0
 _GAP_NS: Final = max_gap_ns(EVERY_NS)
 _TOKEN_REFUSED: Final = 401
@@ -161,10 +164,17 @@ class Agents:
         while await self._may_ask(place.owner.id):
             if not self._asking.locked():
                 async with self._asking:
-                    return await self._thread.call(functools.partial(self._ask, place), DEADLINE_S)
+                    return await self._ask_in_thread(place)
             async with self._asking:
                 pass
         return _Read(place, self._clock.now_ns(), None, "hangs")
+
+    async def _ask_in_thread(self, place: _Place) -> _Read:
+        cutting = asyncio.get_running_loop().call_later(CUT_S, self._rest.cut)
+        try:
+            return await self._thread.call(functools.partial(self._ask, place), DEADLINE_S)
+        finally:
+            cutting.cancel()
 
     async def finish(self, *, for_good: bool) -> None:
         """Have recorded what is known; `for_good`: nothing comes after it."""
