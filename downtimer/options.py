@@ -169,7 +169,14 @@ def references(value: str, _: Context) -> tuple[str, ...]:
         return ()
     if not words:
         raise ValueError("is empty; write `none` to have no reference")
-    return tuple(word if word == "gateway" else address(word) for word in words)
+    return tuple(map(_reference, words))
+
+
+def _reference(word: str) -> str:
+    try:
+        return word if word == "gateway" else address(word)
+    except ValueError as exc:
+        raise ValueError(f"{exc}; write addresses, `gateway`, or `none` alone") from None
 
 
 def patterns(value: str, _: Context) -> tuple[str, ...]:

@@ -157,7 +157,11 @@ def test_static_blocks_that_overlap_count_once() -> None:
         ),
         ("[static]\nurls = web\n", "[static] urls: 'web' is not name=URL"),
         ("[static]\nurls = a=http://h/ a=http://i/\n", "[static] urls: the name 'a' is given twice"),
-        (with_option("vantage", "reference = gw"), "[vantage] reference: 'gw' is no IP address"),
+        (
+            with_option("vantage", "reference = gw"),
+            "[vantage] reference: 'gw' is no IP address; write addresses, `g",
+        ),
+        (with_option("vantage", "reference = none, ::1"), "reference: 'none' is no IP address; write addr"),
         (with_option("vantage", "reference ="), "[vantage] reference: is empty; write `none`"),
         (with_option("targets", "source = no such/thing"), "[targets] source: 'no such/thing' is neither"),
     ],
