@@ -24,7 +24,7 @@ from downtimer.control.server import ControlServer
 from downtimer.errors import ControlError, DowntimerError, ExitCode
 from downtimer.supervisor import life, status
 from downtimer.supervisor.launch import LABEL_MAX, Answer, Orders, read_orders
-from downtimer.supervisor.lock import make_runtime_dir, make_state_dir, take_locks
+from downtimer.supervisor.lock import check_report_file, make_runtime_dir, make_state_dir, take_locks
 from downtimer.supervisor.measurement import Measurement
 
 log = logging.getLogger(__name__)
@@ -228,8 +228,9 @@ def main() -> None:
     logs.set_up(orders.config.global_.log_level, "supervisor")
     answers = Answers(arguments.answer_fd)
     try:
-        make_runtime_dir(orders.config.global_.runtime_dir)
-        make_state_dir(orders.config.global_.state_dir)
+        make_runtime_dir(orders.config)
+        make_state_dir(orders.config)
+        check_report_file(orders.config)
         take_locks(orders.config)
         asyncio.run(_serve(orders, answers, foreground=arguments.foreground))
     except DowntimerError as exc:

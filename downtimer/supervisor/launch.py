@@ -59,7 +59,7 @@ def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
         DowntimerError: It could not; the message says why.
     """
     read_fd, write_fd = os.pipe()
-    log_fd = _open_log(orders.config.global_.log_file)
+    log_fd = _open_log(orders.config)
     orders_fd = _anonymous_file(orders)
     try:
         command = [*_command(orders_fd), "--answer-fd", str(write_fd)]
@@ -113,12 +113,13 @@ def _anonymous_file(orders: Orders) -> int:
     return fd
 
 
-def _open_log(path: str) -> int:
+def _open_log(config: Config) -> int:
+    path = config.global_.log_file
     try:
         Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as exc:
-        raise ConfigError(f"[global] log_file: cannot write {path}: {exc.strerror}") from exc
+        raise ConfigError(f"{config.path}: [global] log_file: cannot write {path}: {exc.strerror}") from exc
 
 
 def _conclude(process: "subprocess.Popen[bytes]", answer: Answer) -> None:

@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,39 +30,69 @@ class HeldError(DowntimerError):
         self.holder = holder
 
 
-def make_runtime_dir(path: str) -> None:
+def make_runtime_dir(config: Config) -> None:
     """Make the folder for sockets, or check that the one there is ours alone.
 
     Raises:
         ConfigError: It is a link, no folder, someone else's, or cannot be made.
     """
+    path = config.global_.runtime_dir
+    option = f"{config.path}: [global] runtime_dir"
     try:
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
         found = os.lstat(path)
         if not stat.S_ISDIR(found.st_mode):
-            raise ConfigError(f"[global] runtime_dir: {path} is a link or no folder; remove it")
+            raise ConfigError(f"{option}: {path} is a link or no folder; remove it")
         if found.st_uid != os.geteuid():
-            raise ConfigError(f"[global] runtime_dir: {path} belongs to user {found.st_uid}; choose another")
+            raise ConfigError(f"{option}: {path} belongs to user {found.st_uid}; choose another")
         if found.st_mode & 0o077:
             Path(path).chmod(0o700)
     except OSError as exc:
-        raise ConfigError(f"[global] runtime_dir: cannot make {path}: {exc.strerror}") from exc
+        raise ConfigError(f"{option}: cannot make {path}: {exc.strerror}") from exc
 
 
-def make_state_dir(state_dir: str) -> None:
+def make_state_dir(config: Config) -> None:
     """Make the folder for the runs, or check that we may write in it.
 
     Raises:
         ConfigError: It can't be.
     """
-    path = Path(state_dir) / "runs"
+    path = Path(config.global_.state_dir) / "runs"
     try:
         path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        probe = path / ".writable"
-        probe.touch()
-        probe.unlink()
+        _write_in(path)
     except OSError as exc:
-        raise ConfigError(f"[global] state_dir: cannot write in {path}: {exc.strerror}") from exc
+        raise ConfigError(
+            f"{config.path}: [global] state_dir: cannot write in {path}: {exc.strerror}"
+        ) from exc
+
+
+def check_report_file(config: Config) -> None:
+    """Check that there may be a report, as far as that can be known before there is one.
+
+    Raises:
+        ConfigError: It can't be.
+    """
+    option = f"{config.path}: [global] report_file"
+    try:
+        path = Path(config.global_.report_file).resolve()
+        if path.is_dir():
+            raise ConfigError(f"{option}: {path} is a folder")
+        if path.is_file() or not path.exists():  # else it is written to as it is
+            _write_in(path.parent)
+    except (OSError, RuntimeError) as exc:  # links in a circle
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        raise ConfigError(f"{option}: cannot write {config.global_.report_file}: {reason}") from exc
+
+
+def _write_in(folder: Path) -> None:
+    """Write a file in a folder, which is gone at once.
+
+    Raises:
+        OSError: It can't be.
+    """
+    with tempfile.TemporaryFile(dir=folder):
+        pass
 
 
 def take_locks(config: Config) -> None:
@@ -82,8 +113,8 @@ def take_locks(config: Config) -> None:
         take(state_dir)
     except HeldError as exc:
         raise DowntimerError(
-            f"[global] state_dir: {state_dir} is in use by a downtimer whose runtime_dir is another, or was "
-            f"removed (pid {exc.holder}); `kill {exc.holder}` ends it, with a report"
+            f"{config.path}: [global] state_dir: {state_dir} is in use by a downtimer whose runtime_dir is "
+            f"another, or was removed (pid {exc.holder}); `kill {exc.holder}` ends it, with a report"
         ) from exc
 
 

@@ -42,14 +42,36 @@ def test_a_report_that_cannot_be_filed_is_printed_all_the_same(
     lonely_cloud: SimulatedCloud, command: Command
 ) -> None:
     file = command.directory / "missing" / "report"
+    file.parent.mkdir()
     command.write(static_targets(lonely_cloud) | {"global": {"report_file": str(file)}})
     command.ok("start")
+    file.parent.rmdir()
     until_measured(command)
     for word in ("report", "stop"):
         said = command.run(word)
         assert said.code == 1
         assert said.out.startswith(LINE)
         assert said.err == f"downtimer: cannot write the report {file}: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "path", "problem"),
+    [
+        ("state_dir", "file/state", "cannot write in {}/file/state/runs: Not a directory"),
+        ("runtime_dir", "file/run", "cannot make {}/file/run: Not a directory"),
+        ("log_file", "file/deep/log", "cannot write {}/file/deep/log: Not a directory"),
+        ("report_file", "missing/report", "cannot write {}/missing/report: No such file or directory"),
+        ("report_file", "", "{} is a folder"),
+    ],
+)
+def test_a_place_that_cannot_be_used_is_one_line_with_file_section_and_option(
+    command: Command, option: str, path: str, problem: str
+) -> None:
+    (command.directory / "file").touch()
+    command.write({"static": {"ips": "127.0.0.1"}, "global": {option: str(command.directory / path)}})
+    said = command.run("start")
+    place = problem.format(command.directory)
+    assert (said.code, said.err) == (2, f"downtimer: {command.config}: [global] {option}: {place}\n")
 
 
 def test_a_journal_that_cannot_be_read_is_named_and_never_passed_over_in_silence(command: Command) -> None:
