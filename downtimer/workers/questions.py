@@ -122,7 +122,9 @@ class CallQuestion:
         self._is_sure = False  # that what was shown last is good
 
     def resolution(self) -> Resolution | None:
-        """Return where to ask; with nothing to show it can't be."""
+        """Return where to ask; with nothing to show it can't be, but that time is the restart's at first."""
+        if self._tokens.is_awaited(self._call.auth):
+            return None
         if not self._tokens.has(self._call.auth):
             return Resolution((), TOKEN)
         return self._around.names.resolution(*self.name)

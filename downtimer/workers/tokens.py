@@ -22,6 +22,9 @@ SURE_NS: Final = 10 * SECOND_NS
 fault.
 """
 
+FIRST_NS: Final = 2 * SECOND_NS
+"""For so long after our start the first token is waited for: where there is one it is on its way to us."""
+
 _TELL_NS: Final = 5 * SECOND_NS  # between two complaints about one token
 _REST_NS: Final = 300 * SECOND_NS
 """After a refused password it is not shown again: Keystone may lock a user out who tries often."""
@@ -54,6 +57,7 @@ class Tokens:
         self._section = section
         self._clock = clock
         self._bus = bus
+        self._began_ns = clock.now_ns()
         self._token: Token | None = None
         self._told_ns: int | None = None
         self._rest_until_ns = 0
@@ -71,6 +75,12 @@ class Tokens:
         if auth is Auth.PASSWORD:
             return self._clock.now_ns() >= self._rest_until_ns
         return self._token is not None
+
+    def is_awaited(self, auth: Auth) -> bool:
+        """Tell whether there is nothing to show because we have only just begun."""
+        if auth is Auth.PASSWORD or self._token is not None:
+            return False
+        return self._clock.now_ns() - self._began_ns < FIRST_NS
 
     def show(self, auth: Auth) -> Shown:
         """Return what to send.

@@ -305,6 +305,23 @@ def test_without_a_token_nothing_is_sent_and_nothing_known() -> None:
     assert causes(bench) == {"token"}
 
 
+def test_first_call_waits_for_the_token_of_a_worker_that_has_just_begun() -> None:
+    """It comes right after the targets; until then nothing was asked."""
+
+    async def scenario(bench: Bench, api: Api) -> None:
+        bench.service("it", api.url, call(api))
+        await until_probed(5, "answers")(bench)
+        assert spans(bench) == []
+        given_ns.append(bench.child.clock.now_ns())
+        bench.token()
+        await until_probed(2)(bench)
+
+    given_ns: list[int] = []
+    bench, _ = probe(always(200), scenario)
+    assert causes(bench) == set()
+    assert spans(bench)[0].first_sent_ns >= given_ns[0]
+
+
 def test_refused_password_is_not_shown_again_until_there_is_a_new_token() -> None:
     """Keystone may lock users out who try often."""
 

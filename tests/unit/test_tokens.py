@@ -43,5 +43,19 @@ def test_token_is_sure_while_it_is_young_and_has_not_expired(
     assert not setting.is_sure(auth)
 
 
+def test_first_token_is_awaited_for_two_seconds_and_no_other_is() -> None:
+    setting = Setting()
+    assert setting.tokens.is_awaited(Auth.TOKEN)
+    assert setting.tokens.is_awaited(Auth.RESCOPE)
+    assert not setting.tokens.is_awaited(Auth.PASSWORD)
+    setting.machine.pass_s(1.9)
+    assert setting.tokens.is_awaited(Auth.TOKEN)
+    setting.machine.pass_s(0.1)
+    assert not setting.tokens.is_awaited(Auth.TOKEN)
+    setting = Setting()
+    setting.take()
+    assert not setting.tokens.is_awaited(Auth.TOKEN)
+
+
 def test_password_is_never_sure() -> None:
     assert not Setting().is_sure(Auth.PASSWORD)
