@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import edge_between, is_good, is_observed_between
-from downtimer.intervals import Interval
+from downtimer.intervals import Interval, subtract, unite
 from downtimer.model import SECOND_NS, Span, Verdict
 
 LONGEST_GAP_NS: Final = 60 * SECOND_NS
@@ -54,8 +54,10 @@ class CheckOutage(NamedTuple):
         start: From good to down.
         end: From down to good; while it is ongoing, from the last failed probe to the window's end.
         failing: Stretches from failed probe to failed probe, observed throughout; the first begins
-            at `start.by_ns`, the last ends at `end.after_ns`.
+            at `start.by_ns`. One whose last probe hung on ends when it is last known to have done so.
         is_ongoing: No good answer came after it.
+        watched: The parts of them in which a probe hung on, and no other was sent. They count as down, but
+            are not proven: somebody else may have been answered meanwhile.
     """
 
     check: str
@@ -63,6 +65,11 @@ class CheckOutage(NamedTuple):
     end: Edge
     failing: tuple[Interval, ...]
     is_ongoing: bool
+    watched: tuple[Interval, ...] = ()
+
+    def proven(self) -> list[Interval]:
+        """Return the stretches in which it was down for sure."""
+        return subtract(unite(self.failing), unite(self.watched)) if self.watched else list(self.failing)
 
     def estimated(self) -> list[Interval]:
         """Return the stretches that count as down: the failing ones, out to the estimated edges."""
@@ -117,7 +124,7 @@ def _part(whole: CheckOutage) -> Iterator[CheckOutage]:
     for i, (before, after) in enumerate(pairwise(whole.failing), start=1):
         if after[0] - before[1] > LONGEST_GAP_NS:
             end = Edge(before[1], before[1], whole.end.by_ns, is_censored=True)
-            yield CheckOutage(whole.check, start, end, whole.failing[first:i], is_ongoing=False)
+            yield whole._replace(start=start, end=end, failing=whole.failing[first:i], is_ongoing=False)
             start, first = Edge(whole.start.after_ns, after[0], after[0], is_censored=True), i
     yield whole._replace(start=start, failing=whole.failing[first:]) if first else whole
 
@@ -133,41 +140,50 @@ class _Finder:
         self._check = ""
         self._start: Edge | None = None  # of the open outage
         self._failing: list[Interval] = []
+        self._watched: list[Interval] = []
+        self._last: Span | None = None  # that was down
 
     def meet_down(self, span: Span) -> None:
         """Open an outage, or carry on the open one."""
-        first_ns, last_ns = span.first_sent_ns, span.last_sent_ns
+        first_ns, known_ns = span.first_sent_ns, span.known_ns
+        before = self.previous
         if self._start is None:
             self._check, self._start = span.check, self._start_edge(span)
-            self._failing = [(first_ns, last_ns)]
-        elif self.previous is not None and is_observed_between(self.previous, span):
-            self._failing[-1] = (self._failing[-1][0], last_ns)
+            self._failing, self._watched = [(first_ns, known_ns)], []
+        elif before is not None and is_observed_between(before, span):
+            self._failing[-1] = (self._failing[-1][0], known_ns)
+            if before.watched_ns is not None:
+                self._watched.append((before.last_sent_ns, first_ns))
         else:
-            self._failing.append((first_ns, last_ns))
+            self._failing.append((first_ns, known_ns))
+        if span.watched_ns is not None:
+            self._watched.append((span.last_sent_ns, known_ns))
+        self._last = span
 
     def meet_good(self, span: Span) -> None:
         """Close the outage that is open, if any."""
-        if self._start is not None:
-            last_ns, by_ns = self._failing[-1][1], span.first_sent_ns
+        last, by_ns = self._last, span.first_sent_ns
+        if last is not None:
             if self.previous is not None and is_observed_between(self.previous, span):
-                edge = Edge(last_ns, edge_between(self.previous, span), by_ns, is_censored=False)
+                edge = Edge(last.last_sent_ns, edge_between(self.previous, span), by_ns, is_censored=False)
             else:
-                edge = Edge(last_ns, last_ns, by_ns, is_censored=True)
+                edge = Edge(last.last_sent_ns, last.known_ns, by_ns, is_censored=True)
             self._close(edge)
         self._good = span
 
     def finish(self) -> None:
         """Close what was not ended when last seen."""
-        if self._start is not None:
-            last_ns = self._failing[-1][1]
-            end_ns = max(self._window[1], last_ns)
-            self._close(Edge(last_ns, last_ns, end_ns, is_censored=False), is_ongoing=True)
+        last = self._last
+        if last is not None:
+            end_ns = max(self._window[1], last.known_ns)
+            self._close(Edge(last.last_sent_ns, last.known_ns, end_ns, is_censored=False), is_ongoing=True)
 
     def _close(self, end: Edge, *, is_ongoing: bool = False) -> None:
         if self._start is not None:
-            whole = CheckOutage(self._check, self._start, end, tuple(self._failing), is_ongoing)
+            failing, watched = tuple(self._failing), tuple(self._watched)
+            whole = CheckOutage(self._check, self._start, end, failing, is_ongoing, watched)
             self.found.extend(_part(whole))
-        self._start = None
+        self._start = self._last = None
 
     def _start_edge(self, span: Span) -> Edge:
         first_ns = span.first_sent_ns

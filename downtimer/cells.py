@@ -11,6 +11,7 @@ Pure. The cells of a check tile the time from its first probe to its last withou
 - Between two incarnations the cause is ``restart``, however short the time. Next to unknown
   probes it is theirs, and between two unknown spans each has its half. A gap that is left has
   the cause ``stall``.
+- A probe that hung on is known to hang until `watched_ns`, also if what follows is a gap.
 - An unknown span with several causes shares its time among them as its probes are shared.
 """
 
@@ -69,14 +70,14 @@ def tile(spans: Sequence[Span]) -> list[Cell]:
     start_ns = spans[0].first_sent_ns
     for before, after in pairwise(spans):
         if not is_observed_between(before, after):
-            cells.append(_cell(start_ns, before.last_sent_ns, before))
+            cells.append(_cell(start_ns, before.known_ns, before))
             cells.extend(_unobserved_between(before, after))
             start_ns = after.first_sent_ns
         elif before.verdict is not after.verdict:
             edge_ns = edge_between(before, after)
             cells.append(_cell(start_ns, edge_ns, before))
             start_ns = edge_ns
-    cells.append(_cell(start_ns, spans[-1].last_sent_ns, spans[-1]))
+    cells.append(_cell(start_ns, spans[-1].known_ns, spans[-1]))
     return cells
 
 
@@ -101,8 +102,13 @@ def order(spans: Sequence[Span]) -> list[Span]:
     """
     ordered = sorted(spans, key=lambda span: span.first_sent_ns)
     for i, (before, after) in enumerate(pairwise(ordered)):
-        if before.last_sent_ns > after.first_sent_ns:
-            ordered[i] = replace(before, last_sent_ns=after.first_sent_ns)
+        first_ns = after.first_sent_ns
+        if before.known_ns > first_ns:
+            ordered[i] = replace(
+                before,
+                last_sent_ns=min(before.last_sent_ns, first_ns),
+                watched_ns=None if before.watched_ns is None else first_ns,
+            )
     return ordered
 
 
@@ -121,7 +127,7 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
             return [*clipped, _shorten(span, until_ns)]
         elif clipped and clipped[-1].last_sent_ns < until_ns:
             bare = replace(span, last_sent_ns=span.first_sent_ns, probes=0, widest_ns=0, causes=_NONE)
-            return [*clipped, bare]
+            return [*clipped, replace(bare, watched_ns=None)]
         else:
             break
     return clipped
@@ -139,6 +145,7 @@ def _part(span: Span, first_ns: int, last_ns: int) -> Span:
         probes=probes,
         causes=apportion(probes, span.causes),
         dated_ns=dated_ns,
+        watched_ns=span.watched_ns if last_ns == span.last_sent_ns else None,
     )
 
 
@@ -155,7 +162,7 @@ def take_out(span: Span, start_ns: int, end_ns: int, cause: str) -> tuple[list[S
     if span.first_sent_ns < start_ns:
         done.append(_part(span, span.first_sent_ns, max(span.first_sent_ns, start_ns - span.widest_ns)))
     within = _part(span, max(span.first_sent_ns, start_ns), min(span.last_sent_ns, end_ns))
-    done.append(replace(within, verdict=Verdict.UNKNOWN, causes={cause: within.probes}))
+    done.append(replace(within, verdict=Verdict.UNKNOWN, causes={cause: within.probes}, watched_ns=None))
     if span.last_sent_ns <= end_ns:
         return done, None
     return done, _part(span, min(end_ns + span.widest_ns, span.last_sent_ns), span.last_sent_ns)
@@ -167,7 +174,7 @@ def _cell(start_ns: int, end_ns: int, span: Span) -> Cell:
 
 
 def _unobserved_between(before: Span, after: Span) -> Iterator[Cell]:
-    start_ns, end_ns = before.last_sent_ns, after.first_sent_ns
+    start_ns, end_ns = before.known_ns, after.first_sent_ns
     if before.incarnation != after.incarnation:
         yield Cell(start_ns, end_ns, Verdict.UNKNOWN, _RESTART)
         return
@@ -182,4 +189,4 @@ def _shorten(span: Span, until_ns: int) -> Span:
     kept_ns, length_ns = until_ns - span.first_sent_ns, span.last_sent_ns - span.first_sent_ns
     probes = 1 + max(span.probes - 1, 0) * kept_ns // length_ns
     causes = apportion(probes, span.causes) if span.causes else span.causes
-    return replace(span, last_sent_ns=until_ns, probes=probes, causes=causes)
+    return replace(span, last_sent_ns=until_ns, probes=probes, causes=causes, watched_ns=None)

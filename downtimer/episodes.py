@@ -143,9 +143,9 @@ def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
     """Return the measures of the inner, the estimated and the outer times."""
     if len(members) == 1:
         (only,) = members
-        return measure(only.failing), measure(only.estimated()), only.end.by_ns - only.start.after_ns
+        return measure(only.proven()), measure(only.estimated()), only.end.by_ns - only.start.after_ns
     return (
-        measure(unite(part for member in members for part in member.failing)),
+        measure(unite(part for member in members for part in member.proven())),
         measure(unite(part for member in members for part in member.estimated())),
         measure(unite(member.outer() for member in members)),
     )

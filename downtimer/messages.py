@@ -374,8 +374,7 @@ class SpanFact(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True):
     """Every probe of this check and incarnation sent up to `through_ns` is resolved and recorded.
 
-    An open span's effective last_sent_ns is then max(stated, through_ns - interval_ns); of a span that
-    has grown so, no two neighbouring probes are further apart than max(stated, `widest_ns`).
+    An open span has then grown to through_ns - interval_ns, see `Span.grown`.
     """
 
     incarnation: Incarnation

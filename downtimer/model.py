@@ -8,7 +8,7 @@ Instants are ints named ``*_ns``: nanoseconds since the start of the run on its 
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, NewType
 
 TargetId = NewType("TargetId", str)
@@ -247,6 +247,8 @@ class Span:
         max_gap_ns: The largest distance to a neighbouring probe that still counts as observed,
             in force at its last probe.
         dated_ns: The sharper instant of its beginning, if one is known.
+        watched_ns: Until when its last probe, which hung beyond its timeout, is known to have hung on, with
+            none sent after it; None if it did not. Nobody who came later is known to have failed.
         incarnation: Of the worker that sent the probes. What lies between the spans of two
             incarnations was not observed, however short. Empty where that has no meaning.
     """
@@ -261,7 +263,26 @@ class Span:
     causes: Mapping[str, int] = field(default_factory=dict)
     max_gap_ns: int
     dated_ns: int | None = None
+    watched_ns: int | None = None
     incarnation: Incarnation = Incarnation("")
+
+    @property
+    def known_ns(self) -> int:
+        """Until when what its last probe says is known to hold."""
+        return self.last_sent_ns if self.watched_ns is None else self.watched_ns
+
+    def grown(self, through_ns: int, widest_ns: int) -> "Span":
+        """Return an open span as its worker's progress says that it stands.
+
+        Args:
+            through_ns: Its probes have gone on until then; or its last one has hung on.
+            widest_ns: No two of them were further apart.
+        """
+        if through_ns <= self.known_ns:
+            return self
+        if self.watched_ns is not None:
+            return replace(self, watched_ns=through_ns)
+        return replace(self, last_sent_ns=through_ns, widest_ns=max(self.widest_ns, widest_ns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

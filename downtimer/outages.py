@@ -45,7 +45,7 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
     if not series:
         return _nothing(state)
     start_ns = min(one[0].first_sent_ns for one in series)
-    end_ns = max(one[-1].last_sent_ns for one in series)
+    end_ns = max(one[-1].known_ns for one in series)
     if state.retired_ns is not None:
         until_ns = window_end_ns(state, series[0])
         if until_ns is None or until_ns < start_ns:
@@ -84,7 +84,7 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         up_ns=measure(observed) - slow_ns - down_ns,
         slow_ns=slow_ns,
         down_ns=down_ns,
-        down_min_ns=measure(unite(part for outage in found for part in outage.failing)),
+        down_min_ns=measure(unite(part for outage in found for part in outage.proven())),
         down_max_ns=measure(unite(outage.outer() for outage in found)),
         unobserved=_explain(unobserved, seen),
         probes=sum(span.probes for spans in series for span in spans),

@@ -65,6 +65,7 @@ class _Probe(NamedTuple):
 
     Attributes:
         max_gap_ns: The largest distance to the next probe that counts as observed.
+        watched_ns: Until when it is known to hang, if it does so beyond its deadline.
         dated_ns: If it fails: when something happened that may be the reason.
         since_ns: If it is well answered: since when the target has been well, by what else is known.
     """
@@ -72,6 +73,7 @@ class _Probe(NamedTuple):
     max_gap_ns: int
     dated_ns: int | None
     since_ns: int | None
+    watched_ns: int | None = None
 
 
 class _Down(NamedTuple):
@@ -218,33 +220,35 @@ class Series:
             if at_ns - sent_ns <= SUSPECT_LEAST_NS:
                 self._unanswered[sent_ns] = probe._replace(dated_ns=at_ns)
 
-    def hung(self, sent_ns: int, watched_ns: int) -> None:
-        """A probe has hung until its deadline, and goes on hanging, unfollowed, for as long as that at most.
+    def hung(self, sent_ns: int, now_ns: int, most_ns: int) -> None:
+        """A probe has hung until its deadline, which is now, and goes on hanging, for `most_ns` at most.
 
-        To be called before it is resolved. As long as it hangs, it watches the target.
+        No other is sent meanwhile. To be called before it is resolved. As long as it hangs, it watches the target.
         """
-        self._unanswered[sent_ns] = self._unanswered[sent_ns]._replace(max_gap_ns=2 * watched_ns)
+        probe = self._unanswered[sent_ns]
+        self._unanswered[sent_ns] = probe._replace(max_gap_ns=2 * most_ns, watched_ns=now_ns)
 
-    def explained(self, cause: str, watched_ns: int, rates: Rates) -> None:
+    def explained(self, cause: str, now_ns: int, most_ns: int, rates: Rates) -> None:
         """The newest probe, which had hung, is answered at last: this is why. It counts as one more."""
         sent_ns = self._begin(self._last_sent_ns + 1, rates.steady_ns, None)
-        self.hung(sent_ns, watched_ns)
+        self.hung(sent_ns, now_ns, most_ns)
         self._conclude(sent_ns, verdict_of(cause), cause)
 
-    def recovered(self, at_ns: int, rates: Rates) -> None:
-        """A probe that had hung for long is answered well: probe at once, or when the next is due.
+    def recovered(self, now_ns: int, since_ns: int | None, rates: Rates) -> None:
+        """A probe that had hung for long has ended: probe at once, or when the next is due.
 
-        Whoever asked less than a user's patience ago is answered in time, so it has been well since then.
+        If that is well answered, the target has been well since `since_ns`; None if that is not known.
         """
-        self._since_ns = at_ns - rates.timeout_ns
-        self._due_ns = max(at_ns, self._last_sent_ns + rates.steady_ns)
+        self._since_ns = since_ns
+        self._due_ns = max(now_ns, self._last_sent_ns + rates.steady_ns)
 
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
         sent_ns = max(now_ns, self._last_sent_ns + 1)
         if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
             self.widest_ns = sent_ns - self._last_sent_ns
         self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
-        if self._probe != (self._gap_ns, dated_ns, self._since_ns):
+        known = self._probe
+        if (known.max_gap_ns, known.dated_ns, known.since_ns) != (self._gap_ns, dated_ns, self._since_ns):
             self._probe = _Probe(self._gap_ns, dated_ns, self._since_ns)  # else it is the same again
         self._unanswered[sent_ns] = self._probe
         for tracker in self._trackers.values():
@@ -333,7 +337,8 @@ class Series:
         is_usual = verdict is Verdict.UP and cause is None and probe.since_ns is None
         if not is_usual or probe.max_gap_ns != outcome.max_gap_ns:
             dated_ns = probe.dated_ns if verdict is Verdict.DOWN else probe.since_ns
-            outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns)
+            watched_ns = probe.watched_ns if verdict is Verdict.DOWN else None
+            outcome = Outcome(verdict, cause, probe.max_gap_ns, dated_ns, watched_ns)
             if is_usual:
                 self._good = outcome
         for tracker in self._trackers.values():

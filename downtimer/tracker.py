@@ -1,8 +1,9 @@
 """Probes → spans, for one check of one target.
 
 Pure; runs in the workers. A span is of one verdict, and of one family of causes: what may turn out to be
-Keystone's fault is kept apart from what can't. Probes resolve in any order but are judged in the order in
-which they were sent: one that resolves early waits for all before it.
+Keystone's fault is kept apart from what can't. A probe that hangs on without company ends its span. Probes
+resolve in any order but are judged in the order in which they were sent: one that resolves early waits for
+all before it.
 """
 
 from dataclasses import dataclass, field
@@ -27,12 +28,14 @@ class Outcome(NamedTuple):
         cause: Why, for down and unknown, and for an answer of which it is not known how soon it came.
         max_gap_ns: The largest distance to a neighbouring probe that counted as observed when it was sent.
         dated_ns: A sharper instant of the change that this probe shows, if one is known.
+        watched_ns: Until when it is known to have hung, if it goes on hanging without company.
     """
 
     verdict: Verdict
     cause: str | None
     max_gap_ns: int
     dated_ns: int | None = None
+    watched_ns: int | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +48,7 @@ class _Open:
     last_sent_ns: int
     max_gap_ns: int
     dated_ns: int | None
+    watched_ns: int | None = None
     probes: int = 0
     widest_ns: int = 0
     causes: dict[str, int] = field(default_factory=dict)
@@ -99,6 +103,7 @@ class Tracker:
             span is None
             or span.verdict is not outcome.verdict
             or span.family is not family
+            or span.watched_ns is not None
             or sent_ns - span.last_sent_ns > span.max_gap_ns
         ):
             old = span
@@ -106,6 +111,7 @@ class Tracker:
         span.widest_ns = max(span.widest_ns, sent_ns - span.last_sent_ns)
         span.last_sent_ns = sent_ns
         span.max_gap_ns = outcome.max_gap_ns
+        span.watched_ns = outcome.watched_ns
         span.probes += 1
         if outcome.cause is not None:
             span.causes[outcome.cause] = span.causes.get(outcome.cause, 0) + 1
@@ -114,6 +120,8 @@ class Tracker:
             if old is not None:
                 self._emit(self._span(old), is_open=False)
             self._emit(self._span(span), is_open=True)
+        elif span.watched_ns is not None:
+            self._emit(self._span(span), is_open=True)  # from here on it grows in another way
 
     def _span(self, span: _Open) -> Span:
         return Span(
@@ -127,5 +135,6 @@ class Tracker:
             causes=dict(span.causes),
             max_gap_ns=span.max_gap_ns,
             dated_ns=span.dated_ns,
+            watched_ns=span.watched_ns,
             incarnation=self._incarnation,
         )

@@ -7,7 +7,6 @@ characters (see `encode_target`): these few targets are asked for apart, sorted 
 import heapq
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -35,6 +34,7 @@ _SPAN_COLUMNS: Final = ", ".join(
     for column in (
         "last_sent",
         "max_gap",
+        "watched",
         "dated",
         "probes",
         "widest",
@@ -172,6 +172,7 @@ class InfluxReader:
             causes=_CAUSES.decode(row["causes"]) if row["causes"] is not None else {},
             max_gap_ns=row["max_gap"],
             dated_ns=row["dated"] - self._start_ns if row["dated"] is not None else None,
+            watched_ns=row["watched"] - self._start_ns if row["watched"] is not None else None,
             incarnation=Incarnation(row["incarnation"] or ""),
         )
 
@@ -180,10 +181,7 @@ class InfluxReader:
         progress = self._progress.get((span.incarnation, span.check))
         if progress is None:
             return span
-        last_ns = progress.through_ns - progress.interval_ns
-        if last_ns <= span.last_sent_ns:
-            return span
-        return replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, progress.widest_ns))
+        return span.grown(progress.through_ns - progress.interval_ns, progress.widest_ns)
 
     def _read_progress(self) -> dict[tuple[Incarnation, str], Progress]:
         rows = self._select('"through", "interval", "widest", "check"', "progress", by="incarnation")

@@ -173,6 +173,7 @@ class LineMaker:
             ("last_sent", self._utc(span.last_sent_ns)),
             ("max_gap", span.max_gap_ns),
             ("dated", self._utc(span.dated_ns)),
+            ("watched", self._utc(span.watched_ns)),
             ("probes", span.probes),
             ("widest", span.widest_ns),
             ("causes", _json(span.causes) if span.causes else None),

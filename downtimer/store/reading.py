@@ -14,7 +14,7 @@ from downtimer.store.schema import VERDICTS, connect_to_read, translated
 _SPANS: Final = """
 SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.widest_ns,
     span.causes, span.max_gap_ns, span.dated_ns, span.incarnation, span.is_open,
-    CASE WHEN span.is_open THEN progress.through_ns - progress.interval_ns - span.first_ns END,
+    span.watched_ns, CASE WHEN span.is_open THEN progress.through_ns - progress.interval_ns END,
     progress.widest_ns
 FROM target CROSS JOIN span ON span.target = target.key
     LEFT JOIN progress ON progress.incarnation = span.incarnation AND progress."check" = span."check"
@@ -180,11 +180,10 @@ def _fact(row: tuple[Any, ...], names: Mapping[int, Incarnation]) -> SpanFact:
         dated_ns,
         worker,
         is_open,
+        watched_ns,
         grown_ns,
         widest_of_worker_ns,
     ) = row
-    if grown_ns is not None and grown_ns > length_ns:
-        length_ns, widest_ns = grown_ns, max(widest_ns, widest_of_worker_ns)
     span = Span(
         target=TargetId(target),
         check=check,
@@ -196,6 +195,9 @@ def _fact(row: tuple[Any, ...], names: Mapping[int, Incarnation]) -> SpanFact:
         causes=_NO_CAUSES if causes is None else _CAUSES.decode(causes),
         max_gap_ns=max_gap_ns,
         dated_ns=dated_ns,
+        watched_ns=watched_ns,
         incarnation=names[worker] if worker is not None else Incarnation(""),
     )
+    if grown_ns is not None:
+        span = span.grown(grown_ns, widest_of_worker_ns)
     return SpanFact(span, bool(is_open))

@@ -33,12 +33,12 @@ _DIGITS: Final = {verdict: digit for digit, verdict in enumerate(VERDICTS)}
 
 _INSERT_SPAN: Final = """
 INSERT INTO span (length_ns, verdict, probes, widest_ns, causes, max_gap_ns, dated_ns, incarnation, is_open,
-    target, "check", first_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+    watched_ns, target, "check", first_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _UPDATE_SPAN: Final = """
 UPDATE span SET length_ns = ?, verdict = ?, probes = ?, widest_ns = ?, causes = ?, max_gap_ns = ?,
-    dated_ns = ?, incarnation = ?, is_open = ?
+    dated_ns = ?, incarnation = ?, is_open = ?, watched_ns = ?
 WHERE target = ? AND "check" = ? AND first_ns = ? AND (length_ns, 1 - is_open, probes) < (?, ?, ?)
 """
 _TARGET_KEY: Final = ("SELECT key FROM target WHERE id = ?", "INSERT INTO target (id) VALUES (?)")
@@ -48,10 +48,17 @@ _INCARNATION_KEY: Final = (
 )
 _CLOSE_SPANS: Final = (
     """
+UPDATE span SET watched_ns = max(watched_ns, through_ns - interval_ns)
+FROM progress
+WHERE is_open AND watched_ns IS NOT NULL
+    AND progress.incarnation = span.incarnation AND progress."check" = span."check"
+""",
+    """
 UPDATE span SET length_ns = through_ns - interval_ns - first_ns,
     widest_ns = max(span.widest_ns, progress.widest_ns)
 FROM progress
-WHERE is_open AND progress.incarnation = span.incarnation AND progress."check" = span."check"
+WHERE is_open AND watched_ns IS NULL
+    AND progress.incarnation = span.incarnation AND progress."check" = span."check"
     AND through_ns - interval_ns - first_ns > length_ns
 """,
     "UPDATE span SET is_open = 0 WHERE is_open",
@@ -238,6 +245,7 @@ class JournalWriter:
             span.dated_ns,
             self._incarnation(span.incarnation) if span.incarnation else None,
             fact.is_open,
+            span.watched_ns,
             *key,
         )
         is_new = self._connection.execute(_INSERT_SPAN, values).rowcount == 1

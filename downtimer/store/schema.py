@@ -20,7 +20,7 @@ from downtimer.errors import StoreError
 from downtimer.model import Verdict
 
 APPLICATION_ID: Final = 0x646F776E  # "down"
-VERSION: Final = 2
+VERSION: Final = 3
 BUSY_S: Final = 10.0
 SUFFIX: Final = ".sqlite"
 
@@ -58,6 +58,8 @@ ALTER TABLE incarnation DROP COLUMN through_ns;
 ALTER TABLE incarnation DROP COLUMN interval_ns;
 ALTER TABLE incarnation DROP COLUMN widest_ns;
 """,
+    # Until when a probe that hung was watched was not known.
+    2: "ALTER TABLE span ADD COLUMN watched_ns INTEGER;",
 }
 """By the version they start from, the statements that lead to the next."""
 
@@ -97,6 +99,7 @@ CREATE TABLE incarnation (
     dated_ns INTEGER,
     incarnation INTEGER,
     is_open INTEGER NOT NULL,
+    watched_ns INTEGER,
     PRIMARY KEY (target, "check", first_ns)
 ) WITHOUT ROWID;
 CREATE TABLE latency (

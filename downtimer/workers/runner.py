@@ -37,6 +37,9 @@ _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
 _LATE: Final[Mapping[str | None, str]] = {NO_KEYSTONE: NO_KEYSTONE, "http-401": "http-401", TOKEN: "http-401"}
 """By what a call says after its timeout, the cause of its having failed by then; all others hung."""
 
+_GIVEN_UP: Final = "http-504"
+"""Says a gateway that has lost its patience, or the service's answer; it says nothing of the service now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -260,7 +263,7 @@ class Runner:
             flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, self._expire, probe)
         else:
             del self._flying[probe]
-            self.series.hung(flight.sent_ns, self._pending.patience_ns())
+            self.series.hung(flight.sent_ns, now_ns, self._pending.patience_ns())
             verdict = self._settle(flight.sent_ns, Result(cause), now_ns)
             self._pending.hold(probe, is_down=verdict is Verdict.DOWN)
             self._tell_curious(hangs=True)
@@ -274,11 +277,27 @@ class Runner:
             self._give_back()
             self.arm()
 
-    def _note_recovery(self, now_ns: int) -> None:
-        """A call that had hung is answered well; if we read that late, it is not known when."""
-        if not self._is_prompt(now_ns):
+    def _note_end_of_hang(self, now_ns: int, *, is_good: bool) -> None:
+        """A call that had hung has been answered; if we read that much too late, it is not known when.
+
+        If well, whoever asked less than a user's patience ago is answered in time. If not, what had hung
+        until then has failed with it, and who asks from then on may be answered.
+        """
+        late_ns = self._watch.late_ns(now_ns)
+        since_ns = now_ns - late_ns - (self.rates.timeout_ns if is_good else 0)
+        self.series.recovered(now_ns, since_ns if late_ns <= DOUBT_NS else None, self.rates)
+        if late_ns > DOUBT_NS:
             self.series.skip(now_ns, HELD_UP, self.rates)
-        self.series.recovered(now_ns, self.rates)
+
+    def _hear_pending(self, cause: str | None, now_ns: int) -> None:
+        """Learn from what the pending call has come to."""
+        if cause is None:
+            self._note_end_of_hang(now_ns, is_good=True)
+        elif cause in _LATE:
+            if self._pending.is_down:
+                self.series.explained(_LATE[cause], now_ns, self._pending.patience_ns(), self.rates)
+        elif verdict_of(cause) is Verdict.DOWN and not is_hang(cause) and cause != _GIVEN_UP:
+            self._note_end_of_hang(now_ns, is_good=False)
 
     def _give_back(self) -> None:
         if self._slot is not None:
@@ -289,10 +308,7 @@ class Runner:
     def _done(self, probe: Conversation, result: Result) -> None:
         now_ns = self._clock.now_ns()
         if self._pending.is_it(probe):
-            if result.cause is None:
-                self._note_recovery(now_ns)
-            elif result.cause in _LATE and self._pending.is_down:
-                self.series.explained(_LATE[result.cause], self._pending.patience_ns(), self.rates)
+            self._hear_pending(result.cause, now_ns)
             self._let_go()
             return
         self._give_back()
@@ -309,7 +325,7 @@ class Runner:
             self._pending.forget_hangs()
         else:
             if result.cause is None:
-                self._note_recovery(now_ns)
+                self._note_end_of_hang(now_ns, is_good=True)
             result = result._replace(cause=_LATE.get(result.cause, flight.overdue))
         self._settle(flight.sent_ns, result, now_ns)
         self.arm()

@@ -529,6 +529,7 @@ def test_journal_of_the_first_layout_is_lifted(writer: JournalWriter, path: str)
         connection.execute(f"ALTER TABLE incarnation ADD COLUMN {column} INTEGER")
         connection.execute(f"UPDATE incarnation SET {column} = (SELECT {column} FROM progress)")  # noqa: S608 - ours
     connection.execute("DROP TABLE progress")
+    connection.execute("ALTER TABLE span DROP COLUMN watched_ns")
     connection.execute("PRAGMA user_version = 1")
     connection.close()
     with pytest.raises(StoreError, match="older downtimer"):
