@@ -2,7 +2,7 @@
 
 While Keystone fails, others refuse our token, or say that they can't reach Keystone. That is no fault of
 theirs, and Keystone's downtime is on Keystone's own line. So what failed like that, and was sent in a time in
-which Keystone may have been down by its *works* or *login* check, is unknown, cause ``keystone``. Where at
+which Keystone may have been down by any of its checks, is unknown, cause ``keystone``. Where at
 least half of what failed in that time is like that, what hung is, too: it waited for a Keystone that came
 back before the service gave up on it. Good answers between, for less than half a minute, make no difference,
 for of several processes one may have our token cached. Everything else that fails stays down, also a service
@@ -19,7 +19,7 @@ from downtimer.brackets import find_outages
 from downtimer.cells import is_good, order, take_out
 from downtimer.episodes import SETTLE_NS
 from downtimer.intervals import Interval, unite
-from downtimer.model import LOGIN, SECOND_NS, WORKS, Span, Verdict
+from downtimer.model import SECOND_NS, WORKS, Span, Verdict
 from downtimer.verdicts import KEYSTONES, is_hang
 
 CAUSE: Final = "keystone"
@@ -41,7 +41,7 @@ def find_failing(checks: Iterable[Sequence[Span]], until_ns: int) -> list[Interv
     """
     outer: list[Interval] = []
     for spans in checks:
-        if spans and spans[0].check in (WORKS, LOGIN):
+        if spans:
             ordered = order(spans)
             window = (ordered[0].first_sent_ns, max(until_ns, ordered[-1].last_sent_ns))
             outer += (outage.outer() for outage in find_outages(ordered, window))
@@ -66,8 +66,13 @@ def attribute(spans: Iterable[Span], failing: Sequence[Interval]) -> Iterator[Sp
 def _groups(spans: Iterable[Span]) -> Iterator[list[Span]]:
     """Yield the spans in groups: of failures that may have one reason, and what is between them."""
     group: list[Span] = []
+    good_ns: int | None = None  # since when there are good answers only
     for span in spans:
-        if is_good(span) and span.last_sent_ns - span.first_sent_ns >= TOGETHER_NS:
+        if not is_good(span):
+            good_ns = None
+        elif good_ns is None:
+            good_ns = span.first_sent_ns
+        if good_ns is not None and span.last_sent_ns - good_ns >= TOGETHER_NS:
             yield group
             group = []
         group.append(span)

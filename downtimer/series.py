@@ -223,7 +223,8 @@ class Series:
     def hung(self, sent_ns: int, now_ns: int, most_ns: int) -> None:
         """A probe has hung until its deadline, which is now, and goes on hanging, for `most_ns` at most.
 
-        No other is sent meanwhile. To be called before it is resolved. As long as it hangs, it watches the target.
+        No other is sent meanwhile. To be called before it is resolved. As long as it hangs, it watches the
+        target.
         """
         probe = self._unanswered[sent_ns]
         self._unanswered[sent_ns] = probe._replace(max_gap_ns=2 * most_ns, watched_ns=now_ns)

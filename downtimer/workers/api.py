@@ -93,7 +93,12 @@ class ApiEngine:
         self._names = names or Names(child.clock)
         self._source = Source(config.targets.source)
         self._around = Surroundings(
-            child, findings, Bucket(self._section.budget), self._unfit, self._is_keystone_away
+            child,
+            findings,
+            Bucket(self._section.budget),
+            self._unfit,
+            self._recovered,
+            self._is_keystone_away,
         )
         self._tokens = Tokens(config.global_, child.clock, child.bus)
         self._http = HttpSurroundings(self._tls, self._names, self._source)
@@ -222,6 +227,13 @@ class ApiEngine:
             self._unfits.add((target, key))
             self._of_target[target].remove(key)
             self._leave(key, target)
+
+    def _recovered(self, runner: Runner) -> None:
+        """A root that has failed is well again: a call that hung meanwhile may have been lost with it."""
+        if runner.question.check == ANSWERS:
+            for target in runner.series.targets():
+                for key in self._of_target.get(target, ()):
+                    self._runners[key].doubt_pending()
 
     def _is_keystone_away(self) -> bool:
         """Tell whether a Keystone fails at once, instead of hanging."""

@@ -18,6 +18,9 @@ PENDING_NS: Final = 60 * SECOND_NS
 
 PENDING_MAX_NS: Final = 300 * SECOND_NS
 
+DOUBT_S: Final = 1.0
+"""When the root that a call was made to is well again, so long the answer to the call may still take."""
+
 
 class Slot:
     """The right to send calls to one root, which is one series' at a time.
@@ -76,6 +79,16 @@ class Pending:
         self._call, self.is_down = probe, is_down
         self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
         probe.watch()
+
+    def doubt(self) -> None:
+        """Wait only a little longer: what the call was made to has been down, and is well again.
+
+        It may have been lost. But if that has been tried since a call was last answered in time, go on
+        waiting: so many hung calls at most hold one of the service's workers each.
+        """
+        if self._call is not None and self._hangs == 0 and self._end is not None:
+            self._end.cancel()
+            self._end = self._loop.call_later(DOUBT_S, self._give_up)
 
     def drop(self) -> bool:
         """Let go of it; return False if there is none."""

@@ -32,6 +32,9 @@ HEARING_NS: Final = 3 * SECOND_NS
 SELDOM_NS: Final = 5 * SECOND_NS
 """A call that is made no more often than that is not waited for."""
 
+_BLUR_NS: Final = SECOND_NS
+"""If we may have read the end of a hang so late, it is not dated."""
+
 _NAME_WAIT_NS: Final = 20 * MILLISECOND_NS
 _SLOT_WAIT_NS: Final = 20 * MILLISECOND_NS
 _LATE: Final[Mapping[str | None, str]] = {NO_KEYSTONE: NO_KEYSTONE, "http-401": "http-401", TOKEN: "http-401"}
@@ -50,6 +53,7 @@ class Surroundings:
         findings: Where they put what they find.
         bucket: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
+        recovered: Is told of a series that has failed and is well answered again.
         is_keystone_away: Tells whether Keystone fails at once, so that services may be waiting for it.
     """
 
@@ -57,6 +61,7 @@ class Surroundings:
     findings: Findings
     bucket: Bucket
     unfit: "Unfit"
+    recovered: "Callable[[Runner], None]"
     is_keystone_away: Callable[[], bool]
 
 
@@ -174,6 +179,10 @@ class Runner:
                 self._timer.cancel()
             self._fire()
 
+    def doubt_pending(self) -> None:
+        """If a call is pending, it may be lost: soon make another one in its place."""
+        self._pending.doubt()
+
     def when_answered(self, tell: Tell) -> None:
         """Tell when the next call has been answered, or that one hangs; at once if calls are seldom made."""
         if self._slot is not None and self._slot.is_stuck:
@@ -285,8 +294,8 @@ class Runner:
         """
         late_ns = self._watch.late_ns(now_ns)
         since_ns = now_ns - late_ns - (self.rates.timeout_ns if is_good else 0)
-        self.series.recovered(now_ns, since_ns if late_ns <= DOUBT_NS else None, self.rates)
-        if late_ns > DOUBT_NS:
+        self.series.recovered(now_ns, since_ns if late_ns <= _BLUR_NS else None, self.rates)
+        if late_ns > _BLUR_NS:
             self.series.skip(now_ns, HELD_UP, self.rates)
 
     def _hear_pending(self, cause: str | None, now_ns: int) -> None:
@@ -343,12 +352,15 @@ class Runner:
         verdict = Verdict.UP if cause is None else verdict_of(cause)
         if self._sentinel is not None:
             self._hear(self._sentinel, sent_ns, verdict, now_ns)
+        was_down = self.series.latest is Verdict.DOWN
         if cause is None:
             answer = Answer(now_ns - sent_ns, result.status, self._watch.held_up_ns(sent_ns))
             self.series.good(sent_ns, answer, now_ns, self.rates)
         else:
             self.series.bad(sent_ns, cause, now_ns, self.rates)
         self.record.take(self.series.targets(), sent_ns, result, now_ns)
+        if was_down and self.series.latest in (Verdict.UP, Verdict.SLOW):
+            self._around.recovered(self)
         return verdict
 
     # --- the sentinel ---

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 
@@ -380,8 +381,10 @@ def test_call_that_hangs_for_long_is_followed_by_another(monkeypatch: pytest.Mon
     bench, api = probe(lambda _: None, scenario)
     assert api.most == 1
     assert causes(bench) == {"timeout-answer"}
-    (found,) = spans(bench)
-    assert (0.4 + 0.5 + 0.4 + 1.0) * SECOND_NS <= found.last_sent_ns - found.first_sent_ns <= 4 * SECOND_NS
+    first, *_, last = spans(bench)
+    assert (0.4 + 0.5 + 0.4 + 1.0) * SECOND_NS <= last.first_sent_ns - first.first_sent_ns <= 4 * SECOND_NS
+    assert first.watched_ns is not None
+    assert abs(first.watched_ns - first.last_sent_ns - 0.4 * SECOND_NS) < SECOND_NS // 10
 
 
 def test_service_has_recovered_since_a_users_patience_before_a_hung_call_is_answered() -> None:
@@ -411,6 +414,154 @@ def test_service_has_recovered_since_a_users_patience_before_a_hung_call_is_answ
     assert up.first_sent_ns - at_ns[0] < SECOND_NS // 10
     assert up.dated_ns is not None
     assert abs(up.dated_ns - (at_ns[0] - 0.4 * SECOND_NS)) < SECOND_NS // 20
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n", b"", None])
+def test_service_whose_hung_call_ends_in_a_failure_was_down_until_then(answer: bytes | None) -> None:
+    """As when a frozen database is killed: what waits for it fails, and whoever asks then is answered."""
+    restarted = asyncio.Event()
+    at_ns: list[int] = []
+
+    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if restarted.is_set():
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            return
+        await restarted.wait()
+        if answer is None:
+            writer.transport.abort()
+        else:
+            writer.write(answer)
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(frozen).running() as url:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(1)(bench)
+            await asyncio.sleep(2)
+            at_ns.append(bench.child.clock.now_ns())
+            restarted.set()
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+
+    down, up = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    assert (down.verdict, down.probes, up.verdict) == (Verdict.DOWN, 1, Verdict.UP)
+    assert up.dated_ns is not None
+    assert abs(up.dated_ns - at_ns[0]) < SECOND_NS // 20
+
+
+def test_gateway_that_loses_its_patience_says_nothing_of_when_the_service_recovered() -> None:
+    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        answered.append(1)
+        if len(answered) == 1:
+            await asyncio.sleep(1)
+        status = 504 if len(answered) == 1 else 200
+        writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(serve).running() as url:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+
+    answered: list[int] = []
+    down, up = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    assert (down.verdict, up.verdict, up.dated_ns) == (Verdict.DOWN, Verdict.UP, None)
+
+
+def test_moment_of_our_own_does_not_lose_the_end_of_a_hang() -> None:
+    thawed = asyncio.Event()
+
+    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        await thawed.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(frozen).running() as url:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(1)(bench)
+            await asyncio.sleep(2)
+            thawed.set()
+            await asyncio.sleep(0)
+            time.sleep(0.15)  # noqa: ASYNC251 - that is the point
+            at_ns.append(bench.child.clock.now_ns())
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+
+    at_ns: list[int] = []
+    found = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    assert [span.verdict for span in found] == [Verdict.DOWN, Verdict.UP]
+    assert found[1].dated_ns is not None
+    assert abs(found[1].dated_ns - (at_ns[0] - 0.4 * SECOND_NS)) < SECOND_NS // 4
+
+
+def test_call_that_was_lost_with_its_service_is_made_again_when_the_root_is_well() -> None:
+    """A host that vanished ends no connection, nor does a load balancer that waits for one."""
+    is_down = [False]
+
+    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if is_down[0]:
+            is_call = not head.startswith(b"GET / ")
+            hung.extend([1] * is_call)
+            await reader.read()  # until the client has had enough
+            return
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(serve).running() as url:
+            bench.token()
+            bench.service("it", url, Call(WORKS, f"{url}x", Auth.TOKEN))
+            for rounds in (1, 2):
+                await until_probed(3)(bench)
+                is_down[0] = True
+                await bench.until(lambda: len(hung) == rounds)  # noqa: B023 - awaited at once
+                await bench.until(lambda: bench.outbox.spans and spans(bench)[-1].verdict is Verdict.DOWN)
+                is_down[0] = False
+                await bench.until(lambda: spans(bench)[-1].verdict is Verdict.UP)
+            await bench.engine.finish()
+
+    hung: list[int] = []
+    found = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    outages = [(before, after) for before, after in pairwise(found) if before.verdict is Verdict.DOWN]
+    assert len(outages) == 2
+    for before, after in outages:
+        assert after.first_sent_ns - before.last_sent_ns < 3 * SECOND_NS
+
+
+def test_call_that_hangs_on_while_its_root_comes_and_goes_is_made_again_only_once() -> None:
+    """Each may hold one of the service's few workers."""
+    is_down = [False]
+
+    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if not head.startswith(b"GET / "):
+            hung.append(1)
+            await reader.read()
+        elif is_down[0]:
+            writer.write(b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n")
+        else:
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(serve).running() as url:
+            bench.token()
+            bench.service("it", url, Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(1)(bench)
+            for _ in range(3):
+                is_down[0] = True
+                await asyncio.sleep(0.5)
+                is_down[0] = False
+                await asyncio.sleep(pending.DOUBT_S + 0.5)
+            assert len(hung) == 2
+            await bench.engine.finish()
+
+    hung: list[int] = []
+    engines.work(lambda: Bench(ApiEngine, QUICK), scenario)
 
 
 def test_calls_of_one_service_wait_for_each_other() -> None:
@@ -620,9 +771,9 @@ def test_at_the_end_another_call_is_made_in_place_of_a_pending_one() -> None:
     ended_ns: list[int] = []
     bench, api = probe(lambda _: None, scenario)
     assert (len(api.heads), api.most) == (2, 1)
-    (found,) = spans(bench)
-    assert (found.verdict, found.probes) == (Verdict.DOWN, 2)
-    assert found.last_sent_ns >= ended_ns[0]
+    hung, last = spans(bench)
+    assert (hung.verdict, last.verdict) == (Verdict.DOWN, Verdict.DOWN)
+    assert last.last_sent_ns >= ended_ns[0]
 
 
 def test_open_span_of_calls_grows_no_further_than_they_were_made() -> None:
@@ -642,7 +793,7 @@ def test_open_span_of_calls_grows_no_further_than_they_were_made() -> None:
 
 
 def test_while_a_call_is_pending_the_service_counts_as_failing() -> None:
-    """Progress goes on, with which the open span grows as far as a report is concerned."""
+    """Progress goes on, and tells how long the call has hung as far as a report is concerned."""
 
     async def scenario(bench: Bench, api: Api) -> None:
         bench.token()

@@ -61,15 +61,16 @@ def unknown(first: float, last: float, **more: object) -> Span:
 def span(verdict: Verdict, first: float, last: float, **more: object) -> Span:
     """Return a span of probes that are 0.5 s apart, or `every` seconds.
 
-    `causes` is a cause, of all probes, or a dict; `dated` is in seconds; `life` tells incarnations
-    apart; `target`, `check` and `max_gap` (seconds) are what they are in a span.
+    `causes` is a cause, of all probes, or a dict; `dated` and `watched` are in seconds; `life` tells
+    incarnations apart; `target`, `check` and `max_gap` (seconds) are what they are in a span.
     """
     every = more.get("every", 0.5)
-    dated, max_gap = more.get("dated"), more.get("max_gap", 2.0)
+    dated, watched, max_gap = more.get("dated"), more.get("watched"), more.get("max_gap", 2.0)
     causes = more.get("causes", {})
     assert isinstance(every, int | float)
     assert isinstance(max_gap, int | float)
     assert isinstance(dated, int | float | None)
+    assert isinstance(watched, int | float | None)
     probes = round((last - first) / every) + 1
     if isinstance(causes, dict):
         probes = sum(causes.values()) or probes
@@ -86,6 +87,7 @@ def span(verdict: Verdict, first: float, last: float, **more: object) -> Span:
         causes=causes,
         max_gap_ns=ns(max_gap),
         dated_ns=None if dated is None else ns(dated),
+        watched_ns=None if watched is None else ns(watched),
         incarnation=Incarnation(f"api.{more.get('life', 1)}"),
     )
 

@@ -2,10 +2,11 @@
 
 import pytest
 
+from downtimer.cells import is_good
 from downtimer.impairment import attribute, find_failing, impaired
 from downtimer.model import Span, Verdict
 from downtimer.outages import summarize
-from tests.unit.runs import down, ns, service, unknown, up
+from tests.unit.runs import down, ns, service, slow, unknown, up
 
 UNTIL_NS = ns(200)
 AWAY = "http-503-keystone"
@@ -31,8 +32,10 @@ def test_failing_from_the_last_good_answer_to_the_next_and_while_calls_were_unde
     assert failing(keystone(20, 40)) == [(16, 40.2)]
 
 
-def test_works_and_login_count_and_answers_does_not() -> None:
-    assert failing(keystone(20, 40, "login"), keystone(60, 70, "answers")) == [(16, 40.2)]
+def test_keystone_fails_when_any_of_its_checks_does() -> None:
+    """An outage between two of its calls is seen by its root alone, and others name it."""
+    found = failing(keystone(20, 40, "login"), keystone(60, 70, "answers"), keystone(90, 95))
+    assert found == [(16, 40.2), (56, 70.2), (86, 95.2)]
 
 
 def test_what_is_not_over_fails_to_the_end() -> None:
@@ -137,6 +140,18 @@ def test_hang_long_after_the_service_named_keystone_is_its_own() -> None:
     ]
     found = list(attribute(run, find_failing([keystone(20, 140)], UNTIL_NS)))
     assert [one.verdict for one in found] == [Verdict.UNKNOWN, Verdict.UP, Verdict.DOWN]
+
+
+def test_late_answer_among_good_ones_does_not_tie_two_reasons_together() -> None:
+    run = [
+        failing_calls(21, 25, AWAY),
+        up(26, 48, check="works", every=1),
+        slow(49, 49, check="works"),
+        up(50, 72, check="works", every=1),
+        failing_calls(75, 75, "timeout-answer"),
+    ]
+    found = list(attribute(run, find_failing([keystone(20, 140)], UNTIL_NS)))
+    assert [one.verdict for one in found if not is_good(one)] == [Verdict.UNKNOWN, Verdict.DOWN]
 
 
 def test_what_hangs_and_names_nobody_is_the_services_own() -> None:

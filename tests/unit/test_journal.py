@@ -518,6 +518,15 @@ def test_prune_removes_the_oldest_but_never_the_run_under_way(tmp_path: Path) ->
     assert prune(str(tmp_path), 0, never=runs[0].id) == [runs[4].id]
 
 
+def test_progress_tells_how_long_a_call_has_hung(writer: JournalWriter, path: str) -> None:
+    """Of the span nothing grows but that: no other call was made. So it is, too, when the run is cut off."""
+    hung = down(10, 12, watched=14, check="works")
+    writer.apply(facts(hung, is_open=True, progress=Progress(FIRST, "works", ns(30), 0, ns(2))))
+    assert read(path) == [replace(hung, watched_ns=ns(30))]
+    writer.end_run(ns(31), interrupted=True)
+    assert read(path) == [replace(hung, watched_ns=ns(30))]
+
+
 def test_journal_of_the_first_layout_is_lifted(writer: JournalWriter, path: str) -> None:
     """There progress was by worker, for all checks alike."""
     writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))

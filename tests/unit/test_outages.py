@@ -378,3 +378,55 @@ def test_mean_distance_in_a_span_extended_beyond_its_counted_probes_is_no_more_t
 def test_spans_that_overlap_give_way_to_what_was_sent_later() -> None:
     summary = of(up(0, 12, life=1), down(11, 20, life=2), up(20.5, 60, life=2))
     assert times(summary) == (50.75, 0, 9.25, 0)
+
+
+# --- calls that hang on --------------------------------------------------------------------------
+
+
+def test_call_that_hung_until_it_was_answered_is_all_there_is_and_proves_nothing() -> None:
+    """Whoever else had asked meanwhile may have been answered."""
+    summary = of(up(0, 10), down(12, 12, watched=14, max_gap=120), up(42, 60, dated=40))
+    assert bounds(summary) == (0, 29, 32)  # from 11 to 40, within 10 and 42
+    assert times(summary) == (31, 0, 29, 0)
+
+
+def test_time_between_two_calls_of_which_the_first_hung_on_is_not_proven() -> None:
+    """Behind a load balancer with one frozen backend two calls in a row may meet it, and others none."""
+    hung = [down(10.5, 10.5, watched=12.5, max_gap=120), down(72, 72, watched=74, max_gap=240)]
+    summary = of(up(0, 10), *hung, down(80, 82), up(82.5, 100))
+    assert bounds(summary) == (2, 82.25 - 10.25, 72.5)
+    (episode,) = summary.episodes
+    assert episode.down_min_ns == ns(2)
+
+
+def test_call_that_hangs_still_counts_until_it_was_last_known_to() -> None:
+    summary = of(up(0, 10), down(10.5, 10.5, watched=30, max_gap=120))
+    assert bounds(summary) == (0, 19.75, 20)
+    assert only_episode(summary).is_ongoing
+    assert summary.end_ns == ns(30)
+
+
+def test_call_that_hung_when_its_worker_died_counts_until_then() -> None:
+    summary = of(up(0, 10), down(10.5, 10.5, watched=30, max_gap=120), up(40, 60, life=2))
+    assert bounds(summary) == (0, 19.75, 30)
+    assert summary.unobserved == {"restart": ns(10)}
+    assert only_episode(summary).is_end_censored
+
+
+def test_dead_workers_call_is_not_known_to_hang_beyond_its_successors_first_probe() -> None:
+    summary = of(up(0, 10), down(10.5, 10.5, watched=30, max_gap=120), up(25, 60, life=2))
+    assert bounds(summary) == (0, 14.75, 15)
+    assert summary.unobserved == {}
+
+
+def test_root_that_failed_proves_what_the_hung_call_does_not() -> None:
+    answers = [up(0, 10), down(10.5, 13), up(13.5, 60)]
+    works = [
+        up(0, 9, check="works", every=2, max_gap=6),
+        down(11, 11, watched=13, max_gap=120, check="works"),
+        up(33, 60, check="works"),
+    ]
+    least, estimate, most = bounds(of(*answers, *works))
+    assert least == 2.5
+    assert estimate < 5  # they recovered together
+    assert most == 33 - 9

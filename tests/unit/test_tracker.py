@@ -193,3 +193,28 @@ def test_what_may_be_keystones_fault_is_kept_apart_from_what_cannot() -> None:
         {"http-503": 2},
         {"http-503-keystone": 1},
     ]
+
+
+def test_probe_that_hangs_on_ends_its_span() -> None:
+    """What is known of the time after it is of another kind."""
+    tracker, journal = make()
+    hung = DOWN._replace(cause="timeout-answer", watched_ns=5, max_gap_ns=100 * GAP_NS)
+    for sent_ns, outcome in ((1, DOWN), (2, DOWN), (3, hung), (50, hung._replace(watched_ns=52)), (90, DOWN)):
+        tracker.issue(sent_ns)
+        tracker.resolve(sent_ns, outcome)
+    tracker.close()
+    assert [(each.first_sent_ns, each.last_sent_ns, each.watched_ns) for each in journal.in_order()] == [
+        (1, 3, 5),
+        (50, 50, 52),
+        (90, 90, None),
+    ]
+
+
+def test_that_a_probe_hangs_on_is_told_at_once() -> None:
+    """Or its open span would be taken to grow by probes."""
+    tracker, journal = make()
+    for sent_ns, watched_ns in ((1, None), (2, 4)):
+        tracker.issue(sent_ns)
+        tracker.resolve(sent_ns, DOWN._replace(watched_ns=watched_ns))
+    (told,) = journal.in_order()
+    assert (told.last_sent_ns, told.watched_ns) == (2, 4)
