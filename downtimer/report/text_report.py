@@ -332,8 +332,19 @@ def _agents(summary: Summary) -> Iterator[str]:
         region = f" ({place})" if has_regions else ""
         line = f"Agent {name} on {host}{region} was reported down approximately"
         ongoing = ", and still was at the end" if agent.episodes and agent.episodes[-1].is_ongoing else ""
-        unknown = "" if agent.observed_ns else " (it was read once)"
-        yield f"  {line} {wording.whole_seconds(agent.down_ns)} seconds{ongoing}{unknown}\n"
+        notes = list(_notes_on_agent(agent))
+        aside = f" ({'; '.join(notes)})" if notes else ""
+        yield f"  {line} {wording.whole_seconds(agent.down_ns)} seconds{ongoing}{aside}\n"
+
+
+def _notes_on_agent(agent: TargetSummary) -> Iterator[str]:
+    least, most = map(wording.whole_seconds, (agent.down_min_ns, agent.down_max_ns))
+    if agent.episodes:
+        yield f"{least} to {most}"
+    if not agent.observed_ns:
+        yield "it was read once"
+    elif agent.unobserved_ns:
+        yield f"not read for {wording.whole_seconds(agent.unobserved_ns)}"
 
 
 def _marks(summary: Summary) -> Iterator[str]:

@@ -43,6 +43,9 @@ ODD = [
     )
 ]
 STATES = [NOVA, FLOATING, GATEWAY, *ODD]
+OPEN = len(ODD) + 1
+"""Spans that are open until the run ends."""
+
 INCARNATION = Incarnation("api.1")
 
 
@@ -112,6 +115,7 @@ def all_spans() -> list[Span]:
         spans += [
             up(0, 10, target=target, check=check),
             down(10.5, 12, target=target, check=check, dated=10.2, causes={"refused": 3, "http-503": 1}),
+            down(12.2, 12.2, target=target, check=check, watched=12.4, causes="timeout-answer"),
             slow(12.5, 13, target=target, check=check),
             unknown(13.5, 13.5, target=target, check=check, life=2),
         ]
@@ -122,6 +126,8 @@ def fill(writer: JournalWriter) -> None:
     """Write one of everything."""
     facts = Facts(spans=[SpanFact(span, is_open=False) for span in all_spans()])
     facts.spans += [SpanFact(up(20, 20, target=state.target.id), is_open=True) for state in ODD]
+    hung = down(21, 21, watched=23, target=NOVA.target.id)
+    facts.spans.append(SpanFact(hung, is_open=True))
     facts.progress[INCARNATION, "answers"] = Progress(INCARNATION, "answers", ns(31), ns(0.5), ns(0.7))
     facts.add_states(STATES)
     facts.marks = [
@@ -216,7 +222,7 @@ def test_what_is_missing_is_said(journal: JournalWriter, influxdb: InfluxServer)
     assert ship(journal.path, db, 30) == 0
     client(influxdb).query("DROP SERIES FROM spans WHERE target = 'service:nova'", method="POST")
     (note,) = notes(db)
-    assert note.startswith("InfluxDB lacks 5 of the run's")
+    assert note.startswith("InfluxDB lacks 7 of the run's")
 
 
 # --- what InfluxDB refuses ---
@@ -236,7 +242,7 @@ def test_point_of_another_type_is_set_apart_and_the_others_arrive(
     assert ship(journal.path, db, 30) == 0
     journal.outbox.reload()
     assert journal.outbox.rejected == 3 + 100
-    assert count(influxdb, "spans", "last_sent") == len(all_spans()) + len(ODD)
+    assert count(influxdb, "spans", "last_sent") == len(all_spans()) + OPEN
     assert notes(db) == ["InfluxDB lacks 3 of the run's 3 marks"]
 
 
@@ -250,7 +256,7 @@ def test_wrong_password_is_told_at_once(tmp_path: Path, journal: JournalWriter) 
             ship(journal.path, section(server, user=None, password=None), 30)
         assert ship(journal.path, section(server), 30) == 0
         reader = InfluxReader(section(server), None)
-        assert len(list(reader.spans())) == len(all_spans()) + len(ODD)
+        assert len(list(reader.spans())) == len(all_spans()) + OPEN
         reader.close()
 
 

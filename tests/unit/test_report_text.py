@@ -521,9 +521,22 @@ def test_agents_have_a_section_of_their_own_and_are_in_no_line_of_the_contract()
     gone, of_gone = agent("cmp3", up(0, 20, every=10), down(30, 100, every=10, causes={}))
     text = report(*of_well, *of_failed, *of_gone, states=[well, failed, gone])
     assert section(text, "Agents") == [
-        "  Agent nova-compute on cmp1 was reported down approximately 30 seconds",
-        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds, and still was at the end",
+        "  Agent nova-compute on cmp1 was reported down approximately 30 seconds (20 to 40)",
+        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds,"
+        " and still was at the end (70 to 80)",
         "  Agent nova-compute on cmp2 was reported down approximately 0 seconds",
     ]
     assert "none: nothing was found to measure" in text
     assert "Outages" not in text
+
+
+def test_report_says_for_how_long_an_agents_list_was_not_read() -> None:
+    state, spans = agent(
+        "cmp1",
+        up(0, 20, every=10),
+        unknown(30, 60, every=10, causes="unlisted"),
+        down(70, 80, every=10, causes={}),
+        up(90, 100, every=10),
+    )
+    (told,) = section(report(*spans, states=[state]), "Agents")
+    assert told.endswith("approximately 15 seconds (10 to 70; not read for 50)")
