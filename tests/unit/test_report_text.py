@@ -522,8 +522,10 @@ def test_agents_have_a_section_of_their_own_and_are_in_no_line_of_the_contract()
     text = report(*of_well, *of_failed, *of_gone, states=[well, failed, gone])
     assert section(text, "Agents") == [
         "  Agent nova-compute on cmp1 was reported down approximately 30 seconds (20 to 40)",
-        "  Agent nova-compute on cmp3 was reported down approximately 75 seconds,"
-        " and still was at the end (70 to 80)",
+        (
+            "  Agent nova-compute on cmp3 was reported down approximately 75 seconds, and still was"
+            " at the end (70 to 80)"
+        ),
         "  Agent nova-compute on cmp2 was reported down approximately 0 seconds",
     ]
     assert "none: nothing was found to measure" in text
