@@ -61,6 +61,7 @@ class Pending:
         self._call: Conversation | None = None
         self._end: asyncio.TimerHandle | None = None
         self._hangs = 0  # one after another
+        self._is_doubted = False
         self.is_down = False
 
     def __bool__(self) -> bool:
@@ -76,7 +77,7 @@ class Pending:
 
     def hold(self, probe: Conversation, *, is_down: bool) -> None:
         """Hold this one."""
-        self._call, self.is_down = probe, is_down
+        self._call, self.is_down, self._is_doubted = probe, is_down, False
         self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
         probe.watch()
 
@@ -86,7 +87,8 @@ class Pending:
         It may have been lost. But if that has been tried since a call was last answered in time, go on
         waiting: so many hung calls at most hold one of the service's workers each.
         """
-        if self._call is not None and self._hangs == 0 and self._end is not None:
+        if self._call is not None and self._end is not None and self._hangs == 0 and not self._is_doubted:
+            self._is_doubted = True
             self._end.cancel()
             self._end = self._loop.call_later(DOUBT_S, self._give_up)
 
