@@ -311,7 +311,7 @@ def test_first_call_waits_for_the_token_of_a_worker_that_has_just_begun() -> Non
 
     async def scenario(bench: Bench, api: Api) -> None:
         bench.service("it", api.url, call(api))
-        await until_probed(5, "answers")(bench)
+        await until_probed(12, "answers")(bench)
         assert spans(bench) == []
         given_ns.append(bench.child.clock.now_ns())
         bench.token()
