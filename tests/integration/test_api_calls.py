@@ -115,8 +115,9 @@ def call(api: Api, check: str = WORKS, auth: Auth = Auth.TOKEN) -> Call:
 
 
 def spans(bench: Bench, check: str = WORKS) -> list[Span]:
-    """Return the spans of a check."""
-    return [span for span in bench.spans() if span.check == check]
+    """Return the spans of a check, but for stalls of this process, which a busy machine may bring."""
+    found = [span for span in bench.spans() if span.check == check]
+    return [span for span in found if (span.verdict, *span.causes) != (Verdict.UNKNOWN, "stall")]
 
 
 def causes(bench: Bench, check: str = WORKS) -> set[str]:
@@ -150,7 +151,7 @@ def test_call_shows_the_token_and_is_good_with_2xx() -> None:
     bench, api = probe(always(200, b"{}"), works())
     assert set(api.tokens()) == {"t0"}
     assert api.heads[0].startswith("GET /v2/things?limit=1 HTTP/1.1\r\n")
-    assert {span.verdict for span in bench.spans()} == {Verdict.UP}
+    assert {span.verdict for span in spans(bench) + spans(bench, "answers")} == {Verdict.UP}
     assert {span.check for span in bench.spans()} == {"answers", "works"}
 
 
