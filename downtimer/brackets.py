@@ -69,7 +69,7 @@ class CheckOutage(NamedTuple):
 
     def proven(self) -> list[Interval]:
         """Return the stretches in which it was down for sure."""
-        return subtract(unite(self.failing), unite(self.watched)) if self.watched else list(self.failing)
+        return subtract(self.failing, unite(self.watched))
 
     def estimated(self) -> list[Interval]:
         """Return the stretches that count as down: the failing ones, out to the estimated edges."""
@@ -137,7 +137,6 @@ class _Finder:
         self.previous: Span | None = None
         self._window = window
         self._good: Span | None = None
-        self._check = ""
         self._start: Edge | None = None  # of the open outage
         self._failing: list[Interval] = []
         self._watched: list[Interval] = []
@@ -148,7 +147,7 @@ class _Finder:
         first_ns, known_ns = span.first_sent_ns, span.known_ns
         before = self.previous
         if self._start is None:
-            self._check, self._start = span.check, self._start_edge(span)
+            self._start = self._start_edge(span)
             self._failing, self._watched = [(first_ns, known_ns)], []
         elif before is not None and is_observed_between(before, span):
             self._failing[-1] = (self._failing[-1][0], known_ns)
@@ -168,7 +167,7 @@ class _Finder:
                 edge = Edge(last.last_sent_ns, edge_between(self.previous, span), by_ns, is_censored=False)
             else:
                 edge = Edge(last.last_sent_ns, last.known_ns, by_ns, is_censored=True)
-            self._close(edge)
+            self._close(last.check, edge)
         self._good = span
 
     def finish(self) -> None:
@@ -176,12 +175,13 @@ class _Finder:
         last = self._last
         if last is not None:
             end_ns = max(self._window[1], last.known_ns)
-            self._close(Edge(last.last_sent_ns, last.known_ns, end_ns, is_censored=False), is_ongoing=True)
+            edge = Edge(last.last_sent_ns, last.known_ns, end_ns, is_censored=False)
+            self._close(last.check, edge, is_ongoing=True)
 
-    def _close(self, end: Edge, *, is_ongoing: bool = False) -> None:
+    def _close(self, check: str, end: Edge, *, is_ongoing: bool = False) -> None:
         if self._start is not None:
             failing, watched = tuple(self._failing), tuple(self._watched)
-            whole = CheckOutage(self._check, self._start, end, failing, is_ongoing, watched)
+            whole = CheckOutage(check, self._start, end, failing, is_ongoing, watched)
             self.found.extend(_part(whole))
         self._start = self._last = None
 

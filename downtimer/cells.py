@@ -126,8 +126,9 @@ def clip(spans: Sequence[Span], until_ns: int) -> list[Span]:
         elif span.first_sent_ns <= until_ns:
             return [*clipped, _shorten(span, until_ns)]
         elif clipped and clipped[-1].last_sent_ns < until_ns:
-            bare = replace(span, last_sent_ns=span.first_sent_ns, probes=0, widest_ns=0, causes=_NONE)
-            return [*clipped, replace(bare, watched_ns=None)]
+            first_ns = span.first_sent_ns
+            bare = replace(span, last_sent_ns=first_ns, probes=0, widest_ns=0, causes=_NONE, watched_ns=None)
+            return [*clipped, bare]
         else:
             break
     return clipped

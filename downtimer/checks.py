@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from downtimer import endpoints, options
 from downtimer.config import CheckSection, Config
 from downtimer.model import LOGIN, WORKS, Auth, Call, Target
-from downtimer.printable import printable
 
 IDENTITY: Final = "identity"
 
@@ -110,8 +109,7 @@ class Plan:
                 known[name] = known.get(name, False) or is_identity(target)
         for name, section in sorted(self._checks.items()):
             if name not in known:
-                near = options.nearest(name, known)
-                hint = f"; did you mean {printable(near)}?" if near else ""
+                hint = options.hint(name, known)
                 yield f"[check {name}]: the catalog has no service of that name or type{hint}"
             elif not section.login and not known[name]:
                 yield f"[check {name}] login: only Keystone has that check"

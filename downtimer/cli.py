@@ -60,7 +60,7 @@ import docopt
 import downtimer
 from downtimer import commands
 from downtimer.errors import DowntimerError, ExitCode
-from downtimer.options import nearest
+from downtimer.options import hint
 from downtimer.printable import printable
 
 _COMMANDS = {
@@ -104,8 +104,7 @@ def _wrong(words: list[str]) -> str:
     for word in words:
         option = word.partition("=")[0]
         if option.startswith("--") and option not in known:
-            near = nearest(option, known)
-            return f"unknown option {option}" + (f"; did you mean {near}?" if near else "")
+            return f"unknown option {option}{hint(option, known)}"
     return f"wrong usage: {' '.join(words)}"
 
 

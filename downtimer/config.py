@@ -345,8 +345,7 @@ def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], 
     path, name = where
     fields = {field.name: option_of(field) for field in dataclasses.fields(section)}
     for unknown in given.keys() - fields.keys():
-        near = options.nearest(unknown, fields)
-        hint = f"; did you mean {near}?" if near else f"; there are {', '.join(fields)}"
+        hint = options.hint(unknown, fields) or f"; there are {', '.join(fields)}"
         raise ConfigError(f"{path}: [{name}] {unknown}: unknown option{hint}")
     values = {}
     for option_name, option in fields.items():

@@ -16,6 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from downtimer import selection
+from downtimer.printable import printable
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -224,9 +225,10 @@ def named_urls(value: str, context: Context) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return what `word` was probably meant to be, None if nothing is near."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+def hint(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message about `word`: what was probably meant; empty if nothing is near."""
+    near = next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+    return f"; did you mean {printable(near)}?" if near else ""
 
 
 def _words(value: str) -> list[str]:

@@ -338,8 +338,8 @@ def _agents(summary: Summary) -> Iterator[str]:
 
 
 def _notes_on_agent(agent: TargetSummary) -> Iterator[str]:
-    least, most = map(wording.whole_seconds, (agent.down_min_ns, agent.down_max_ns))
     if agent.episodes:
+        least, most = map(wording.whole_seconds, (agent.down_min_ns, agent.down_max_ns))
         yield f"{least} to {most}"
     if not agent.observed_ns:
         yield "it was read once"

@@ -24,7 +24,7 @@ from downtimer.verdicts import is_unfit
 from downtimer.workers.delivery import Delivery
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import AwayError, RefusedError, Rest
-from downtimer.workers.worker import Blocking, Child
+from downtimer.workers.worker import Blocking, Child, cut_after
 
 log = logging.getLogger(__name__)
 
@@ -164,17 +164,11 @@ class Agents:
         while await self._may_ask(place.owner.id):
             if not self._asking.locked():
                 async with self._asking:
-                    return await self._ask_in_thread(place)
+                    with cut_after(CUT_S, self._rest.cut):
+                        return await self._thread.call(functools.partial(self._ask, place), DEADLINE_S)
             async with self._asking:
                 pass
         return _Read(place, self._clock.now_ns(), None, "hangs")
-
-    async def _ask_in_thread(self, place: _Place) -> _Read:
-        cutting = asyncio.get_running_loop().call_later(CUT_S, self._rest.cut)
-        try:
-            return await self._thread.call(functools.partial(self._ask, place), DEADLINE_S)
-        finally:
-            cutting.cancel()
 
     async def finish(self, *, for_good: bool) -> None:
         """Have recorded what is known; `for_good`: nothing comes after it."""

@@ -39,7 +39,7 @@ from downtimer.workers.agents import Agents
 from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
 from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
-from downtimer.workers.worker import Blocking, CannotStartError, Child, main
+from downtimer.workers.worker import Blocking, CannotStartError, Child, cut_after, main
 
 log = logging.getLogger(__name__)
 
@@ -188,11 +188,8 @@ class Discovery:
         Raises:
             CannotStartError: It must work and does not, for a reason that the user can mend.
         """
-        cutting = asyncio.get_running_loop().call_later(CUT_S, self._finder.cut)
-        try:
+        with cut_after(CUT_S, self._finder.cut):
             found = await self._blocking.call(self._finder.find, DEADLINE_S)
-        finally:
-            cutting.cancel()
         if self._agents is not None:
             self._agents.take_services(found.services())
             self._listed.set()

@@ -8,13 +8,14 @@ hangs falls silent. SIGINT is the supervisor's to act on; the terminal sends it 
 
 import argparse
 import asyncio
+import contextlib
 import ctypes
 import logging
 import os
 import resource
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
@@ -129,6 +130,16 @@ class Blocking:
     def is_overdue(self) -> bool:
         """Tell whether the call under way has exceeded its deadline; then the loop must not beat."""
         return self._deadline_ns is not None and self._clock.now_ns() > self._deadline_ns
+
+
+@contextlib.contextmanager
+def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+    """Cut off what is awaited within the context if it should have ended by itself, and has not by then."""
+    cutting = asyncio.get_running_loop().call_later(seconds, cut)
+    try:
+        yield
+    finally:
+        cutting.cancel()
 
 
 Body = Callable[[Child], Awaitable[None]]
