@@ -388,116 +388,90 @@ def test_call_that_hangs_for_long_is_followed_by_another(monkeypatch: pytest.Mon
     assert abs(first.watched_ns - first.last_sent_ns - 0.4 * SECOND_NS) < SECOND_NS // 10
 
 
+def answered(status: int) -> bytes:
+    """Return an answer without a body."""
+    return f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+def spans_of_a_hang(
+    end: Callable[[asyncio.StreamWriter], None], *, held_up_s: float = 0.0
+) -> tuple[list[Span], int]:
+    """Have a call hang for two seconds and more, and those after it answered well.
+
+    Args:
+        end: What the hung one ends with.
+        held_up_s: For so long our loop stands still when it does.
+
+    Returns:
+        The spans of the calls, and when the hang ended, or we could see it.
+    """
+    ended = asyncio.Event()
+    at_ns: list[int] = []
+
+    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if ended.is_set():
+            writer.write(answered(200))
+            return
+        await ended.wait()
+        end(writer)
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(frozen).running() as url:
+            bench.token()
+            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
+            await until_probed(1)(bench)
+            await asyncio.sleep(2)
+            at_ns.append(bench.child.clock.now_ns())
+            ended.set()
+            if held_up_s:
+                await asyncio.sleep(0)
+                time.sleep(held_up_s)  # noqa: ASYNC251 - that is the point
+                at_ns.append(bench.child.clock.now_ns())
+            await until_probed(3)(bench)
+            await bench.engine.finish()
+
+    return spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario)), at_ns[-1]
+
+
 def test_service_has_recovered_since_a_users_patience_before_a_hung_call_is_answered() -> None:
     """The next call is made at once, and the end of the outage dated by the answer to the hung one."""
-    thawed = asyncio.Event()
-    at_ns: list[int] = []
-
-    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await thawed.wait()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    async def scenario(bench: Bench) -> None:
-        async with Server(frozen).running() as url:
-            bench.token()
-            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
-            await until_probed(1)(bench)
-            await asyncio.sleep(2)
-            at_ns.append(bench.child.clock.now_ns())
-            thawed.set()
-            await until_probed(3)(bench)
-            await bench.engine.finish()
-
-    bench = engines.work(lambda: Bench(ApiEngine, QUICK), scenario)
-    down, up = spans(bench)
+    (down, up), at_ns = spans_of_a_hang(lambda writer: writer.write(answered(200)))
     assert (down.verdict, down.probes, up.verdict) == (Verdict.DOWN, 1, Verdict.UP)
-    assert up.first_sent_ns - at_ns[0] < SECOND_NS // 10
+    assert up.first_sent_ns - at_ns < SECOND_NS // 10
     assert up.dated_ns is not None
-    assert abs(up.dated_ns - (at_ns[0] - 0.4 * SECOND_NS)) < SECOND_NS // 20
+    assert abs(up.dated_ns - (at_ns - 0.4 * SECOND_NS)) < SECOND_NS // 20
 
 
-@pytest.mark.parametrize("answer", [b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n", b"", None])
-def test_service_whose_hung_call_ends_in_a_failure_was_down_until_then(answer: bytes | None) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda writer: writer.write(answered(500)),
+        lambda writer: None,  # noqa: ARG005 - closed without a word
+        lambda writer: writer.transport.abort(),
+    ],
+    ids=["500", "closed", "reset"],
+)
+def test_service_whose_hung_call_ends_in_a_failure_was_down_until_then(
+    end: Callable[[asyncio.StreamWriter], None],
+) -> None:
     """As when a frozen database is killed: what waits for it fails, and whoever asks then is answered."""
-    restarted = asyncio.Event()
-    at_ns: list[int] = []
-
-    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        if restarted.is_set():
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-            return
-        await restarted.wait()
-        if answer is None:
-            writer.transport.abort()
-        else:
-            writer.write(answer)
-
-    async def scenario(bench: Bench) -> None:
-        async with Server(frozen).running() as url:
-            bench.token()
-            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
-            await until_probed(1)(bench)
-            await asyncio.sleep(2)
-            at_ns.append(bench.child.clock.now_ns())
-            restarted.set()
-            await until_probed(3)(bench)
-            await bench.engine.finish()
-
-    down, up = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    (down, up), at_ns = spans_of_a_hang(end)
     assert (down.verdict, down.probes, up.verdict) == (Verdict.DOWN, 1, Verdict.UP)
     assert up.dated_ns is not None
-    assert abs(up.dated_ns - at_ns[0]) < SECOND_NS // 20
+    assert abs(up.dated_ns - at_ns) < SECOND_NS // 20
 
 
 def test_gateway_that_loses_its_patience_says_nothing_of_when_the_service_recovered() -> None:
-    async def serve(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        answered.append(1)
-        if len(answered) == 1:
-            await asyncio.sleep(1)
-        status = 504 if len(answered) == 1 else 200
-        writer.write(f"HTTP/1.1 {status} So\r\nContent-Length: 0\r\n\r\n".encode())
-
-    async def scenario(bench: Bench) -> None:
-        async with Server(serve).running() as url:
-            bench.token()
-            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
-            await until_probed(3)(bench)
-            await bench.engine.finish()
-
-    answered: list[int] = []
-    down, up = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    (down, up), _ = spans_of_a_hang(lambda writer: writer.write(answered(504)))
     assert (down.verdict, up.verdict, up.dated_ns) == (Verdict.DOWN, Verdict.UP, None)
 
 
 def test_moment_of_our_own_does_not_lose_the_end_of_a_hang() -> None:
-    thawed = asyncio.Event()
-
-    async def frozen(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        await thawed.wait()
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    async def scenario(bench: Bench) -> None:
-        async with Server(frozen).running() as url:
-            bench.token()
-            bench.service("it", "http://127.0.0.1:1/", Call(WORKS, f"{url}x", Auth.TOKEN))
-            await until_probed(1)(bench)
-            await asyncio.sleep(2)
-            thawed.set()
-            await asyncio.sleep(0)
-            time.sleep(0.15)  # noqa: ASYNC251 - that is the point
-            at_ns.append(bench.child.clock.now_ns())
-            await until_probed(3)(bench)
-            await bench.engine.finish()
-
-    at_ns: list[int] = []
-    found = spans(engines.work(lambda: Bench(ApiEngine, QUICK), scenario))
+    found, at_ns = spans_of_a_hang(lambda writer: writer.write(answered(200)), held_up_s=0.15)
     assert [span.verdict for span in found] == [Verdict.DOWN, Verdict.UP]
     assert found[1].dated_ns is not None
-    assert abs(found[1].dated_ns - (at_ns[0] - 0.4 * SECOND_NS)) < SECOND_NS // 4
+    assert abs(found[1].dated_ns - (at_ns - 0.4 * SECOND_NS)) < SECOND_NS // 4
 
 
 def test_call_that_was_lost_with_its_service_is_made_again_when_the_root_is_well() -> None:
@@ -511,7 +485,7 @@ def test_call_that_was_lost_with_its_service_is_made_again_when_the_root_is_well
             hung.extend([1] * is_call)
             await reader.read()  # until the client has had enough
             return
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.write(answered(200))
 
     async def scenario(bench: Bench) -> None:
         async with Server(serve).running() as url:
@@ -544,9 +518,9 @@ def test_call_that_hangs_on_while_its_root_comes_and_goes_is_made_again_only_onc
             hung.append(1)
             await reader.read()
         elif is_down[0]:
-            writer.write(b"HTTP/1.1 500 So\r\nContent-Length: 0\r\n\r\n")
+            writer.write(answered(500))
         else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            writer.write(answered(200))
 
     async def scenario(bench: Bench) -> None:
         async with Server(serve).running() as url:
