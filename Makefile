@@ -13,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 TOX := $(VENV)/bin/tox
 
-.PHONY: help demo test lint unit integration lowest accuracy upgrade clean debian-demo debian-test
+.PHONY: help demo test lint unit integration lowest accuracy bench upgrade clean debian-demo debian-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
@@ -39,6 +39,9 @@ lowest: debian-test $(VENV)/.tox ## the lowest versions that pyproject.toml decl
 
 accuracy: debian-test $(VENV)/.tox ## how accurate the figures are: tables, also in doc/accuracy.rst (a quarter of an hour)
 	$(TOX) run -e accuracy
+
+bench: debian-test $(VENV)/.tox ## what it costs, against peers: tables, also in doc/benchmarks.rst
+	$(TOX) run -e bench
 
 upgrade: debian-test $(VENV)/.tox ## a real Keystone upgrade, measured: also in doc/keystone-upgrade.rst (seven minutes)
 	$(TOX) run -e upgrade
