@@ -182,6 +182,12 @@ class Pace:
         """Tell whether nothing has ever gone wrong, so that the rate is the steady one. Cheap."""
         return self._began_ns is None and not (self._is_silent or self._debt_ns or self._suspect_ns != _NEVER)
 
+    def is_settled(self, now_ns: int, rates: Rates) -> bool:
+        """Tell whether nothing is left of what has gone wrong: a new pace would do the same from here on."""
+        if self._is_silent or self._is_throttled or self._debt_ns or self._suspect_ns != _NEVER:
+            return False
+        return now_ns - self._extra_ns >= EXTRA_NS and not self.is_in_episode(now_ns, rates)
+
     def is_urgent(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether it is failing, or may be."""
         return self._is_silent or self._suspect_ns != _NEVER or self.is_in_episode(now_ns, rates)
@@ -299,6 +305,13 @@ class Bucket:
             return round(next_ns) - now_ns + 1
         self._empty_ns = next_ns
         return 0
+
+    def take(self, count: int, now_ns: int) -> int:
+        """Take as many as there are, at most `count`; return how many."""
+        empty_ns = max(self._empty_ns, now_ns - self._most_ns)
+        taken = max(min(count, int((now_ns - empty_ns) / self._cost_ns)), 0)
+        self._empty_ns = empty_ns + taken * self._cost_ns
+        return taken
 
     def _next_ns(self, now_ns: int) -> float:
         """Return from when on there is one, or has been."""

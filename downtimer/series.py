@@ -60,6 +60,26 @@ class Answer(NamedTuple):
     doubt_ns: int = 0
 
 
+class Calm(NamedTuple):
+    """All there is to know of a series that is calm: its one target is up, and no trouble is left.
+
+    Attributes:
+        baseline: Its own normal, as far as it is known.
+        latencies: What it will be learnt from, until then.
+        due_ns: When the next probe is due.
+        span: The span that is growing, of good answers; None before the first.
+        sent_ns: When the only probe that is under way was sent; None if there is none.
+        gap_ns: The largest distance to the next probe that counts as observed, in force at that probe.
+    """
+
+    baseline: Baseline
+    latencies: tuple[int, ...]
+    due_ns: int
+    span: Span | None = None
+    sent_ns: int | None = None
+    gap_ns: int = 0
+
+
 class _Probe(NamedTuple):
     """A probe under way: what was in force when it was sent, and what happened at about that time.
 
@@ -79,6 +99,11 @@ class _Probe(NamedTuple):
 class _Down(NamedTuple):
     since_ns: int
     cause: str | None
+
+
+def first_due_ns(target: TargetId, now_ns: int, rates: Rates) -> int:
+    """Return when the first probe of a new target is due: each has a phase of its own."""
+    return now_ns + int(zlib.crc32(target.encode()) / 2**32 * rates.steady_ns)
 
 
 class Series:
@@ -129,8 +154,7 @@ class Series:
             rates: In force.
         """
         if not self._trackers:
-            phase = zlib.crc32(target.encode()) / 2**32
-            self._due_ns = now_ns + int(phase * rates.steady_ns)
+            self._due_ns = first_due_ns(target, now_ns, rates)
         self._trackers[target] = Tracker(target, self.check, self._incarnation, self._sink.span)
         if baseline is not None and self.baseline == Baseline():
             self.baseline = baseline
@@ -138,6 +162,32 @@ class Series:
             self._sink.learnt(target, self.check, self.baseline)
         if self._down is not None:
             self._sink.turned(target, self.check, *self._down)
+
+    def resume(self, target: TargetId, calm: Calm) -> None:
+        """Go on, for this target alone, from how it stood when it was calm. Instead of `add`."""
+        tracker = Tracker(target, self.check, self._incarnation, self._sink.span)
+        self._trackers[target] = tracker
+        self.baseline, self._latencies, self._due_ns = calm.baseline, list(calm.latencies), calm.due_ns
+        if calm.span is not None:
+            tracker.resume(calm.span)
+            self.latest, self._latest_ns = Verdict.UP, calm.span.last_sent_ns
+            self._last_sent_ns, self._gap_ns = calm.span.last_sent_ns, calm.span.max_gap_ns
+            self.pace.good(calm.span.last_sent_ns)
+        if calm.sent_ns is not None:
+            self._issue(calm.sent_ns, calm.gap_ns, None)
+
+    def calm(self, now_ns: int, rates: Rates) -> Calm | None:
+        """Return how it stands if it is calm, of one target and no probe is under way; else None."""
+        if self.latest is not Verdict.UP or self._unanswered or self._extra_ns is not None:
+            return None
+        if not self.pace.is_calm and not self.pace.is_settled(now_ns, rates):
+            return None
+        if self._alarm_ns is not None or self._since_ns is not None or len(self._trackers) != 1:
+            return None
+        span = next(iter(self._trackers.values())).current()
+        if span is None or span.verdict is not Verdict.UP or span.causes or span.dated_ns is not None:
+            return None
+        return Calm(self.baseline, tuple(self._latencies), self._due_ns, span)
 
     def remove(self, target: TargetId) -> None:
         """End this target's span and count no more for it."""
@@ -247,14 +297,17 @@ class Series:
         sent_ns = max(now_ns, self._last_sent_ns + 1)
         if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
             self.widest_ns = sent_ns - self._last_sent_ns
-        self._last_sent_ns, self._gap_ns = sent_ns, max_gap_ns(interval_ns)
+        self._issue(sent_ns, max_gap_ns(interval_ns), dated_ns)
+        return sent_ns
+
+    def _issue(self, sent_ns: int, gap_ns: int, dated_ns: int | None) -> None:
+        self._last_sent_ns, self._gap_ns = sent_ns, gap_ns
         known = self._probe
         if (known.max_gap_ns, known.dated_ns, known.since_ns) != (self._gap_ns, dated_ns, self._since_ns):
             self._probe = _Probe(self._gap_ns, dated_ns, self._since_ns)  # else it is the same again
         self._unanswered[sent_ns] = self._probe
         for tracker in self._trackers.values():
             tracker.issue(sent_ns)
-        return sent_ns
 
     def slow_after_ns(self, rates: Rates) -> int:
         """Return the latency beyond which a good answer is slow."""
@@ -266,9 +319,9 @@ class Series:
 
     def good(self, sent_ns: int, answer: Answer, now_ns: int, rates: Rates) -> None:
         """Resolve a probe that was well answered."""
+        slow_ns = self.slow_after_ns(rates)
         if self.baseline.latency_ns is None or (answer.status and self.baseline.status_class is None):
             self._learn(answer)
-        slow_ns = self.slow_after_ns(rates)
         is_slow = answer.latency_ns - answer.doubt_ns > slow_ns
         is_doubtful = not is_slow and answer.latency_ns > slow_ns
         if is_slow and self.latest is not Verdict.SLOW:

@@ -65,6 +65,21 @@ class Tracker:
         self._waiting: dict[int, Outcome | None] = {}  # by sent_ns, in that order; None: under way
         self._open: _Open | None = None
 
+    def resume(self, span: Span) -> None:
+        """Let this open span go on growing, which has been told."""
+        self._open = _Open(
+            verdict=span.verdict,
+            family=family_of(next(iter(span.causes), None)),
+            first_sent_ns=span.first_sent_ns,
+            last_sent_ns=span.last_sent_ns,
+            max_gap_ns=span.max_gap_ns,
+            dated_ns=span.dated_ns,
+            watched_ns=span.watched_ns,
+            probes=span.probes,
+            widest_ns=span.widest_ns,
+            causes=dict(span.causes),
+        )
+
     def issue(self, sent_ns: int) -> None:
         """Note a probe as sent; `sent_ns` is larger than that of any before it."""
         self._waiting[sent_ns] = None

@@ -158,7 +158,7 @@ class Bench:
     def spans(self, target: TargetId | None = None) -> list[Span]:
         """Return the spans so far, of all targets or of one, as they stand, in order of time."""
         spans = dict(self.outbox.spans)
-        growing = (span for series in self.engine.series() for span in series.open_spans())
+        growing = self.engine.open_spans()
         spans |= {(span.target, span.check, span.first_sent_ns): span for span in growing}
         return sorted(
             (span for span in spans.values() if target in (None, span.target)),

@@ -8,7 +8,7 @@ that answer no echo are its business, too: it tries them by TCP, and goes on wit
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
@@ -23,13 +23,13 @@ from downtimer.model import (
     WORKS,
     Call,
     Kind,
+    Span,
     TargetId,
     TargetState,
     Verdict,
     method_of,
 )
 from downtimer.pace import Bucket, Rates
-from downtimer.series import Series
 from downtimer.source import Source
 from downtimer.verdicts import is_hang
 from downtimer.workers import probing
@@ -283,9 +283,16 @@ class ApiEngine:
             reach[check] = found.with_all_of(reach.get(check, found))
         return reach
 
-    def series(self) -> Iterable[Series]:
-        """Return all series of probes."""
-        return (runner.series for runner in self._runners.values())
+    def open_spans(self) -> Iterator[Span]:
+        """Yield all spans that are growing, as each stands when its turn comes."""
+        for runner in list(self._runners.values()):
+            yield from runner.series.open_spans()
+
+    def troubled_spans(self) -> Iterator[Span]:
+        """Yield those of the checks that are not up."""
+        for runner in self._runners.values():
+            if runner.series.latest is not Verdict.UP:
+                yield from runner.series.open_spans()
 
     # --- work ---
 

@@ -3,13 +3,12 @@
 Used by the icmp worker only; says what came back, and judges nothing.
 """
 
-import asyncio
 import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator
+from typing import Final
 
 from downtimer.source import Source
 from downtimer.workers import packets
@@ -22,7 +21,14 @@ NOT_PERMITTED: Final = (
     "or setcap cap_net_raw+ep on its Python interpreter"
 )
 
-_BUFFER: Final = 8 * 1024 * 1024
+_MESSAGE_ROOM: Final = 1024
+"""What the kernel reckons for a small message, about."""
+
+_MESSAGE_MOST: Final = 2560
+"""Likewise where a network card has put it into a buffer of its own."""
+
+_BUFFER_LEAST: Final = 8 * 1024 * 1024
+_BUFFER_MOST: Final = 128 * 1024 * 1024
 _MESSAGE_MAX: Final = 2048
 _CONTROL_MAX: Final = 512
 
@@ -30,6 +36,7 @@ _CONTROL_MAX: Final = 512
 _SO_SNDBUFFORCE: Final = 32
 _SO_RCVBUFFORCE: Final = 33
 _SO_TIMESTAMPNS: Final = 35
+_SO_MEMINFO: Final = 55
 _IP_RECVERR: Final = 11
 _IPV6_RECVERR: Final = 25
 _SOL_RAW: Final = 255
@@ -37,21 +44,19 @@ _ICMP_FILTER: Final = 1
 _ICMPV6_FILTER: Final = 1
 _ORIGINS_ICMP: Final = frozenset({2, 3})  # SO_EE_ORIGIN_ICMP, SO_EE_ORIGIN_ICMP6
 
-_TIMESPEC: Final = struct.Struct("@qq")
+_MEMINFO: Final = struct.Struct("@9I")  # the last is the number of drops
 _EXTENDED_ERROR: Final = struct.Struct("@IBBBBII")
 _Ancillary = list[tuple[int, int, bytes]]
 
 
-class Reply(NamedTuple):
-    """An echo reply. `stamp_ns`: when the kernel received it (CLOCK_REALTIME); None if it did not say."""
-
-    source: str
-    cookie: bytes
-    stamp_ns: int | None
-
-
 class EchoSocket:
     """One socket for all addresses of a family.
+
+    Attributes:
+        family: Which.
+        is_raw: It is a raw socket, else a ping socket.
+        identifier: That requests bear.
+        has_header: What comes in begins with the IP header; checksums are ours to fill in.
 
     Raises:
         CannotStartError: Neither kind of socket is permitted.
@@ -68,8 +73,9 @@ class EchoSocket:
             self._socket.close()
             raise
         # The kernel gives a ping socket one of its own.
-        self._identifier = self._former_identifier = _random_identifier() if self.is_raw else 0
-        self._has_header = self.is_raw and family is V4
+        self.identifier = self._former_identifier = _random_identifier() if self.is_raw else 0
+        self.has_header = self.is_raw and family is V4
+        self._drops = self._count_drops()
 
     def fileno(self) -> int:
         """Return the descriptor, to wait for replies."""
@@ -81,37 +87,7 @@ class EchoSocket:
 
     def change_identifier(self) -> None:
         """Send with another one from now on. For raw sockets only."""
-        self._former_identifier, self._identifier = self._identifier, _random_identifier()
-
-    def send(self, address: str, sequence: int, cookie: bytes) -> None:
-        """Send an echo request.
-
-        Raises:
-            OSError: It could not be sent, or an ICMP error about an *earlier* request is pending
-                (ping sockets only); `read_errors` tells which that was, and this one may be tried again.
-        """
-        packet = packets.build_request(
-            self.family, self._identifier, sequence, cookie, checksum=self._has_header
-        )
-        self._socket.sendto(packet, (address, 0))
-
-    def read(self, most: int) -> Iterator[Reply | Quote]:
-        """Read what has come in, at most so many messages: replies, and requests that met an error."""
-        for _ in range(most):
-            try:
-                message, ancillary, _, source = self._socket.recvmsg(_MESSAGE_MAX, _CONTROL_MAX)
-            except BlockingIOError:
-                return
-            except OSError:  # an error is pending: reading the queue clears it
-                yield from self.read_errors()
-                continue
-            if self._has_header:
-                message = packets.strip_ip(message)
-            cookie = packets.cookie_of_reply(self.family, message)
-            if cookie is not None:
-                yield Reply(source[0], cookie, _stamp_of(ancillary))
-            elif self.is_raw and (quote := self._own(packets.quote_of_error(self.family, message))):
-                yield quote
+        self._former_identifier, self.identifier = self.identifier, _random_identifier()
 
     def read_errors(self) -> Iterator[Quote]:
         """Read the requests that met an ICMP error. Raw sockets deliver errors with the replies."""
@@ -123,24 +99,48 @@ class EchoSocket:
             except BlockingIOError:
                 return
             if _is_from_icmp(ancillary):
-                quote = packets.quote_of_request(self.family, message, source[0] if source else None)
+                packed = socket.inet_pton(self.family.number, source[0]) if source else None
+                quote = packets.quote_of_request(self.family, message, packed)
                 if quote is not None:
                     yield quote
 
-    def _own(self, quote: Quote | None) -> Quote | None:
-        """Return the quote if its request is ours: a raw socket hears of everybody's."""
-        mine = (self._identifier, self._former_identifier)
+    def quote(self, message: bytes) -> Quote | None:
+        """Return the request of ours that a message is an ICMP error about; None if it is about none.
+
+        A raw socket hears of everybody's.
+        """
+        quote = packets.quote_of_error(self.family, message) if self.is_raw else None
+        mine = (self.identifier, self._former_identifier)
         return quote if quote is not None and quote.identifier in mine else None
+
+    def has_dropped(self) -> bool:
+        """Tell whether the kernel has dropped what came in since the last call, for want of room."""
+        before, self._drops = self._drops, self._count_drops()
+        return self._drops != before
+
+    def make_room(self, messages: int) -> None:
+        """Let so many messages wait to be read, and as many to leave, as far as the host's limits go."""
+        size = min(max(messages * _MESSAGE_ROOM, _BUFFER_LEAST), _BUFFER_MOST)
+        for force, ask in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, force, size)
+            except PermissionError:
+                self._socket.setsockopt(socket.SOL_SOCKET, ask, size)
+
+    @property
+    def room(self) -> int:
+        """How many messages may wait to be read, at least."""
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _MESSAGE_MOST
+
+    def _count_drops(self) -> int:
+        figures = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
+        return int(_MEMINFO.unpack(figures)[-1])
 
     def _prepare(self) -> None:
         sock = self._socket
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        for force, ask in ((_SO_RCVBUFFORCE, socket.SO_RCVBUF), (_SO_SNDBUFFORCE, socket.SO_SNDBUF)):
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, force, _BUFFER)
-            except PermissionError:
-                sock.setsockopt(socket.SOL_SOCKET, ask, _BUFFER)  # as far as the host's limit goes
+        self.make_room(0)
         is_v4 = self.family is V4
         if not self.is_raw:
             level, option = (
@@ -158,13 +158,11 @@ class EchoSockets:
 
     Args:
         source: Where echo requests leave from.
-        on_readable: Called by the event loop when something has come in.
     """
 
-    def __init__(self, source: Source, on_readable: Callable[[EchoSocket], None]) -> None:
+    def __init__(self, source: Source) -> None:
         self._source = source
-        self._on_readable = on_readable
-        self._loop = asyncio.get_running_loop()
+        self._messages = 0
         self._sockets: dict[Family, EchoSocket | OSError] = {}
         self._former: list[EchoSocket] = []
 
@@ -183,12 +181,24 @@ class EchoSockets:
             self._sockets[family] = found
         return found
 
-    def opened(self) -> list[EchoSocket]:
-        """Return those that are open: what comes in on them counts."""
-        return [
+    def opened(self, family: Family | None = None) -> list[EchoSocket]:
+        """Return those that are open, of a family or of both: what comes in on them counts."""
+        found = [
             *self._former,
             *(found for found in self._sockets.values() if isinstance(found, EchoSocket)),
         ]
+        return found if family is None else [each for each in found if each.family is family]
+
+    def has_dropped(self) -> bool:
+        """Tell whether the kernel has dropped what came in on any since the last call, for want of room."""
+        return sum(each.has_dropped() for each in self.opened()) > 0
+
+    def make_room(self, messages: int) -> None:
+        """Let so many messages wait at each, also those that will be opened."""
+        if messages != self._messages:
+            self._messages = messages
+            for each in self.opened():
+                each.make_room(messages)
 
     def try_again(self) -> None:
         """Have those that could not be opened opened with the next probe."""
@@ -214,24 +224,20 @@ class EchoSockets:
     def close_former(self) -> None:
         """Hear no more of what was sent before the last renewal."""
         for each in self._former:
-            self._close(each)
+            each.close()
         self._former.clear()
 
     def close(self) -> None:
         """Close all."""
         for each in self.opened():
-            self._close(each)
+            each.close()
         self._sockets.clear()
         self._former.clear()
 
     def _opened(self, family: Family) -> EchoSocket:
         opened = EchoSocket(family, self._source)
-        self._loop.add_reader(opened, self._on_readable, opened)
+        opened.make_room(self._messages)
         return opened
-
-    def _close(self, each: EchoSocket) -> None:
-        self._loop.remove_reader(each)
-        each.close()
 
 
 def _random_identifier() -> int:
@@ -258,14 +264,6 @@ def _blocked(family: Family, words: int) -> bytes:
         if kind // 32 < words:
             bits[kind // 32] &= ~(1 << kind % 32)
     return struct.pack(f"@{words}I", *bits)
-
-
-def _stamp_of(ancillary: _Ancillary) -> int | None:
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return int(seconds * 1_000_000_000 + nanoseconds)
-    return None
 
 
 def _is_from_icmp(ancillary: _Ancillary) -> bool:

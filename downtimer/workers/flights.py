@@ -1,60 +1,47 @@
-"""What the icmp worker remembers: the addresses it probes, and the echo requests that are under way.
+"""The addresses that are followed closely, and the echo requests to them that are under way.
 
-A request is known by the cookie in its payload. A router's error may quote less than that; then its
-sequence number has to do.
+A request is known by its cookie. A router's error may quote less than that; then its sequence number has to
+do. Those to calm addresses are kept beside these (`downtimer.workers.addresses`).
 """
 
-import os
-from collections import deque
+import heapq
 from collections.abc import Iterator
 from typing import Final
 
-from downtimer.model import SECOND_NS, Target
+from downtimer.model import SECOND_NS, TargetId
 from downtimer.series import Series
-from downtimer.workers.packets import COOKIE_SIZE, Quote, canonical
-from downtimer.workers.windows import RoundTrips
+from downtimer.workers.lane import Lane
 
 LATE_NS: Final = 5 * SECOND_NS
 """How long after its deadline a reply is still recognised, as a late one."""
 
-_COOKIES: Final = 512
-_SEQUENCES: Final = 1 << 16
 
-
-class Address:
-    """An address that is probed.
+class Followed:
+    """An address that something has happened to, or may have.
 
     Attributes:
-        silent_from_ns: If it has not answered by then it is told to be silent; None if it is known to
-            answer, or that was told.
-        is_silent: TCP is tried, too, and the first that answers is its method.
+        lane: The way to it.
+        row: Of its lane's addresses.
+        id: Of the target.
+        series: Its probes.
         wake_ns: Its entry in the schedule that counts; None: it has none.
-        is_gone: It is probed no more.
+        is_gone: It is probed no more, or is calm again.
     """
 
-    __slots__ = (
-        "family",
-        "id",
-        "is_gone",
-        "is_reference",
-        "is_silent",
-        "series",
-        "silent_from_ns",
-        "text",
-        "wake_ns",
-        "window",
-    )
+    __slots__ = ("id", "is_gone", "lane", "row", "series", "wake_ns")
 
-    def __init__(self, target: Target, series: Series) -> None:
-        self.family, self.text = canonical(target.name)
-        self.id = target.id
-        self.is_reference = target.reference
+    def __init__(self, lane: Lane, row: int, target: TargetId, series: Series) -> None:
+        self.lane = lane
+        self.row = row
+        self.id = target
         self.series = series
-        self.silent_from_ns: int | None = None
-        self.is_silent = False
         self.wake_ns: int | None = None
         self.is_gone = False
-        self.window = RoundTrips()
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it only tells whether our own link works."""
+        return bool(self.lane.addresses.is_reference[self.row])
 
 
 class Flight:
@@ -62,91 +49,87 @@ class Flight:
 
     __slots__ = ("address", "cookie", "is_over", "sent_ns", "sequence")
 
-    def __init__(self, address: Address, sent_ns: int, sequence: int, cookie: bytes) -> None:
+    def __init__(self, address: Followed, sent_ns: int, sequence: int, cookie: bytes) -> None:
         self.address = address
         self.sent_ns = sent_ns
         self.sequence = sequence
         self.cookie = cookie
         self.is_over = False
 
+    def __lt__(self, other: "Flight") -> bool:
+        return self.sent_ns < other.sent_ns
+
 
 class Flights:
-    """All requests under way, by when they were sent."""
+    """All requests under way to followed addresses, by when they were sent."""
 
     def __init__(self) -> None:
         self._by_cookie: dict[bytes, Flight] = {}
-        self._by_sequence: list[Flight | None] = [None] * _SEQUENCES
-        self._flying: deque[Flight] = deque()
-        self._young: deque[Flight] = deque()  # sent a moment ago
-        self._late: deque[Flight] = deque()  # failed by their deadline
-        self._sequence = int.from_bytes(os.urandom(2), "big")
-        self._cookies: list[bytes] = []
+        self._flying: list[Flight] = []  # heaps
+        self._young: list[Flight] = []  # sent a moment ago
+        self._late: list[Flight] = []  # failed by their deadline
 
-    def begin(self, address: Address, sent_ns: int) -> Flight:
-        """Return a new request, with a cookie and a sequence number of its own."""
-        self._sequence = (self._sequence + 1) % _SEQUENCES
-        flight = Flight(address, sent_ns, self._sequence, self._draw_cookie())
-        self._flying.append(flight)
-        self._young.append(flight)
-        self._by_cookie[flight.cookie] = self._by_sequence[flight.sequence] = flight
+    def begin(self, address: Followed, sent_ns: int, sequence: int, cookie: bytes) -> Flight:
+        """Return a request that has just been sent, or a while ago."""
+        flight = Flight(address, sent_ns, sequence, cookie)
+        heapq.heappush(self._flying, flight)
+        heapq.heappush(self._young, flight)
+        self._by_cookie[cookie] = flight
         return flight
 
-    def answered_by(self, cookie: bytes, source: str) -> Flight | None:
-        """Return the request that a reply answers, the first time; None if it answers none of ours."""
-        flight = self._by_cookie.get(cookie)
-        if flight is None or flight.address.text != source:
-            return None  # a duplicate, another program's, or from somebody else
-        del self._by_cookie[cookie]
-        return flight
+    def known(self, cookie: bytes) -> Flight | None:
+        """Return the request with this cookie; None if it is none of ours, or was answered."""
+        return self._by_cookie.get(cookie)
 
-    def quoted_by(self, quote: Quote) -> Flight | None:
-        """Return the request that an ICMP error quotes; None if it is none of ours."""
-        if quote.cookie is not None:
-            flight = self._by_cookie.get(quote.cookie)
-        else:
-            flight = self._by_sequence[quote.sequence]
-        if flight is None or quote.destination not in (None, flight.address.text):
-            return None
-        return flight
+    def answered(self, flight: Flight) -> None:
+        """Note that a reply has come: another one would be a duplicate."""
+        self._by_cookie.pop(flight.cookie, None)
+
+    def of(self, address: Followed, sequence: int) -> Flight | None:
+        """Return the request under way to an address with this sequence number, None if there is none."""
+        mine = (flight for flight in self._flying if flight.address is address)
+        return next((flight for flight in mine if flight.sequence == sequence), None)
 
     def oldest_ns(self) -> int | None:
         """Return when the oldest of those was sent that are under way; None if there is none."""
-        return next((flight.sent_ns for flight in self._flying if not flight.is_over), None)
+        self._drop_over(self._flying)
+        return self._flying[0].sent_ns if self._flying else None
 
     def next_deadline_ns(self, timeout_ns: int) -> int | None:
         """Return when to look for what is overdue; None if nothing is under way."""
-        return self._flying[0].sent_ns + timeout_ns if self._flying else None
+        oldest_ns = self.oldest_ns()
+        return None if oldest_ns is None else oldest_ns + timeout_ns
 
     def next_grown_ns(self, youth_ns: int) -> int | None:
         """Return when the oldest of the young ones that are under way has been so for so long."""
-        young = self._young
-        while young and young[0].is_over:
-            young.popleft()
-        return young[0].sent_ns + youth_ns if young else None
+        while self._young and self._young[0].is_over:
+            heapq.heappop(self._young)
+        return self._young[0].sent_ns + youth_ns if self._young else None
 
     def take_grown(self, now_ns: int, youth_ns: int) -> Iterator[Flight]:
         """Yield, once each, what has been under way for so long."""
         young = self._young
         while young and (young[0].is_over or young[0].sent_ns + youth_ns <= now_ns):
-            flight = young.popleft()
+            flight = heapq.heappop(young)
             if not flight.is_over:
                 yield flight
 
     def take_overdue(self, now_ns: int, timeout_ns: int) -> Iterator[Flight]:
-        """Yield what has passed its deadline; forget what is resolved, and what is long past."""
-        flying, late = self._flying, self._late
-        while flying and (flying[0].is_over or flying[0].sent_ns + timeout_ns <= now_ns):
-            flight = flying.popleft()
-            if not flight.is_over:
-                yield flight
-            if flight.cookie in self._by_cookie:
-                late.append(flight)
-        while late and late[0].sent_ns + timeout_ns + LATE_NS <= now_ns:
-            self._by_cookie.pop(late.popleft().cookie, None)
+        """Yield what has passed its deadline; forget what is long past."""
+        self._drop_over(self._flying)
+        while self._flying and self._flying[0].sent_ns + timeout_ns <= now_ns:
+            flight = heapq.heappop(self._flying)
+            self._keep_late(flight)
+            yield flight
+            self._drop_over(self._flying)
+        while self._late and self._late[0].sent_ns + timeout_ns + LATE_NS <= now_ns:
+            self._by_cookie.pop(heapq.heappop(self._late).cookie, None)
 
-    def _draw_cookie(self) -> bytes:
-        """Return a random cookie; they are drawn from the kernel by the hundred."""
-        if not self._cookies:
-            drawn = os.urandom(_COOKIES * COOKIE_SIZE)
-            self._cookies = [drawn[at : at + COOKIE_SIZE] for at in range(0, len(drawn), COOKIE_SIZE)]
-        return self._cookies.pop()
+    def _drop_over(self, flying: list[Flight]) -> None:
+        """Drop what is resolved from the top; what failed without a reply is still recognised for a while."""
+        while flying and flying[0].is_over:
+            self._keep_late(heapq.heappop(flying))
+
+    def _keep_late(self, flight: Flight) -> None:
+        if flight.cookie in self._by_cookie:
+            heapq.heappush(self._late, flight)

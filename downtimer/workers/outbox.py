@@ -75,6 +75,11 @@ class Outbox:
         """Deliver, for every check, with the batch that holds the last of the spans known now."""
         self._progress = progress
 
+    @property
+    def backlog(self) -> int:
+        """Spans that are not acknowledged."""
+        return len(self._spans) + sum(len(batch.spans) for batch in self._in_flight.values())
+
     def last_serial(self) -> int:
         """Return the serial of the batch that will hold the last of what is known now."""
         waiting = max(len(queue) for queue in (self._spans, *self._queues()))

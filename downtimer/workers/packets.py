@@ -1,19 +1,44 @@
 """ICMP and ICMPv6 on the wire: echo requests, and what may come back. Pure.
 
+What comes and goes in great numbers, requests and plain replies, is built and read as arrays; all else, one
+by one.
+
 Linux gives and takes different bytes by kind of socket. An IPv4 raw socket delivers the IP header, too;
 all others begin at the ICMP header. The kernel fills in the checksum everywhere but on IPv4 raw sockets,
 and the identifier on ping sockets.
+
+A request bears a cookie, which tells which probe a reply answers: the row of the address in our tables, a
+number of this process, and a random one of this probe.
 """
 
 import ipaddress
 import socket
 import struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-COOKIE_SIZE: Final = 16
+import numpy as np
+import numpy.typing as npt
+
+COOKIE: Final = np.dtype([("row", np.uint32), ("salt", np.uint32), ("nonce", np.uint64)])
+COOKIE_SIZE: Final = COOKIE.itemsize
+ECHO: Final = np.dtype(
+    [
+        ("kind", np.uint8),
+        ("code", np.uint8),
+        ("checksum", np.uint16),
+        ("identifier", ">u2"),
+        ("sequence", ">u2"),
+        ("cookie", COOKIE),
+    ]
+)
+"""A request or a reply of ours, from the ICMP header on."""
+
+Echoes = npt.NDArray[Any]
+"""Of `ECHO`."""
 
 _HEADER: Final = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence
-_WORDS: Final = struct.Struct(f"!{(_HEADER.size + COOKIE_SIZE) // 2}H")
+_IPV4_HEADER: Final = 20  # without options
+_NO_OPTIONS: Final = 0x45  # its first byte
 _IPV6_HEADER: Final = 40
 _ICMP_OF_IPV6: Final = 58
 
@@ -27,6 +52,9 @@ class Family(NamedTuple):
         request: Type of an echo request.
         reply: Type of its reply.
         errors: Types of errors that mean that a packet did not arrive.
+        name_length: Of a struct sockaddr.
+        packed_at: Where in it the address is.
+        packed_length: Its length.
     """
 
     number: socket.AddressFamily
@@ -34,51 +62,76 @@ class Family(NamedTuple):
     request: int
     reply: int
     errors: frozenset[int]
+    name_length: int
+    packed_at: int
+    packed_length: int
+
+    def name(self, packed: bytes) -> bytes:
+        """Return the struct sockaddr of an address."""
+        head = struct.pack("=H", self.number).ljust(self.packed_at, b"\0")
+        return (head + packed).ljust(self.name_length, b"\0")
 
 
-# Destination unreachable, time exceeded, parameter problem.
-V4: Final = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, frozenset({3, 11, 12}))
-V6: Final = Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129, frozenset({1, 3, 4}))
+# Errors: destination unreachable, time exceeded, parameter problem.
+V4: Final = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, frozenset({3, 11, 12}), 16, 4, 4)
+V6: Final = Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129, frozenset({1, 3, 4}), 28, 8, 16)
 
 
-def canonical(text: str) -> tuple[Family, str]:
-    """Return an address's family, and its text as the kernel gives it.
+def parse(text: str) -> tuple[Family, bytes]:
+    """Return an address's family, and the address as it is on the wire.
 
     Raises:
         ValueError: It is no address.
     """
     parsed = ipaddress.ip_address(text)
-    family = V4 if parsed.version == 4 else V6
-    return family, socket.inet_ntop(family.number, parsed.packed)
+    return (V4 if parsed.version == 4 else V6), parsed.packed
 
 
 class Quote(NamedTuple):
     """One of our echo requests, as an ICMP error quotes it.
 
     Attributes:
-        destination: To which it was sent; None if the quote does not hold it.
+        destination: To which it was sent, packed; None if the quote does not hold it.
         identifier: Its identifier.
         sequence: Its sequence number.
         cookie: Its cookie; None if the quote is too short for it (some routers quote 8 bytes only).
     """
 
-    destination: str | None
+    destination: bytes | None
     identifier: int
     sequence: int
     cookie: bytes | None
 
 
-def build_request(
-    family: Family, identifier: int, sequence: int, cookie: bytes, *, checksum: bool = False
-) -> bytes:
-    """Return an echo request; `checksum`: fill it in, for the kernel will not."""
-    packet = _HEADER.pack(family.request, 0, 0, identifier, sequence) + cookie
-    if not checksum:
-        return packet
-    total: int = sum(_WORDS.unpack(packet))
+def fill_in_checksums(echoes: Echoes) -> None:
+    """Fill in the checksums (RFC 1071), where the kernel will not."""
+    echoes["checksum"] = 0
+    words = echoes.view(np.uint16).reshape(len(echoes), -1)
+    total = words.sum(axis=1, dtype=np.uint32)
     total = (total & 0xFFFF) + (total >> 16)
-    total = ~(total + (total >> 16)) & 0xFFFF
-    return _HEADER.pack(family.request, 0, total, identifier, sequence) + cookie
+    echoes["checksum"] = ~(total + (total >> 16)) & 0xFFFF
+
+
+def plain_replies(
+    family: Family, messages: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32], *, has_header: bool
+) -> tuple[npt.NDArray[np.bool_], Echoes]:
+    """Tell which messages are echo replies of our length, without IP options.
+
+    Args:
+        family: Of the socket.
+        messages: A row of bytes each.
+        lengths: Of each.
+        has_header: They begin with the IPv4 header.
+
+    Returns:
+        Which are; and all of them as `ECHO`, which means nothing where they are not.
+    """
+    at = _IPV4_HEADER if has_header else 0
+    echoes = np.ndarray(len(messages), ECHO, messages, offset=at, strides=(messages.strides[0],))
+    is_plain = (lengths == at + ECHO.itemsize) & (echoes["kind"] == family.reply)
+    if has_header:
+        is_plain &= messages[:, 0] == _NO_OPTIONS
+    return is_plain, echoes
 
 
 def strip_ip(packet: bytes) -> bytes:
@@ -106,10 +159,10 @@ def quote_of_error(family: Family, message: bytes) -> Quote | None:
         if len(quoted) < _IPV6_HEADER or quoted[6] != _ICMP_OF_IPV6:
             return None
         destination, inner = quoted[24:40], quoted[_IPV6_HEADER:]
-    return quote_of_request(family, inner, socket.inet_ntop(family.number, destination))
+    return quote_of_request(family, inner, destination)
 
 
-def quote_of_request(family: Family, message: bytes, destination: str | None) -> Quote | None:
+def quote_of_request(family: Family, message: bytes, destination: bytes | None) -> Quote | None:
     """Return what (the beginning of) an echo request says; None if it is none."""
     if len(message) < _HEADER.size:
         return None

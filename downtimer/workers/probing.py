@@ -7,8 +7,8 @@ to the writer and the supervisor, and ends it in good order.
 import asyncio
 import gc
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from downtimer.errors import MessageError
@@ -20,13 +20,14 @@ from downtimer.messages import (
     Flush,
     Learnt,
     MayAsk,
+    Method,
     Progress,
+    Silent,
     Targets,
     Token,
     Turned,
 )
-from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState, Verdict
-from downtimer.series import Series
+from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState
 from downtimer.workers.delivery import Delivery
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.worker import BEAT_S, Child
@@ -38,6 +39,11 @@ TROUBLE_CHECKPOINT_S: Final = 5.0
 TROUBLED_MAX: Final = 500
 """If more are in trouble, their counts wait for the next checkpoint: there is enough to do."""
 
+PORTION: Final = 128
+"""Of what is done for all targets, so many are done before others have their turn: it takes a millisecond."""
+
+BACKLOG_MAX: Final = 10_000
+BACKLOG_S: Final = 0.25
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
@@ -50,11 +56,13 @@ class Reach(NamedTuple):
         through_ns: Every probe sent up to this instant is judged and handed to the findings.
         grown_ns: Open spans have grown up to here.
         ahead_ns: By so much at most that is ahead of their last probes.
+        widest_ns: The largest distance of two neighbouring probes of a target that counted as observed.
     """
 
     through_ns: int
     grown_ns: int
     ahead_ns: int
+    widest_ns: int
 
     def with_all_of(self, other: "Reach") -> "Reach":
         """Return how far both are."""
@@ -62,6 +70,7 @@ class Reach(NamedTuple):
             min(self.through_ns, other.through_ns),
             min(self.grown_ns, other.grown_ns),
             max(self.ahead_ns, other.ahead_ns),
+            max(self.widest_ns, other.widest_ns),
         )
 
 
@@ -90,8 +99,14 @@ class Engine(Protocol):
     def reach(self) -> Mapping[str, Reach]:
         """Return how far each check is; those without targets are not there."""
 
-    def series(self) -> Iterable[Series]:
-        """Return all series of probes."""
+    def open_spans(self) -> Iterator[Span]:
+        """Yield all spans that are growing, as each stands when its turn comes; maybe some of them twice.
+
+        Probing may go on between two of them.
+        """
+
+    def troubled_spans(self) -> Iterator[Span]:
+        """Yield those of the checks that are not up."""
 
     async def run(self) -> None:
         """Probe until cancelled."""
@@ -113,9 +128,25 @@ class Findings:
         """Take a span that has opened, ended, or stands so at a checkpoint."""
         self.outbox.span(span, is_open=is_open)
 
+    async def room(self) -> None:
+        """Let others have their turn; wait as long as the writer works off a large backlog."""
+        await asyncio.sleep(0)
+        backlog = self.outbox.backlog + 1
+        while backlog > self.outbox.backlog > BACKLOG_MAX:
+            backlog = self.outbox.backlog
+            await asyncio.sleep(BACKLOG_S)
+
     def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
         """Take what has been learnt of a check's normal."""
         self._child.bus.send(Learnt(target=target, check=check, baseline=baseline))
+
+    def silent(self, target: TargetId) -> None:
+        """Take that an address has not answered any echo in its first seconds."""
+        self._child.bus.send(Silent(target=target))
+
+    def method(self, target: TargetId, method: str) -> None:
+        """Take that an address that was silent has answered, and by what."""
+        self._child.bus.send(Method(target=target, method=method))
 
     def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
         """Take a change between good and down; it is told at once."""
@@ -172,7 +203,7 @@ class Probing:
         while True:
             order = await self._child.bus.receive()
             if isinstance(order, Targets):
-                self._take(order)
+                await self._take(order)
             elif isinstance(order, Token):
                 self._engine.take_token(order)
             elif isinstance(order, MayAsk):
@@ -189,18 +220,20 @@ class Probing:
             else:
                 log.debug("bus: an order that is not for this worker: %s", type(order).__name__)
 
-    def _take(self, targets: Targets) -> None:
+    async def _take(self, targets: Targets) -> None:
         if not targets.follows(self._serial):
             raise MessageError(f"a difference of the target list is missing after {self._serial}")
         self._serial = targets.serial
         if targets.whole:
             self._engine.keep_only([state.target.id for state in targets.changed])
-        for state in targets.changed:
+        for number, state in enumerate(targets.changed):
+            if number % PORTION == PORTION - 1:
+                await asyncio.sleep(0)
             self._engine.update(state)
 
     async def _flush(self) -> None:
         """Record every open span as it stands, and wait until the writer has all that is known now."""
-        self._record_open_spans(self._engine.series())
+        await self._record_open_spans()
         self._note_progress()
         await self._delivery.flush()
 
@@ -227,12 +260,9 @@ class Probing:
                 continue
 
     def _note_progress(self) -> None:
-        widest_ns: defaultdict[str, int] = defaultdict(int)
-        for series in self._engine.series():
-            widest_ns[series.check] = max(widest_ns[series.check], series.widest_ns)
         self._outbox.progress(
             *(
-                Progress(self._child.incarnation, check, reach.grown_ns, reach.ahead_ns, widest_ns[check])
+                Progress(self._child.incarnation, check, reach.grown_ns, reach.ahead_ns, reach.widest_ns)
                 for check, reach in self._engine.reach().items()
             )
         )
@@ -248,14 +278,20 @@ class Probing:
             now_ns = self._child.clock.now_ns()
             is_due = now_ns - last_ns >= CHECKPOINT_S * SECOND_NS
             last_ns = now_ns if is_due else last_ns
-            some = [each for each in self._engine.series() if is_due or each.latest is not Verdict.UP]
-            if is_due or len(some) <= TROUBLED_MAX:
-                self._record_open_spans(some)
+            if is_due:
+                await self._record_open_spans()
+                continue
+            troubled = list(islice(self._engine.troubled_spans(), TROUBLED_MAX + 1))
+            if len(troubled) <= TROUBLED_MAX:
+                for span in troubled:
+                    self._outbox.span(span, is_open=True)
 
-    def _record_open_spans(self, some: Iterable[Series]) -> None:
-        for series in some:
-            for span in series.open_spans():
-                self._outbox.span(span, is_open=True)
+    async def _record_open_spans(self) -> None:
+        """Record all spans that grow, without holding up the probes."""
+        for number, span in enumerate(self._engine.open_spans()):
+            if number % PORTION == PORTION - 1:
+                await self._findings.room()
+            self._outbox.span(span, is_open=True)
 
 
 async def _collect_garbage() -> None:

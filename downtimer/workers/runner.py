@@ -207,9 +207,9 @@ class Runner:
         judged_ns = self.series.judged_through_ns(now_ns)
         through_ns = judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
         if not self.rates.is_gentle:
-            return Reach(through_ns, through_ns, self.rates.longest_ns)
+            return Reach(through_ns, through_ns, self.rates.longest_ns, self.series.widest_ns)
         grown_ns = through_ns if self._pending else min(through_ns, self.series.latest_sent_ns)
-        return Reach(through_ns, grown_ns, 0)
+        return Reach(through_ns, grown_ns, 0, self.series.widest_ns)
 
     @property
     def _is_held(self) -> bool:

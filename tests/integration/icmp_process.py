@@ -16,13 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from downtimer.clock import SystemSource
 from downtimer.demo.processes import Lines, Spawner, kill
 from downtimer.model import ICMP, SECOND_NS, Kind, TargetId
-from downtimer.workers.echo import EchoSocket, Reply
 from downtimer.workers.icmp import RENEW_NS, IcmpEngine
-from downtimer.workers.packets import Quote
+from downtimer.workers.mmsg import Incoming
 from downtimer.workers.worker import CannotStartError
 from tests import engines
 from tests.engines import Bench, RecordingBus
@@ -148,16 +149,13 @@ class SteppedSource(SystemSource):
 
 
 SOURCE = SteppedSource()
-READ = EchoSocket.read
+STAMPS_NS = Incoming.stamps_ns
 
 
-def read_stepped(opened: EchoSocket, most: int) -> Iterator[Reply | Quote]:
-    """Stand in for `EchoSocket.read`, with stamps of the stepped clock."""
-    for each in READ(opened, most):
-        if isinstance(each, Reply) and each.stamp_ns is not None:
-            yield each._replace(stamp_ns=SOURCE.stamp_ns(each.stamp_ns))
-        else:
-            yield each
+def stepped_stamps_ns(incoming: Incoming) -> npt.NDArray[np.int64]:
+    """Stand in for `Incoming.stamps_ns`, with stamps of the stepped clock."""
+    stamps_ns = STAMPS_NS(incoming)
+    return np.array([SOURCE.stamp_ns(stamp_ns) for stamp_ns in stamps_ns.tolist()], np.int64)
 
 
 async def _obey(bench: Bench) -> None:
@@ -190,5 +188,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    EchoSocket.read = read_stepped  # type: ignore[method-assign,assignment]
+    Incoming.stamps_ns = stepped_stamps_ns  # type: ignore[method-assign,assignment]
     _say(_report(engines.work(lambda: Bench(IcmpEngine, sys.argv[1], SOURCE), _obey)))

@@ -1,0 +1,72 @@
+"""What came of the echoes to each address since the window began, as columns; for InfluxDB.
+
+Owned by the icmp worker. Rows are those of `downtimer.workers.addresses`.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from downtimer.messages import AddressWindow
+from downtimer.model import TargetId
+
+
+class EchoWindows:
+    """Round trips by row."""
+
+    def __init__(self) -> None:
+        self._sent = np.zeros(0, np.int64)
+        self._lost = np.zeros(0, np.int64)
+        self._min_ns = np.zeros(0, np.int64)
+        self._max_ns = np.zeros(0, np.int64)
+        self._sum_ns = np.zeros(0, np.int64)
+
+    def make_room(self, rows: int) -> None:
+        """Have room for so many."""
+        more = rows - len(self._sent)
+        if more > 0:
+            self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns = (
+                np.pad(column, (0, more))
+                for column in (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns)
+            )
+
+    def failed(self, row: int) -> None:
+        """Count a probe that was not answered."""
+        self._sent[row] += 1
+        self._lost[row] += 1
+
+    def answered(self, rows: npt.NDArray[np.intp], latencies_ns: npt.NDArray[np.int64]) -> None:
+        """Count answers; no row comes twice."""
+        is_first = self._sent[rows] == self._lost[rows]
+        self._min_ns[rows] = np.where(is_first, latencies_ns, np.minimum(self._min_ns[rows], latencies_ns))
+        self._max_ns[rows] = np.maximum(self._max_ns[rows], latencies_ns)
+        self._sum_ns[rows] += latencies_ns
+        self._sent[rows] += 1
+
+    def take(self, ids: Sequence[TargetId | None], start_ns: int) -> Iterator[AddressWindow]:
+        """Yield what was counted since `start_ns`, and begin anew."""
+        columns = (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns)
+        counted = np.flatnonzero(self._sent)
+        taken = [column[counted].tolist() for column in columns]
+        for column in columns:
+            column[:] = 0
+        for row, sent, lost, min_ns, max_ns, sum_ns in zip(counted.tolist(), *taken, strict=True):
+            target = ids[row]
+            if target is None:
+                continue
+            came = sent - lost
+            yield AddressWindow(
+                target=target,
+                start_ns=start_ns,
+                sent=sent,
+                lost=lost,
+                rtt_min_ns=min_ns if came else None,
+                rtt_mean_ns=sum_ns // came if came else None,
+                rtt_max_ns=max_ns if came else None,
+            )
+
+    def forget(self, row: int) -> None:
+        """Give a row free."""
+        for column in (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns):
+            column[row] = 0

@@ -1,0 +1,198 @@
+"""Sends echo requests to the addresses of one family, hundreds at a time, and receives what comes back.
+
+Owned by the icmp worker. Knows sockets and packets; what a reply or its absence means is for others to know.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from downtimer.clock import RunClock
+from downtimer.workers import packets
+from downtimer.workers.addresses import Addresses, Flags, Instants, Rows
+from downtimer.workers.echo import EchoSocket, EchoSockets
+from downtimer.workers.echo_windows import EchoWindows
+from downtimer.workers.mmsg import Incoming, Outgoing
+from downtimer.workers.packets import ECHO, Family, Quote
+from downtimer.workers.stalls import DOUBT_NS
+
+BATCH: Final = 1024
+"""Requests, or messages, that are dealt with at once; the kernel takes no more with one call."""
+
+_CALL: Final = 64
+"""Requests that leave with one system call, and bear one instant: they take less than half a millisecond."""
+
+_MESSAGE_MAX: Final = 256  # more than enough for an error and the request that it quotes
+_TRIES: Final = 3
+
+
+class Volley(NamedTuple):
+    """Requests that were sent, by index.
+
+    Attributes:
+        sent_ns: When each left.
+        cookies: That they bear.
+        sequences: Their numbers.
+        errors: Why some could not be sent.
+        held_up: Those of which it is not known well enough when they left.
+    """
+
+    sent_ns: Instants
+    cookies: npt.NDArray[Any]
+    sequences: npt.NDArray[np.uint16]
+    errors: Sequence[tuple[int, OSError]]
+    held_up: Sequence[int]
+
+
+class Heard(NamedTuple):
+    """What came in with one system call, by index.
+
+    Attributes:
+        opened: On which socket.
+        is_plain: Which are plain replies, with the kernel's stamp.
+        cookies: Of those; no matter for others.
+        stamps_ns: When the kernel received them (CLOCK_REALTIME); -1 where it did not say.
+        sources: Where they come from: a row of bytes each, a struct sockaddr.
+    """
+
+    opened: EchoSocket
+    is_plain: Flags
+    cookies: npt.NDArray[Any]
+    stamps_ns: Instants
+    sources: npt.NDArray[np.uint8]
+
+
+class Lane:
+    """The way to the addresses of one family.
+
+    Attributes:
+        family: Which.
+        addresses: Its addresses.
+        windows: What is put on record of each; None if nobody wants that.
+    """
+
+    def __init__(
+        self, addresses: Addresses, windows: EchoWindows | None, sockets: EchoSockets, clock: RunClock
+    ) -> None:
+        self.family: Family = addresses.family
+        self.addresses = addresses
+        self.windows = windows
+        self._sockets = sockets
+        self._clock = clock
+        self._echoes = np.zeros(BATCH, ECHO)
+        self._echoes["kind"] = self.family.request
+        self._outgoing = Outgoing(self._echoes, self.family.name_length)
+        self._incoming = Incoming(BATCH, _MESSAGE_MAX)
+        self._sequence = int.from_bytes(os.urandom(2), "big")
+        self._quotes: list[Quote] = []
+
+    @property
+    def room(self) -> int:
+        """How many may be sent before what comes back must be received; at most `BATCH`."""
+        opened = self._sockets.of(self.family) if len(self.addresses.row_of) else None
+        return min(BATCH, opened.room) if isinstance(opened, EchoSocket) else BATCH
+
+    # --- sending ---
+
+    def send(self, rows: Rows) -> Volley:
+        """Send a request to each of these rows, at most `BATCH`.
+
+        Raises:
+            OSError: There is no socket at the moment.
+            CannotStartError: Neither kind of socket is permitted.
+        """
+        opened = self._sockets.of(self.family)
+        if isinstance(opened, OSError):
+            raise opened
+        cookies, sequences = self._prepare(rows, opened)
+        sent_ns = np.zeros(len(rows), np.int64)
+        errors: list[tuple[int, OSError]] = []
+        held_up: list[int] = []
+        first, count = 0, len(rows)
+        while first < count:
+            now_ns = self._clock.now_ns()
+            taken, error = self._shoot(opened, first, min(_CALL, count - first))
+            next_ = first + taken
+            if error is not None:
+                errors.append((next_, error))
+                next_ += 1
+            sent_ns[first:next_] = now_ns
+            if self._clock.now_ns() - now_ns > DOUBT_NS:
+                held_up.extend(range(first, next_))
+            first = next_
+        return Volley(sent_ns, cookies, sequences, errors, held_up)
+
+    def _prepare(self, rows: Rows, opened: EchoSocket) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint16]]:
+        """Write the requests; return their cookies and sequence numbers."""
+        count, addresses = len(rows), self.addresses
+        nonces = np.frombuffer(os.urandom(count * np.uint64().nbytes), np.uint64)
+        sequences = np.arange(self._sequence, self._sequence + count).astype(np.uint16)
+        self._sequence = (self._sequence + count) % 2**16
+        addresses.nonce[rows], addresses.sequence[rows] = nonces, sequences
+        echoes = self._echoes[:count]
+        echoes["identifier"] = opened.identifier
+        echoes["sequence"] = sequences
+        echoes["cookie"] = cookies = addresses.cookies(rows, nonces)
+        if opened.has_header:
+            packets.fill_in_checksums(echoes)
+        self._outgoing.names[:count] = addresses.names[rows]
+        return cookies, sequences
+
+    def _shoot(self, opened: EchoSocket, first: int, count: int) -> tuple[int, OSError | None]:
+        """Send some; return how many left, and why the next did not, if that is so.
+
+        On a ping socket the error may be an earlier request's: an ICMP error that was pending. Then
+        it is tried again.
+        """
+        error: OSError | None = None
+        for _ in range(_TRIES):
+            try:
+                return self._outgoing.send(opened.fileno(), first, count), None
+            except OSError as exc:
+                error = exc
+            quotes = list(opened.read_errors())
+            self._quotes += quotes
+            if not quotes:
+                break
+        return 0, error
+
+    # --- what comes back ---
+
+    def receive(self) -> Iterator[Heard]:
+        """Yield all that has come in; each holds until the next is asked for."""
+        for opened in self._sockets.opened(self.family):
+            count = BATCH
+            while count == BATCH:
+                try:
+                    count = self._incoming.receive(opened.fileno())
+                except OSError:  # an error is pending: reading the queue clears it
+                    self._quotes += opened.read_errors()
+                    continue
+                if count:
+                    yield self._heard(opened, count)
+
+    def _heard(self, opened: EchoSocket, count: int) -> Heard:
+        stamps_ns = self._incoming.stamps_ns()
+        is_plain, echoes = packets.plain_replies(
+            self.family, self._incoming.data[:count], self._incoming.lengths(), has_header=opened.has_header
+        )
+        is_plain &= stamps_ns >= 0
+        return Heard(opened, is_plain, echoes["cookie"], stamps_ns, self._incoming.names[:count])
+
+    def message(self, heard: Heard, index: int) -> bytes:
+        """Return a message that came in, from its ICMP header on."""
+        data = self._incoming.data[index, : self._incoming.lengths()[index]].tobytes()
+        return packets.strip_ip(data) if heard.opened.has_header else data
+
+    def source(self, heard: Heard, index: int) -> bytes:
+        """Return whom a message came from, as on the wire."""
+        at = self.family.packed_at
+        return heard.sources[index, at : at + self.family.packed_length].tobytes()
+
+    def take_quotes(self) -> list[Quote]:
+        """Return the requests that have met an ICMP error, as far as the sockets' error queues have told."""
+        taken, self._quotes = self._quotes, []
+        return taken
