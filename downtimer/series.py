@@ -295,12 +295,12 @@ class Series:
 
     def _begin(self, now_ns: int, interval_ns: int, dated_ns: int | None) -> int:
         sent_ns = max(now_ns, self._last_sent_ns + 1)
-        if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
-            self.widest_ns = sent_ns - self._last_sent_ns
         self._issue(sent_ns, max_gap_ns(interval_ns), dated_ns)
         return sent_ns
 
     def _issue(self, sent_ns: int, gap_ns: int, dated_ns: int | None) -> None:
+        if self.widest_ns < sent_ns - self._last_sent_ns <= self._gap_ns:
+            self.widest_ns = sent_ns - self._last_sent_ns
         self._last_sent_ns, self._gap_ns = sent_ns, gap_ns
         known = self._probe
         if (known.max_gap_ns, known.dated_ns, known.since_ns) != (self._gap_ns, dated_ns, self._since_ns):

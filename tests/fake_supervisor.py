@@ -36,19 +36,28 @@ class FakeSupervisor:
         hanging: Services of which discovery is told that a call hangs; of others, that none does.
     """
 
-    def __init__(self, module: str, config: Config, *, known: Sequence[TargetState] = ()) -> None:
+    def __init__(
+        self,
+        module: str,
+        config: Config,
+        *,
+        known: Sequence[TargetState] = (),
+        points: str = "ipc:///nowhere",
+    ) -> None:
         """Prepare it.
 
         Args:
             module: The child's module.
             config: What it is told.
             known: The target list at hello; a resumed run has one.
+            points: ZeroMQ address of the writer.
         """
         self.heard: list[messages.BusUp] = []
         self.hanging: frozenset[TargetId] = frozenset()
         self._module = module
         self._config = config
         self._known = tuple(known)
+        self._points = points
         self._orders: queue.SimpleQueue[BusDown] = queue.SimpleQueue()
         self._directory = tempfile.TemporaryDirectory(prefix="downtimer-bus-")
         self._address = f"ipc://{self._directory.name}/bus"
@@ -173,7 +182,7 @@ class FakeSupervisor:
             config=self._config,
             run=self._run,
             anchor=self._anchor,
-            points="ipc:///nowhere",
+            points=self._points,
             journal="/nowhere",
         )
 

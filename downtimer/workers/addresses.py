@@ -10,7 +10,8 @@ Owned by the icmp worker; does no I/O. A row is an address as long as it is prob
 """
 
 import heapq
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -20,15 +21,17 @@ from downtimer.model import ICMP, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.series import SUSPECT_BASELINES, SUSPECT_LEAST_NS, Calm
 from downtimer.verdicts import BASELINE_ANSWERS, slow_after_ns
 from downtimer.workers.mmsg import NAME_SIZE
-from downtimer.workers.packets import COOKIE, Family
+from downtimer.workers.packets import Family, cookie_of
 
 Rows = npt.NDArray[np.intp]
 Instants = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Nonces = npt.NDArray[np.uint64]
 
 NEVER: Final = 2**62
 _NONE: Final = -1
 _FIRST_ROOM: Final = 64
+_NUMBERS: Final = np.arange(2**16, dtype=np.int32)
 _LATENCY_MAX: Final = 2**32 - 1
 
 
@@ -36,11 +39,13 @@ class Came(NamedTuple):
     """What answers have brought about.
 
     Attributes:
-        first: Rows whose first answer it was: a span opens.
+        ended: Spans that have ended, for the last probe was too long ago.
+        opened: Rows whose span has just opened.
         learnt: Rows that have learnt their normal by it.
     """
 
-    first: Rows
+    ended: Sequence[Span]
+    opened: Rows
     learnt: Rows
 
 
@@ -58,7 +63,7 @@ class Addresses:
 
     _COLUMNS: Final[dict[str, tuple[type[Any], int]]] = {
         "due_ns": (np.int64, NEVER),
-        "sent_ns": (np.int64, _NONE),
+        "sent_ns": (np.int64, 0),
         "sent_gap_ns": (np.int64, 0),
         "gap_ns": (np.int64, NEVER),
         "first_ns": (np.int64, _NONE),
@@ -82,7 +87,7 @@ class Addresses:
     due_ns: Instants
     """When a calm one is due; NEVER for all others."""
     sent_ns: Instants
-    """When the probe of a calm one was sent that is under way; -1: none is."""
+    """When the probe of a calm one was sent that is under way."""
     sent_gap_ns: Instants
     """The largest distance that counts as observed, in force at that probe."""
     gap_ns: Instants
@@ -100,8 +105,8 @@ class Addresses:
     """How long it may take before it is suspected not to come."""
     silent_from_ns: Instants
     """If a new one has not answered by then it is told to be silent; NEVER if it has, or that was told."""
-    nonce: npt.NDArray[np.uint64]
-    """Of the cookie of the probe that is under way."""
+    nonce: Nonces
+    """Of the cookie of the probe that is under way, or of none."""
     sequence: npt.NDArray[np.uint16]
     answers: npt.NDArray[np.uint8]
     """So many latencies are known of those from which the normal is learnt."""
@@ -111,7 +116,7 @@ class Addresses:
     """It has been told to be silent: TCP is tried, too, and the first that answers is its method."""
     order: npt.NDArray[np.int32]
 
-    def __init__(self, family: Family, incarnation: Incarnation, *, timeout_ns: int, salt: int) -> None:
+    def __init__(self, family: Family, incarnation: Incarnation, *, timeout_ns: int) -> None:
         self.family = family
         self.ids: list[TargetId | None] = []
         self.count = 0
@@ -119,13 +124,18 @@ class Addresses:
         self.row_of: dict[TargetId, int] = {}
         self._incarnation = incarnation
         self._timeout_ns = timeout_ns
-        self._salt = np.uint32(salt)
+        # Of no probe: the nonce of whom nothing is under way to. A secret, so that nobody can bring it back.
+        self._no_nonce = np.frombuffer(os.urandom(np.uint64().nbytes), np.uint64)[0]
+        self._unseen = self._learning = 0  # calm ones that have not answered yet, or do not know their normal
         self._free: list[int] = []
         self.room = 0
         self.names: npt.NDArray[np.uint8] = np.zeros((0, NAME_SIZE), np.uint8)
+        word, words = (np.uint32, 1) if family.packed_length == np.uint32().nbytes else (np.uint64, 2)
+        self._word = np.dtype(word)
+        self._at = family.packed_at // self._word.itemsize
+        self._words = words
         self._latencies: npt.NDArray[np.uint32] = np.zeros((0, BASELINE_ANSWERS), np.uint32)
-        # (when to look, a number, the rows, when they were sent)
-        self._unanswered: list[tuple[int, int, Rows, Instants]] = []
+        self._unanswered: list[tuple[int, int, Rows, Nonces]] = []  # when to look, a number, what was sent
         self._numbers = 0
         for name, (kind, _) in self._COLUMNS.items():
             setattr(self, name, np.zeros(0, kind))
@@ -143,16 +153,16 @@ class Addresses:
             self.ids.append(target)
             if self.count > self.room:
                 self._grow(2 * self.room)
-        for name, (_, default) in self._COLUMNS.items():
-            getattr(self, name)[row] = default
         self.row_of[target] = row
+        self.nonce[row] = self._no_nonce
         self.names[row] = np.frombuffer(self.family.name(packed).ljust(NAME_SIZE, b"\0"), np.uint8)
         return row
 
     def remove(self, row: int) -> Span | None:
         """Give a row free; return the span that was growing there, if it was calm."""
-        span = self.span(row) if self.is_calm[row] else None
-        self._leave(row)
+        span = self.take_out(row).span if self.is_calm[row] else None
+        for name, (_, default) in self._COLUMNS.items():
+            getattr(self, name)[row] = default
         del self.row_of[self.id_of(row)]
         self.ids[row] = None
         self._free.append(row)
@@ -190,11 +200,13 @@ class Addresses:
     def put_back(self, row: int, calm: Calm) -> None:
         """An address is calm from now on, and stands so."""
         self.is_calm[row] = True
+        self._unseen += calm.span is None
+        self._learning += calm.baseline.latency_ns is None
         self.due_ns[row] = calm.due_ns
         self.baseline_ns[row] = _NONE if calm.baseline.latency_ns is None else calm.baseline.latency_ns
         self.answers[row] = len(calm.latencies)
         self._latencies[row, : len(calm.latencies)] = calm.latencies
-        self._set_limits(np.array([row]))
+        self._set_limits(row)
         span = calm.span
         if span is not None:
             self.first_ns[row], self.last_ns[row] = span.first_sent_ns, span.last_sent_ns
@@ -203,31 +215,28 @@ class Addresses:
 
     def take_out(self, row: int) -> Calm:
         """An address is calm no more; return how it stands."""
-        sent_ns, latency_ns = int(self.sent_ns[row]), int(self.baseline_ns[row])
+        latency_ns = int(self.baseline_ns[row])
         calm = Calm(
             baseline=Baseline(latency_ns=None if latency_ns == _NONE else latency_ns),
             latencies=tuple(self._latencies[row, : self.answers[row]].tolist()),
             due_ns=int(self.due_ns[row]),
             span=self.span(row),
-            sent_ns=None if sent_ns == _NONE else sent_ns,
+            sent_ns=int(self.sent_ns[row]) if self.has_under_way(row) else None,
             gap_ns=int(self.sent_gap_ns[row]),
         )
-        self._leave(row)
+        self.is_calm[row] = False
+        self._unseen -= calm.span is None
+        self._learning -= latency_ns == _NONE
+        self.due_ns[row], self.nonce[row] = NEVER, self._no_nonce
         return calm
 
-    def _leave(self, row: int) -> None:
-        self.is_calm[row] = False
-        self.due_ns[row], self.sent_ns[row] = NEVER, _NONE
-
-    def _set_limits(self, rows: Rows) -> None:
-        for row in rows.tolist():
-            baseline_ns = int(self.baseline_ns[row])
-            if baseline_ns == _NONE:
-                self.slow_ns[row] = self.patience_ns[row] = self._timeout_ns
-            else:
-                self.slow_ns[row] = min(slow_after_ns(ICMP, baseline_ns), self._timeout_ns)
-                patience_ns = max(SUSPECT_BASELINES * baseline_ns, SUSPECT_LEAST_NS)
-                self.patience_ns[row] = min(patience_ns, self._timeout_ns)
+    def _set_limits(self, row: int) -> None:
+        baseline_ns = int(self.baseline_ns[row])
+        slow_ns = patience_ns = self._timeout_ns
+        if baseline_ns != _NONE:
+            slow_ns = min(slow_after_ns(ICMP, baseline_ns), self._timeout_ns)
+            patience_ns = min(max(SUSPECT_BASELINES * baseline_ns, SUSPECT_LEAST_NS), self._timeout_ns)
+        self.slow_ns[row], self.patience_ns[row] = slow_ns, patience_ns
 
     # --- how they stand ---
 
@@ -261,7 +270,7 @@ class Addresses:
 
     def has_under_way(self, row: int) -> bool:
         """Tell whether a probe is under way to a calm one."""
-        return bool(self.sent_ns[row] != _NONE)
+        return bool(self.nonce[row] != self._no_nonce)
 
     def take_silent(self, now_ns: int) -> Rows:
         """Return those that have had their time to answer, once each: they are silent."""
@@ -272,8 +281,7 @@ class Addresses:
 
     def oldest_ns(self) -> int | None:
         """Return when the oldest probe under way of a calm one was sent; None if there is none."""
-        sent_ns = self.sent_ns[: self.count]
-        under_way = sent_ns[sent_ns != _NONE]
+        under_way = self.sent_ns[: self.count][self.nonce[: self.count] != self._no_nonce]
         return int(under_way.min()) if len(under_way) else None
 
     def next_due_ns(self) -> int:
@@ -289,59 +297,84 @@ class Addresses:
             rows = rows[np.argpartition(self.due_ns[rows], most)[:most]]
         return rows
 
-    def strays(self, rows: Rows, now_ns: int) -> Flags:
-        """Tell which may not be probed as calm ones: a probe is under way, or the last was too long ago."""
-        found: Flags = (self.sent_ns[rows] != _NONE) | (now_ns - self.last_ns[rows] > self.gap_ns[rows])
+    def are_under_way(self, rows: Rows) -> Flags:
+        """Tell to which a probe is under way: so they may not be probed again as calm ones."""
+        found: Flags = self.nonce[rows] != self._no_nonce
         return found
 
-    def issue(self, rows: Rows, sent_ns: Instants, *, interval_ns: int, gap_ns: int) -> None:
-        """Note that probes were sent, each at its instant; no row comes twice."""
-        self.widest_ns = max(self.widest_ns, int((sent_ns - self.last_ns[rows]).max(initial=0)))
+    def are_overdue(self, rows: Rows, now_ns: int) -> Flags:
+        """Tell to which the last probe was longer ago than counts as observed."""
+        found: Flags = self.last_ns[rows] + self.gap_ns[rows] < now_ns
+        return found
+
+    def issue(self, rows: Rows, sent_ns: Instants, nonces: Nonces, *, interval_ns: int, gap_ns: int) -> None:
+        """Note that probes were sent, each at its instant and with its nonce; no row comes twice."""
+        if not len(rows):
+            return
         # Keep the phase, unless slots were missed: those are not made up for.
-        self.due_ns[rows] = np.maximum(self.due_ns[rows] + interval_ns, sent_ns + interval_ns // 2)
+        due_ns = self.due_ns[rows] + interval_ns
+        self.due_ns[rows] = np.maximum(due_ns, sent_ns + interval_ns // 2, out=due_ns)
         self.sent_ns[rows] = sent_ns
+        self.nonce[rows] = nonces
         self.sent_gap_ns[rows] = gap_ns
-        self._look_later(rows, sent_ns, int(sent_ns.min(initial=NEVER)) + SUSPECT_LEAST_NS)
+        self._look_later(rows, nonces, int(sent_ns[0]) + SUSPECT_LEAST_NS)
 
-    def is_under_way(self, cookies: npt.NDArray[Any], sources: npt.NDArray[np.uint8]) -> Flags:
-        """Tell which are cookies of probes of calm ones that are under way, from the right sources."""
-        rows = np.minimum(cookies["row"], self.count - 1)
-        at, length = self.family.packed_at, self.family.packed_length
-        found: Flags = (cookies["row"] < self.count) & (cookies["salt"] == self._salt)
-        found &= (cookies["nonce"] == self.nonce[rows]) & (self.sent_ns[rows] != _NONE)
-        word = np.uint32 if length == np.uint32().nbytes else np.uint64
-        ours = np.ascontiguousarray(self.names[rows, at : at + length]).view(word)
-        theirs = np.ascontiguousarray(sources[:, at : at + length]).view(word)
-        found &= (ours == theirs).all(axis=1)
-        return found
+    def under_way(self, cookies: npt.NDArray[Any], sources: npt.NDArray[np.uint8]) -> tuple[Flags, Rows]:
+        """Tell which are cookies of probes of calm ones that are under way, from the right sources.
+
+        Returns:
+            Which are, and the row of each; no matter for others.
+        """
+        rows = np.minimum(cookies["row"], max(self.count - 1, 0)).astype(np.intp)
+        found: Flags = self.nonce[rows] == cookies["nonce"]
+        ours = self._packed_words(self.names[rows])
+        is_source = ours == self._packed_words(sources)
+        found &= is_source[:, 0] if self._words == 1 else is_source.all(axis=1)
+        return found, rows
+
+    def _packed_words(self, names: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Return the addresses in a row of names, as words."""
+        return names.view(self._word)[:, self._at : self._at + self._words]
 
     def first_of_each(self, rows: Rows) -> Flags:
         """Tell which are the first mention of their row: a reply may come twice."""
-        numbers = np.arange(len(rows), dtype=np.int32)
+        numbers = _NUMBERS[: len(rows)]
         self.order[rows[::-1]] = numbers[::-1]
         found: Flags = self.order[rows] == numbers
         return found
 
     def answered(self, rows: Rows, latencies_ns: Instants, *, is_sure: bool) -> Came:
         """Note good answers to probes under way; `is_sure`: the latencies are known. No row comes twice."""
-        sent_ns = self.sent_ns[rows]
-        is_first = self.first_ns[rows] == _NONE
-        first = rows[is_first]
-        if len(first):
-            self.first_ns[first] = self.last_ns[first] = sent_ns[is_first]
-            self.silent_from_ns[first] = NEVER
-        self.widest_in_span_ns[rows] = np.maximum(self.widest_in_span_ns[rows], sent_ns - self.last_ns[rows])
+        if not len(rows):
+            return Came([], rows, rows)
+        sent_ns, opened, learnt, ended = self.sent_ns[rows], rows[:0], rows[:0], []
+        if self._unseen:
+            is_first = self.first_ns[rows] == _NONE
+            opened = rows[is_first]
+            self.first_ns[opened] = self.last_ns[opened] = sent_ns[is_first]
+            self.silent_from_ns[opened] = NEVER
+            self._unseen -= len(opened)
+        distances_ns = sent_ns - self.last_ns[rows]
+        is_gap = distances_ns > self.gap_ns[rows]
+        if is_gap.any():
+            again = rows[is_gap]
+            ended = [span for row in again.tolist() if (span := self.span(row)) is not None]
+            self.first_ns[again], self.probes[again], self.widest_in_span_ns[again] = sent_ns[is_gap], 0, 0
+            distances_ns[is_gap] = 0
+            opened = np.concatenate([opened, again])
+        self.widest_ns = max(self.widest_ns, int(distances_ns.max()))
+        self.widest_in_span_ns[rows] = np.maximum(self.widest_in_span_ns[rows], distances_ns)
         self.last_ns[rows] = sent_ns
         self.probes[rows] += 1
         self.gap_ns[rows] = self.sent_gap_ns[rows]
-        self.sent_ns[rows] = _NONE
-        return Came(first, self._learn(rows, latencies_ns) if is_sure else rows[:0])
+        self.nonce[rows] = self._no_nonce
+        if self._learning and is_sure:
+            learnt = self._learn(rows, latencies_ns)
+        return Came(ended, opened, learnt)
 
     def _learn(self, rows: Rows, latencies_ns: Instants) -> Rows:
         """Learn from the first latencies; return those that have learnt all of it now."""
         is_learning = self.baseline_ns[rows] == _NONE
-        if not is_learning.any():
-            return rows[:0]
         rows = rows[is_learning]
         answers = self.answers[rows]
         self._latencies[rows, answers] = np.minimum(latencies_ns[is_learning], _LATENCY_MAX)
@@ -350,7 +383,9 @@ class Addresses:
         if len(learnt):
             self.baseline_ns[learnt] = np.median(self._latencies[learnt], axis=1).astype(np.int64)
             self.answers[learnt] = 0
-            self._set_limits(learnt)
+            self._learning -= len(learnt)
+            for row in learnt.tolist():
+                self._set_limits(row)
         return learnt
 
     # --- what is not answered ---
@@ -363,31 +398,22 @@ class Addresses:
         """Return the calm ones whose probe has been under way for longer than they have patience."""
         found: list[Rows] = []
         while self._unanswered and self._unanswered[0][0] <= now_ns:
-            _, _, rows, sent_ns = heapq.heappop(self._unanswered)
-            is_open = self.sent_ns[rows] == sent_ns
+            _, _, rows, nonces = heapq.heappop(self._unanswered)
+            is_open = self.nonce[rows] == nonces
             if not is_open.any():
                 continue
-            rows, sent_ns = rows[is_open], sent_ns[is_open]
-            until_ns = sent_ns + self.patience_ns[rows]
+            rows, nonces = rows[is_open], nonces[is_open]
+            until_ns = self.sent_ns[rows] + self.patience_ns[rows]
             is_over = until_ns <= now_ns
             found.append(rows[is_over])
             if not is_over.all():
-                self._look_later(rows[~is_over], sent_ns[~is_over], int(until_ns[~is_over].min()))
+                self._look_later(rows[~is_over], nonces[~is_over], int(until_ns[~is_over].min()))
         return np.concatenate(found) if found else np.zeros(0, np.intp)
 
-    def _look_later(self, rows: Rows, sent_ns: Instants, when_ns: int) -> None:
-        if len(rows):
-            self._numbers += 1
-            heapq.heappush(self._unanswered, (when_ns, self._numbers, rows, sent_ns))
-
-    # --- cookies ---
-
-    def cookies(self, rows: Rows, nonces: npt.NDArray[np.uint64]) -> npt.NDArray[Any]:
-        """Return the cookies of probes to these rows, with these nonces."""
-        made = np.empty(len(rows), COOKIE)
-        made["row"], made["salt"], made["nonce"] = rows, self._salt, nonces
-        return made
+    def _look_later(self, rows: Rows, nonces: Nonces, when_ns: int) -> None:
+        self._numbers += 1
+        heapq.heappush(self._unanswered, (when_ns, self._numbers, rows, nonces))
 
     def cookie(self, row: int) -> bytes:
         """Return the cookie of the probe of a calm one that is under way."""
-        return self.cookies(np.array([row]), self.nonce[[row]]).tobytes()
+        return cookie_of(row, int(self.nonce[row]))

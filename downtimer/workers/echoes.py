@@ -18,7 +18,7 @@ from downtimer.verdicts import HELD_UP, cause_of_errno, verdict_of
 from downtimer.workers.addresses import NEVER, Instants, Rows
 from downtimer.workers.flights import Flight, Flights, Followed
 from downtimer.workers.lane import Heard, Lane, Volley
-from downtimer.workers.packets import Quote, cookie_of_reply
+from downtimer.workers.packets import Quote, cookie_of, cookie_of_reply
 from downtimer.workers.probing import Findings
 from downtimer.workers.schedule import Schedule
 from downtimer.workers.stalls import note_suspension
@@ -137,13 +137,15 @@ class Echoes:
         found = [self._flights.next_deadline_ns(self.rates.timeout_ns)]
         found += [self._flights.next_grown_ns(SUSPECT_LEAST_NS)]
         found += [lane.addresses.next_look_ns() for lane in lanes]
-        return min(at_ns for at_ns in found if at_ns is not None)
+        return min((at_ns for at_ns in found if at_ns is not None), default=NEVER)
 
     # --- what was sent ---
 
     def strays(self, lane: Lane, rows: Rows, now_ns: int) -> tuple[Rows, list[Followed]]:
         """Return which of the calm ones that are due may be probed as such; the others are followed."""
-        is_stray = lane.addresses.strays(rows, now_ns)
+        is_stray = lane.addresses.are_under_way(rows)
+        if self._watch.has_slept_since(now_ns - max_gap_ns(self.rates.longest_ns)):
+            is_stray |= lane.addresses.are_overdue(rows, now_ns)  # that is to be said of each
         if not is_stray.any():
             return rows, []
         followed = [self._follow(lane, row) for row in rows[is_stray].tolist()]
@@ -155,11 +157,14 @@ class Echoes:
         """Note what was sent: to followed ones, then to calm ones."""
         gap_ns = max_gap_ns(self.rates.steady_ns)
         instants, first = volley.sent_ns, len(followed)
-        lane.addresses.issue(calm, instants[first:], interval_ns=self.rates.steady_ns, gap_ns=gap_ns)
+        lane.addresses.issue(
+            calm, instants[first:], volley.nonces[first:], interval_ns=self.rates.steady_ns, gap_ns=gap_ns
+        )
+        lane.addresses.sequence[calm] = volley.sequences[first:]
         flights = []
         for index, each in enumerate(followed):
             sent_ns = self._issue(each, int(instants[index]))
-            sequence, cookie = int(volley.sequences[index]), volley.cookies[index].tobytes()
+            sequence, cookie = int(volley.sequences[index]), cookie_of(each.row, int(volley.nonces[index]))
             flights.append(self._flights.begin(each, sent_ns, sequence, cookie))
         causes = dict.fromkeys(volley.held_up, HELD_UP)
         causes |= {index: self._cause_of(error) for index, error in volley.errors}
@@ -203,17 +208,17 @@ class Echoes:
 
     def hear(self, lane: Lane, heard: Heard, batch: Batch) -> None:
         """Take what has come in with one system call."""
-        is_calm = heard.is_plain & lane.addresses.is_under_way(heard.cookies, heard.sources)
-        if is_calm.all():
-            rows, stamps_ns = heard.cookies["row"].astype(np.intp), heard.stamps_ns
-        else:
-            for index in np.flatnonzero(~is_calm).tolist():
-                self._take_message(lane, heard, index, batch)
-            rows, stamps_ns = heard.cookies["row"][is_calm].astype(np.intp), heard.stamps_ns[is_calm]
+        is_calm, rows = lane.addresses.under_way(heard.cookies, heard.sources)
+        is_calm &= heard.is_plain
+        stamps_ns = heard.stamps_ns
+        if not is_calm.all():
+            rows, stamps_ns = rows[is_calm], stamps_ns[is_calm]
         is_first = lane.addresses.first_of_each(rows)
         if not is_first.all():
             rows, stamps_ns = rows[is_first], stamps_ns[is_first]
         self._take_replies(lane, rows, stamps_ns, batch)
+        for index in np.flatnonzero(~is_calm).tolist():
+            self._take_message(lane, heard, index, batch)
 
     def _take_replies(self, lane: Lane, rows: Rows, stamps_ns: Instants, batch: Batch) -> None:
         """Resolve probes of calm addresses."""
@@ -228,10 +233,11 @@ class Echoes:
         came = addresses.answered(rows, latencies_ns, is_sure=batch.is_sure)
         if lane.windows is not None:
             lane.windows.answered(rows, latencies_ns)
-        for row in came.first.tolist():
-            span = addresses.span(row)
-            assert span is not None  # noqa: S101 - for the type checker
-            self._findings.span(span, is_open=True)
+        for span in came.ended:
+            self._findings.span(span, is_open=False)
+        for row in came.opened.tolist():
+            if (opened := addresses.span(row)) is not None:
+                self._findings.span(opened, is_open=True)
             self._tell_method(lane, row)
         for row in came.learnt.tolist():
             baseline = Baseline(latency_ns=int(addresses.baseline_ns[row]))
@@ -320,6 +326,11 @@ class Echoes:
             self._miss(flight, now_ns)
         for flight in self._flights.take_grown(now_ns, SUSPECT_LEAST_NS):
             self._suspect(flight)
+
+    def has_overdue(self, now_ns: int) -> bool:
+        """Tell whether a probe has not been answered in time."""
+        deadline_ns = self._flights.next_deadline_ns(self.rates.timeout_ns)
+        return deadline_ns is not None and deadline_ns <= now_ns
 
     def lost(self, since_ns: int, until_ns: int) -> None:
         """Note that replies may have been dropped between these instants: they found no room."""

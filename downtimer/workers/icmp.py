@@ -8,7 +8,6 @@ round to reading it.
 
 import asyncio
 import logging
-import os
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -20,7 +19,7 @@ from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetI
 from downtimer.pace import Rates
 from downtimer.source import Source
 from downtimer.workers import probing
-from downtimer.workers.addresses import Addresses, Rows
+from downtimer.workers.addresses import NEVER, Addresses, Rows
 from downtimer.workers.echo import EchoSockets
 from downtimer.workers.echo_windows import EchoWindows
 from downtimer.workers.echoes import Echoes
@@ -33,10 +32,13 @@ from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
 
-TURN_LEAST_NS: Final = 4 * MILLISECOND_NS
-TURN_MOST_NS: Final = 20 * MILLISECOND_NS
-TURN_PROBES: Final = 100
+TURN_PROBES: Final = 250
 """Turns are so far apart that about so many are sent in one, within these limits."""
+
+TURN_LEAST_NS: Final = 4 * MILLISECOND_NS
+TURN_MOST_NS: Final = 50 * MILLISECOND_NS
+TURNS_LEAST: Final = 10
+"""So many are in an interval, at least."""
 
 WINDOW_NS: Final = 10 * SECOND_NS
 RENEW_NS: Final = 60 * SECOND_NS
@@ -67,17 +69,16 @@ class IcmpEngine:
         self._rated = 0  # addresses for which the rates were made
         self._rates = Rates.within(self._section, checks=0, fast=0)
         self._echoes = Echoes(child, findings, self._schedule, self._rates)
-        salt = int.from_bytes(os.urandom(4), "big")
         self._lanes = {
-            family: self._make_lane(family, salt, wants_windows=config.db is not None) for family in (V4, V6)
+            family: self._make_lane(family, wants_windows=config.db is not None) for family in (V4, V6)
         }
         self._retired: set[TargetId] = set()
         self._seconds_ns = self._window_ns = self._renewed_ns = self._dropped_ns = self._clock.now_ns()
         self._loop = asyncio.get_running_loop()
         self._sleeper: asyncio.Future[None] | None = None
 
-    def _make_lane(self, family: Family, salt: int, *, wants_windows: bool) -> Lane:
-        addresses = Addresses(family, self._child.incarnation, timeout_ns=self._rates.timeout_ns, salt=salt)
+    def _make_lane(self, family: Family, *, wants_windows: bool) -> Lane:
+        addresses = Addresses(family, self._child.incarnation, timeout_ns=self._rates.timeout_ns)
         windows = EchoWindows() if wants_windows else None
         return Lane(addresses, windows, self._sockets, self._clock)
 
@@ -204,13 +205,14 @@ class IcmpEngine:
 
     def _judge(self, now_ns: int) -> None:
         """Read all that has come in, then judge what is not answered by now."""
-        for lane in self._lanes.values():
+        for lane in self._lanes_in_use():
             for heard in lane.receive():
                 self._echoes.hear(lane, heard, self._stamps.batch())
             for quote in lane.take_quotes():
                 self._echoes.take_quote(lane, quote, self._clock.now_ns())
-        self._note_drops()
-        self._echoes.expire(self._lanes.values(), now_ns)
+        if self._echoes.has_overdue(now_ns):
+            self._note_drops()
+        self._echoes.expire(self._lanes_in_use(), now_ns)
 
     def _note_drops(self) -> None:
         """A reply that found no room to wait for us is none that did not come."""
@@ -219,13 +221,17 @@ class IcmpEngine:
             self._echoes.lost(before_ns, self._dropped_ns)
             log.warning("replies were dropped: the socket's buffer was full")
 
+    def _lanes_in_use(self) -> list[Lane]:
+        return [lane for lane in self._lanes.values() if lane.addresses.row_of]
+
     def _next_due_ns(self) -> int:
-        return min(self._schedule.next_ns(), *(lane.addresses.next_due_ns() for lane in self._lanes.values()))
+        calm_ns = (lane.addresses.next_due_ns() for lane in self._lanes_in_use())
+        return min(self._schedule.next_ns(), *calm_ns, NEVER)
 
     def _next_ns(self, now_ns: int) -> int:
         """Return when the next turn is to be."""
         next_ns = min(
-            self._seconds_ns + SECOND_NS, self._next_due_ns(), self._echoes.next_ns(self._lanes.values())
+            self._seconds_ns + SECOND_NS, self._next_due_ns(), self._echoes.next_ns(self._lanes_in_use())
         )
         return max(next_ns, now_ns + self._turn_ns)
 
@@ -234,8 +240,9 @@ class IcmpEngine:
         """The least distance of two turns: a level load where there is much, little ado otherwise."""
         if self._schedule.has_urgent:
             return TURN_LEAST_NS
-        turn_ns = TURN_PROBES * self._rates.steady_ns // max(self._count(), 1)
-        return min(max(turn_ns, TURN_LEAST_NS), TURN_MOST_NS)
+        interval_ns = self._rates.steady_ns
+        turn_ns = TURN_PROBES * interval_ns // max(self._count(), 1)
+        return max(min(turn_ns, interval_ns // TURNS_LEAST, TURN_MOST_NS), TURN_LEAST_NS)
 
     async def _sleep(self, wait_ns: int) -> None:
         """Sleep for so long, or until woken. Cheaper than asyncio.timeout(), which takes a turn more."""
@@ -258,7 +265,7 @@ class IcmpEngine:
         followed = self._schedule.take_first(now_ns, at_ns)
         is_done = len(followed) < TURN_MAX
         calm: list[tuple[Lane, Rows]] = []
-        for lane in self._lanes.values():
+        for lane in self._lanes_in_use():
             most = lane.room - TURN_MAX
             due = lane.addresses.due(now_ns, most)
             is_done &= len(due) < most
@@ -296,6 +303,7 @@ class IcmpEngine:
         for lane in self._lanes.values():
             for row in lane.addresses.take_silent(now_ns).tolist():
                 self._findings.silent(lane.addresses.id_of(row))
+        self._note_drops()
         if now_ns - self._window_ns >= WINDOW_NS:
             self._end_window(now_ns)
 

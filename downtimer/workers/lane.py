@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from downtimer.clock import RunClock
 from downtimer.workers import packets
-from downtimer.workers.addresses import Addresses, Flags, Instants, Rows
+from downtimer.workers.addresses import Addresses, Flags, Instants, Nonces, Rows
 from downtimer.workers.echo import EchoSocket, EchoSockets
 from downtimer.workers.echo_windows import EchoWindows
 from downtimer.workers.mmsg import Incoming, Outgoing
@@ -25,6 +25,7 @@ BATCH: Final = 1024
 _CALL: Final = 64
 """Requests that leave with one system call, and bear one instant: they take less than half a millisecond."""
 
+_SEQUENCES: Final = np.arange(2**16 + BATCH).astype(np.uint16)
 _MESSAGE_MAX: Final = 256  # more than enough for an error and the request that it quotes
 _TRIES: Final = 3
 
@@ -34,14 +35,14 @@ class Volley(NamedTuple):
 
     Attributes:
         sent_ns: When each left.
-        cookies: That they bear.
+        nonces: Of the cookies that they bear.
         sequences: Their numbers.
         errors: Why some could not be sent.
         held_up: Those of which it is not known well enough when they left.
     """
 
     sent_ns: Instants
-    cookies: npt.NDArray[Any]
+    nonces: Nonces
     sequences: npt.NDArray[np.uint16]
     errors: Sequence[tuple[int, OSError]]
     held_up: Sequence[int]
@@ -107,7 +108,7 @@ class Lane:
         opened = self._sockets.of(self.family)
         if isinstance(opened, OSError):
             raise opened
-        cookies, sequences = self._prepare(rows, opened)
+        nonces, sequences = self._prepare(rows, opened)
         sent_ns = np.zeros(len(rows), np.int64)
         errors: list[tuple[int, OSError]] = []
         held_up: list[int] = []
@@ -123,23 +124,23 @@ class Lane:
             if self._clock.now_ns() - now_ns > DOUBT_NS:
                 held_up.extend(range(first, next_))
             first = next_
-        return Volley(sent_ns, cookies, sequences, errors, held_up)
+        return Volley(sent_ns, nonces, sequences, errors, held_up)
 
-    def _prepare(self, rows: Rows, opened: EchoSocket) -> tuple[npt.NDArray[Any], npt.NDArray[np.uint16]]:
-        """Write the requests; return their cookies and sequence numbers."""
-        count, addresses = len(rows), self.addresses
+    def _prepare(self, rows: Rows, opened: EchoSocket) -> tuple[Nonces, npt.NDArray[np.uint16]]:
+        """Write the requests; return their nonces and sequence numbers."""
+        count = len(rows)
         nonces = np.frombuffer(os.urandom(count * np.uint64().nbytes), np.uint64)
-        sequences = np.arange(self._sequence, self._sequence + count).astype(np.uint16)
+        sequences = _SEQUENCES[self._sequence : self._sequence + count]
         self._sequence = (self._sequence + count) % 2**16
-        addresses.nonce[rows], addresses.sequence[rows] = nonces, sequences
         echoes = self._echoes[:count]
         echoes["identifier"] = opened.identifier
         echoes["sequence"] = sequences
-        echoes["cookie"] = cookies = addresses.cookies(rows, nonces)
+        cookies = echoes["cookie"]
+        cookies["row"], cookies["nonce"] = rows, nonces
         if opened.has_header:
             packets.fill_in_checksums(echoes)
-        self._outgoing.names[:count] = addresses.names[rows]
-        return cookies, sequences
+        self.addresses.names.take(rows, axis=0, out=self._outgoing.names[:count])
+        return nonces, sequences
 
     def _shoot(self, opened: EchoSocket, first: int, count: int) -> tuple[int, OSError | None]:
         """Send some; return how many left, and why the next did not, if that is so.

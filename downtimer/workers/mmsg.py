@@ -41,9 +41,8 @@ _STAMP: Final = np.dtype(
     [("length", np.uintp), ("level", np.int32), ("kind", np.int32), ("seconds", np.int64), ("ns", np.int64)],
     align=True,
 )
-"""A control message that holds a struct timespec."""
+"""The only control message that we ask for: it holds a struct timespec."""
 
-_SO_TIMESTAMPNS: Final = 35  # from the kernel's headers; also the kind of the control message
 _NO_STAMP: Final = -1
 _SECOND_NS: Final = 1_000_000_000
 
@@ -140,14 +139,11 @@ class Incoming(_Messages):
 
     def stamps_ns(self) -> npt.NDArray[np.int64]:
         """Return when the kernel received each (CLOCK_REALTIME); -1 where it did not say."""
-        stamps = self._stamps[: self._used]
-        is_stamp = (self._headers["control_length"][: self._used] >= _STAMP.itemsize) & (
-            stamps["level"] == socket.SOL_SOCKET
-        )
-        is_stamp &= stamps["kind"] == _SO_TIMESTAMPNS
-        found: npt.NDArray[np.int64] = stamps["seconds"] * _SECOND_NS + stamps["ns"]
-        if not is_stamp.all():
-            found[~is_stamp] = _NO_STAMP
+        stamps, lengths = self._stamps[: self._used], self._headers["control_length"][: self._used]
+        found: npt.NDArray[np.int64] = stamps["seconds"] * _SECOND_NS
+        found += stamps["ns"]
+        if lengths.min(initial=_STAMP.itemsize) < _STAMP.itemsize:
+            found[lengths < _STAMP.itemsize] = _NO_STAMP
         return found
 
 

@@ -7,8 +7,8 @@ Linux gives and takes different bytes by kind of socket. An IPv4 raw socket deli
 all others begin at the ICMP header. The kernel fills in the checksum everywhere but on IPv4 raw sockets,
 and the identifier on ping sockets.
 
-A request bears a cookie, which tells which probe a reply answers: the row of the address in our tables, a
-number of this process, and a random one of this probe.
+A request bears a cookie, which tells which probe a reply answers: the row of the address in our tables, and a
+random number of this probe.
 """
 
 import ipaddress
@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-COOKIE: Final = np.dtype([("row", np.uint32), ("salt", np.uint32), ("nonce", np.uint64)])
+COOKIE: Final = np.dtype([("row", np.uint64), ("nonce", np.uint64)])
 COOKIE_SIZE: Final = COOKIE.itemsize
 ECHO: Final = np.dtype(
     [
@@ -37,8 +37,8 @@ Echoes = npt.NDArray[Any]
 """Of `ECHO`."""
 
 _HEADER: Final = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence
+_COOKIE: Final = struct.Struct("=QQ")  # as `COOKIE`
 _IPV4_HEADER: Final = 20  # without options
-_NO_OPTIONS: Final = 0x45  # its first byte
 _IPV6_HEADER: Final = 40
 _ICMP_OF_IPV6: Final = 58
 
@@ -115,7 +115,7 @@ def fill_in_checksums(echoes: Echoes) -> None:
 def plain_replies(
     family: Family, messages: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32], *, has_header: bool
 ) -> tuple[npt.NDArray[np.bool_], Echoes]:
-    """Tell which messages are echo replies of our length, without IP options.
+    """Tell which messages look like replies to us: by their length, and so without IP options.
 
     Args:
         family: Of the socket.
@@ -128,15 +128,17 @@ def plain_replies(
     """
     at = _IPV4_HEADER if has_header else 0
     echoes = np.ndarray(len(messages), ECHO, messages, offset=at, strides=(messages.strides[0],))
-    is_plain = (lengths == at + ECHO.itemsize) & (echoes["kind"] == family.reply)
-    if has_header:
-        is_plain &= messages[:, 0] == _NO_OPTIONS
-    return is_plain, echoes
+    return (lengths == at + ECHO.itemsize) & (echoes["kind"] == family.reply), echoes
 
 
 def strip_ip(packet: bytes) -> bytes:
     """Return an IPv4 packet without its header."""
     return packet[(packet[0] & 0x0F) * 4 :] if packet else b""
+
+
+def cookie_of(row: int, nonce: int) -> bytes:
+    """Return a cookie."""
+    return _COOKIE.pack(row, nonce)
 
 
 def cookie_of_reply(family: Family, message: bytes) -> bytes | None:

@@ -66,6 +66,10 @@ class LoopWatch:
         """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
         return bool(self._recent(at_ns))
 
+    def has_slept_since(self, at_ns: int) -> bool:
+        """Tell whether the host was suspended since `at_ns`."""
+        return any(late.slept for late in self._recent(at_ns))
+
     def late_ns(self, now_ns: int) -> int:
         """Return how old at most what we learn of now may be: so long has the loop just stood still."""
         return max((late.came_ns - late.due_ns + _TICK_NS for late in self._recent(now_ns - 1)), default=0)
