@@ -222,7 +222,7 @@ class Pace:
         if not hung:
             self._answer(sent_ns)
         else:
-            self._miss(sent_ns)
+            self._miss(sent_ns, is_in_episode=True)
 
     def throttle(self) -> None:
         """Note that the service asks for fewer probes: until it answers otherwise, none is fast."""
@@ -233,10 +233,10 @@ class Pace:
         if sent_ns == self._suspect_ns:
             self._suspect_ns = _NEVER
 
-    def suspect(self, oldest_ns: int, now_ns: int, patience_ns: int) -> None:
+    def suspect(self, oldest_ns: int, now_ns: int, patience_ns: int, rates: Rates) -> None:
         """Look at the oldest unanswered probe: one that takes longer than `patience_ns` may be hanging."""
         if now_ns - oldest_ns > patience_ns:
-            self._miss(oldest_ns)
+            self._miss(oldest_ns, is_in_episode=self.is_in_episode(now_ns, rates))
 
     def may_have_extra(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether a suspicion or a late answer may call for an extra probe now."""
@@ -278,11 +278,11 @@ class Pace:
         if self._is_silent:
             self._is_silent, self._resumed_ns = False, sent_ns
 
-    def _miss(self, sent_ns: int) -> None:
+    def _miss(self, sent_ns: int, *, is_in_episode: bool) -> None:
         """A probe is not answered: silence if none after it was; loss if it is no rest of a silence."""
         if sent_ns > self._answered_ns:
             self._is_silent = True
-        elif sent_ns > self._resumed_ns and self._began_ns is not None:
+        elif sent_ns > self._resumed_ns and is_in_episode:
             self._is_lossy = True
 
 

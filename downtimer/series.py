@@ -216,7 +216,7 @@ class Series:
         """Note that a probe is sent now; return its instant, by which it is resolved."""
         if self._unanswered and not rates.is_gentle:
             patience_ns = min(self.slow_after_ns(rates), PATIENCE_NS)
-            self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns)
+            self.pace.suspect(next(iter(self._unanswered)), now_ns, patience_ns, rates)
         early_ns = self._due_ns - now_ns
         if early_ns > TIMER_NS:
             is_out = self._suspect_ns in self._unanswered

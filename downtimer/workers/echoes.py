@@ -81,7 +81,7 @@ class Echoes:
         series.resume(target, calm)
         followed = self._followed[target] = Followed(lane, row, target, series)
         if calm.sent_ns is not None:
-            self._flights.begin(followed, calm.sent_ns, int(addresses.sequence[row]), cookie)
+            self._flights.go_on(followed, calm.sent_ns, int(addresses.sequence[row]), cookie)
         self._schedule.put(followed, self.rates)
         return followed
 

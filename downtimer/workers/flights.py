@@ -70,10 +70,15 @@ class Flights:
         self._late: list[Flight] = []  # failed by their deadline
 
     def begin(self, address: Followed, sent_ns: int, sequence: int, cookie: bytes) -> Flight:
-        """Return a request that has just been sent, or a while ago."""
+        """Return a request that has just been sent."""
+        flight = self.go_on(address, sent_ns, sequence, cookie)
+        heapq.heappush(self._young, flight)
+        return flight
+
+    def go_on(self, address: Followed, sent_ns: int, sequence: int, cookie: bytes) -> Flight:
+        """Return a request that was sent a while ago, and that nobody waits for to have grown."""
         flight = Flight(address, sent_ns, sequence, cookie)
         heapq.heappush(self._flying, flight)
-        heapq.heappush(self._young, flight)
         self._by_cookie[cookie] = flight
         return flight
 

@@ -88,9 +88,9 @@ def test_suspicion_acts_at_once() -> None:
     pace = Pace()
     pace.good(0)
     slow = API._replace(timeout_ns=20 * SECOND_NS)
-    pace.suspect(SECOND_NS, SECOND_NS + 200 * MILLISECOND_NS, 200 * MILLISECOND_NS)
+    pace.suspect(SECOND_NS, SECOND_NS + 200 * MILLISECOND_NS, 200 * MILLISECOND_NS, slow)
     assert pace.interval_ns(2 * SECOND_NS, slow) == slow.steady_ns
-    pace.suspect(SECOND_NS, SECOND_NS + 201 * MILLISECOND_NS, 200 * MILLISECOND_NS)
+    pace.suspect(SECOND_NS, SECOND_NS + 201 * MILLISECOND_NS, 200 * MILLISECOND_NS, slow)
     assert pace.interval_ns(2 * SECOND_NS, slow) == 5 * SECOND_NS
     pace.good(SECOND_NS)
     assert pace.interval_ns(2 * SECOND_NS, slow) == slow.steady_ns
