@@ -10,7 +10,7 @@ from random import Random
 from typing import Final, cast
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from downtimer.clock import Batch
@@ -230,6 +230,7 @@ def by_series(row: int, fate: Fate, rates: Rates, lapse_s: float) -> list[Span]:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.1, 0.4]), st.sampled_from([0.0, 1.0, 2.5]))
+@example(686765, 0.4, 1.0)
 @settings(max_examples=25, deadline=None)
 def test_spans_are_those_of_a_series_for_each(seed: int, trouble: float, lapse_s: float) -> None:
     """To the probe, whatever happens, and whenever an address is calm in between."""
