@@ -266,7 +266,7 @@ class IcmpEngine:
         is_done = len(followed) < TURN_MAX
         calm: list[tuple[Lane, Rows]] = []
         for lane in self._lanes_in_use():
-            most = lane.room - TURN_MAX
+            most = max(lane.room - TURN_MAX, 1)
             due = lane.addresses.due(now_ns, most)
             is_done &= len(due) < most
             due, strays = self._echoes.strays(lane, due[: self._schedule.allow(len(due), at_ns)], now_ns)

@@ -37,7 +37,7 @@ def measure(directory: Path, runs: int) -> Results:
     try:
         with Namespaces(spawner) as network:
             network.add_block(BLOCK)
-            bench = _Bench(directory, spawner, network)
+            bench = EchoBench(directory, spawner, network)
             pairs = [(bench.ours(_COMPARED, _COMPARED_S), bench.fping(_COMPARED)) for _ in range(runs)]
             many = [bench.ours(_MANY, _LONG_S) for _ in range(runs)]
             growth = {
@@ -91,7 +91,7 @@ def _growth(by_size: dict[int, list[dict[str, Any]]]) -> Growth:
     return Growth(what="How that grows with the number of addresses", columns=columns, rows=tuple(rows))
 
 
-class _Bench:
+class EchoBench:
     """What measures, in these namespaces."""
 
     def __init__(self, directory: Path, spawner: Spawner, network: Namespaces) -> None:
@@ -126,7 +126,8 @@ class _Bench:
             self._network.in_vantage(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert process.stdout is not None
-        said = process.stdout.read().decode()
+        with process.stdout:
+            said = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode != 0:

@@ -128,7 +128,7 @@ class Net:
 
     def message(self, _: Heard, index: int) -> bytes:
         """Return a message."""
-        return self._echoes[index].tobytes()
+        return bytes(self._echoes[index].tobytes())
 
     def source(self, heard: Heard, index: int) -> bytes:
         """Return where it came from."""
