@@ -16,10 +16,11 @@ Pure. The cells of a check tile the time from its first probe to its last withou
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from downtimer.model import Span, Verdict
 from downtimer.verdicts import HELD_UP

@@ -153,7 +153,7 @@ def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
 
 def _episode(members: Sequence[CheckOutage], outages: tuple[Outage, ...], around: Surroundings) -> Episode:
     whole = outages[0] if len(outages) == 1 else _join(members, around)
-    figures = {name: getattr(whole, name) for name in Outage.__slots__}
+    figures = {name: getattr(whole, name) for name in Outage.__struct_fields__}
     return Episode(**figures, outages=outages)
 
 

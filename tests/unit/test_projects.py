@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from downtimer.findings import TargetSummary
 from downtimer.model import SECOND_NS, Span
@@ -22,7 +23,7 @@ def floating(
     state = address(name)
     target = replace(state.target, project=project, project_id=project_id)
     state = replace(state, target=target, discovered_ns=discovered_ns)
-    return summarize(state, [replace(one, check="icmp") for one in spans])
+    return summarize(state, [structs.replace(one, check="icmp") for one in spans])
 
 
 def test_figures_are_sums_over_the_addresses_of_a_project() -> None:

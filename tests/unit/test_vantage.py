@@ -1,9 +1,9 @@
 """When the vantage was blind, and what of the failures is for that."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from downtimer.model import Span, TargetId, Verdict
 from downtimer.vantage import (
