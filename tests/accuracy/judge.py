@@ -13,7 +13,8 @@ from downtimer.cells import order, tile
 from downtimer.demo.truth import Bracket, Fault
 from downtimer.findings import Outage, TargetSummary
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
-from downtimer.report.summary import attributed_spans, build
+from downtimer.report.attributed import attributed_spans
+from downtimer.report.summary import build
 from downtimer.store.journal import JournalReader
 from downtimer.verdicts import slow_after_ns
 from tests.accuracy.kinds import Kind, Measure
@@ -41,9 +42,9 @@ class Report:
     def __init__(self, journal: Path) -> None:
         with contextlib.closing(JournalReader(str(journal))) as reader:
             summary = build(reader)
-            self._spans = {state.target.name: spans for state, spans in attributed_spans(reader, [])}
+            self._spans = {state.target.name: spans for state, spans in attributed_spans(reader)}
+            self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
         self.origin_ns = summary.run.boot_origin_ns
-        self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
 
     def bracket(self, when: Bracket) -> Bracket:
         """Return an instant of the record as one of the run."""

@@ -1,9 +1,9 @@
 """A day that was measured, as a journal, written by the code that writes every journal.
 
-One icmp and one api worker measure a cloud for 24 hours, without a break. Each outage befalls one address, at any
-time; most last for seconds, and one of ten is the first of three with little good between them. A tenth as many
-times an address is slow. Services fail every few hours, by all of their checks. The reference loses an echo now
-and then, so that it has to be asked of everything else whether our own link was down.
+One icmp and one api worker measure a cloud for 24 hours, without a break. Each outage befalls one address, at
+any time; most last for seconds, and one of ten is the first of three with little good between them. A tenth
+as many times an address is slow. Services fail every few hours, by all of their checks. The reference loses
+an echo now and then, so that it has to be asked of everything else whether our own link was down.
 """
 
 import contextlib
@@ -111,7 +111,7 @@ class _Check:
     cause: str
 
     def spans(self, disturbances: list[_Disturbance], phase_ns: int) -> Iterator[Span]:
-        """Yield its spans, the first from its first probe, which is sent at `phase_ns`, the last still open."""
+        """Yield its spans, from its first probe on, which is sent at `phase_ns`; the last is still open."""
         at_ns, every_ns = phase_ns, self.interval_ns
         for start_ns, length_ns, verdict in sorted(disturbances):
             earliest_ns = max(start_ns, at_ns + 2 * every_ns)  # not before the last one was over
@@ -177,7 +177,8 @@ class Day:
             progress = {(one.incarnation, one.check): one for one in self._progress()}
             writer.apply(Facts(progress=progress, marks=[Mark(at_ns=DAY_NS // 2, text="neutron done")]))
             writer.end_run(DAY_NS)
-        return len(facts)
+            rows: int = writer.rows
+        return rows
 
     def _checks(self) -> Iterator[_Check]:
         """Yield a check of each target."""

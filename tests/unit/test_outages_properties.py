@@ -144,7 +144,9 @@ def _without_spacing(summary: TargetSummary) -> TargetSummary:
     if len(checks) == 1:
         return structs.replace(summary, checks=checks)
     episodes = tuple(
-        structs.replace(episode, probes=0, outages=tuple(structs.replace(outage, probes=0) for outage in episode.outages))
+        structs.replace(
+            episode, probes=0, outages=tuple(structs.replace(outage, probes=0) for outage in episode.outages)
+        )
         for episode in summary.episodes
     )
     return structs.replace(summary, checks=checks, episodes=episodes)

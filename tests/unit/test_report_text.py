@@ -370,12 +370,6 @@ def test_marks_events_and_notes_have_their_sections() -> None:
     assert section(text, "Missing") == ["  12 points are not delivered yet"]
 
 
-def test_spans_of_targets_that_are_not_described_are_counted_not_dropped_in_silence() -> None:
-    strays = [*icmp("10.0.0.1", up(0, 60)), *named("zaqar", up(0, 60))]
-    text = report(*strays, *named("nova", up(0, 60)), states=[service("nova")])
-    assert section(text, "Missing") == ["  2 targets have spans but are not described; they are left out"]
-
-
 def test_bounds_are_rounded_outwards() -> None:
     assert wording.bounded(ns(16.24), ns(15.99), ns(16.41)) == "16.2 s (15.9–16.5)"
     assert wording.bounded(ns(0.004), ns(0.001), ns(0.011)) == "0.00 s (0.00–0.02)"
@@ -511,7 +505,9 @@ def agent(host: str, *spans: Span) -> tuple[TargetState, list[Span]]:
     """Return an agent and the spans as its own."""
     state = service("nova-compute", id=f"agent/{host}")
     state = replace(state, target=replace(state.target, kind=Kind.AGENT, host=host, url=None))
-    return state, [structs.replace(one, target=state.target.id, check="reported", max_gap_ns=ns(30)) for one in spans]
+    return state, [
+        structs.replace(one, target=state.target.id, check="reported", max_gap_ns=ns(30)) for one in spans
+    ]
 
 
 def test_agents_have_a_section_of_their_own_and_are_in_no_line_of_the_contract() -> None:
