@@ -69,7 +69,7 @@ class CheckOutage(NamedTuple):
 
     def proven(self) -> list[Interval]:
         """Return the stretches in which it was down for sure."""
-        return subtract(self.failing, unite(self.watched))
+        return subtract(self.failing, unite(self.watched)) if self.watched else list(self.failing)
 
     def estimated(self) -> list[Interval]:
         """Return the stretches that count as down: the failing ones, out to the estimated edges."""

@@ -9,13 +9,13 @@ between them, and no unobserved stretch between them that is longer than `LONGES
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Any, Final, NamedTuple
 
 from downtimer.attribution import label
-from downtimer.brackets import LONGEST_GAP_NS, CheckOutage
+from downtimer.brackets import LONGEST_GAP_NS, CheckOutage, Edge
 from downtimer.findings import Episode, Outage
 from downtimer.intervals import Cover, measure, unite
 from downtimer.model import SECOND_NS, Span, TargetState, Verdict
@@ -47,7 +47,8 @@ class ProbeCounter:
         Of a span that reaches beyond (another check's good answers) the part counts that its
         length suggests.
         """
-        good, failed, causes = 0, 0, Counter[str]()
+        good = failed = 0
+        causes: dict[str, int] = {}
         for spans, last_sent in self._series:
             for i in range(bisect_left(last_sent, start_ns), len(spans)):
                 span = spans[i]
@@ -55,10 +56,11 @@ class ProbeCounter:
                     break
                 if span.verdict is Verdict.DOWN:
                     failed += span.probes
-                    causes.update(span.causes)
+                    for cause, count in span.causes.items():
+                        causes[cause] = causes.get(cause, 0) + count
                 elif span.last_sent_ns > start_ns and span.first_sent_ns < end_ns:
                     good += _probes_within(span, start_ns, end_ns)
-        return Counted(good + failed, failed, _most_first(causes))
+        return Counted(good + failed, failed, _most_first(causes) if len(causes) > 1 else causes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +80,14 @@ def find_episodes(found: Sequence[CheckOutage], around: Surroundings) -> tuple[E
         around: Of the same target.
     """
     groups = _touching(found)
-    outages = [_join(group, around) for group in groups]
+    figures = [_join(group, around) for group in groups]
+    outages = [Outage(**each) for each in figures]
     episodes = []
     first = 0
     for i in range(1, len(outages) + 1):
         if i == len(outages) or _is_settled_between(outages[i - 1], outages[i], around.unobserved):
-            members = [outage for group in groups[first:i] for outage in group]
-            episodes.append(_episode(members, tuple(outages[first:i]), around))
+            whole = figures[first] if i == first + 1 else _join(list(chain(*groups[first:i])), around)
+            episodes.append(Episode(**whole, outages=tuple(outages[first:i])))
             first = i
     return tuple(episodes)
 
@@ -109,33 +112,53 @@ def _is_settled_between(before: Outage, after: Outage, unobserved: Cover) -> boo
     return good_ns >= SETTLE_NS or unobserved.longest_between(start_ns, end_ns) > LONGEST_GAP_NS
 
 
-def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
-    """Return the outage, or the figures of the episode, that the members make up."""
-    starts, ends = [member.start for member in members], [member.end for member in members]
-    start_ns, end_ns = min(edge.at_ns for edge in starts), max(edge.at_ns for edge in ends)
-    earliest_ns, latest_ns = min(edge.after_ns for edge in starts), max(edge.by_ns for edge in ends)
+def _join(members: Sequence[CheckOutage], around: Surroundings) -> dict[str, Any]:
+    """Return the fields of the outage, or of the episode, that the members make up."""
+    start, end = _edges(members)
+    start_ns, end_ns = start.at_ns, end.at_ns
     down_min_ns, down_ns, down_max_ns = _downtime(members)
     counted = around.probes.count(start_ns, end_ns)
-    is_ongoing = any(member.is_ongoing for member in members)
-    return Outage(
-        start_ns=start_ns,
-        end_ns=end_ns,
-        earliest_ns=earliest_ns,
-        latest_ns=latest_ns,
-        min_ns=max(edge.after_ns for edge in ends) - min(edge.by_ns for edge in starts),
-        max_ns=latest_ns - earliest_ns,
-        down_ns=down_ns,
-        down_min_ns=down_min_ns,
-        down_max_ns=down_max_ns,
-        unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
-        probes=counted.probes,
-        failed=counted.failed,
-        causes=counted.causes,
-        checks=tuple(sorted({member.check for member in members})),
-        is_ongoing=is_ongoing,
-        is_start_censored=any(edge.is_censored and edge.at_ns == start_ns for edge in starts),
-        is_end_censored=not is_ongoing and any(edge.is_censored and edge.at_ns == end_ns for edge in ends),
-        label=label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
+    is_ongoing = any([member.is_ongoing for member in members])
+    return {
+        "start_ns": start_ns,
+        "end_ns": end_ns,
+        "earliest_ns": start.after_ns,
+        "latest_ns": end.by_ns,
+        "min_ns": end.after_ns - start.by_ns,
+        "max_ns": end.by_ns - start.after_ns,
+        "down_ns": down_ns,
+        "down_min_ns": down_min_ns,
+        "down_max_ns": down_max_ns,
+        "unobserved_ns": around.unobserved.measure_between(start_ns, end_ns),
+        "probes": counted.probes,
+        "failed": counted.failed,
+        "causes": counted.causes,
+        "checks": tuple(sorted({member.check for member in members})),
+        "is_ongoing": is_ongoing,
+        "is_start_censored": start.is_censored,
+        "is_end_censored": end.is_censored and not is_ongoing,
+        "label": label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
+    }
+
+
+def _edges(members: Sequence[CheckOutage]) -> tuple[Edge, Edge]:
+    """Return where all of it began and ended."""
+    if len(members) == 1:
+        return members[0].start, members[0].end
+    return (
+        _utmost([member.start for member in members], min),
+        _utmost([member.end for member in members], max),
+    )
+
+
+def _utmost(edges: Sequence[Edge], choose: Callable[[Iterable[int]], int]) -> Edge:
+    """Return the first of several edges, or the last, and likewise the ends of the brackets."""
+    at_ns = choose(edge.at_ns for edge in edges)
+    return Edge(
+        after_ns=choose(edge.after_ns for edge in edges),
+        at_ns=at_ns,
+        by_ns=choose(edge.by_ns for edge in edges),
+        is_censored=any(edge.is_censored and edge.at_ns == at_ns for edge in edges),
     )
 
 
@@ -149,12 +172,6 @@ def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
         measure(unite(part for member in members for part in member.estimated())),
         measure(unite(member.outer() for member in members)),
     )
-
-
-def _episode(members: Sequence[CheckOutage], outages: tuple[Outage, ...], around: Surroundings) -> Episode:
-    whole = outages[0] if len(outages) == 1 else _join(members, around)
-    figures = {name: getattr(whole, name) for name in Outage.__struct_fields__}
-    return Episode(**figures, outages=outages)
 
 
 def _most_first(causes: Mapping[str, int]) -> dict[str, int]:

@@ -14,8 +14,7 @@ target.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import NamedTuple
+from itertools import chain, pairwise
 
 from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
@@ -155,6 +154,8 @@ def _sort_cells(spans: Sequence[Span], until_ns: int) -> _Seen:
 
 def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int]:
     """Return the unobserved time by cause, most first; where checks differ, the first has its say."""
+    if not unobserved:
+        return {}
     causes: defaultdict[str, int] = defaultdict(int)
     for one in seen:
         cells = [(cell.start_ns, cell.end_ns) for cell in one.unknown]
@@ -189,43 +190,40 @@ def _spacing(spans: Sequence[Span]) -> tuple[int | None, int | None]:
     """
     longest_ns, mean_ns, widest_ns = 0, None, None
     for run in _good_runs(spans):
-        if run.length_ns == 0:
+        length_ns = run[-1].last_sent_ns - run[0].first_sent_ns
+        if length_ns == 0:
             continue
-        widest_ns = max(widest_ns or 0, run.widest_ns)
-        if run.length_ns > longest_ns:
-            longest_ns = run.length_ns
-            mean_ns = min(-(-run.length_ns // max(run.probes - 1, 1)), run.widest_ns)
+        widest_of_run_ns = _widest_ns(run)
+        widest_ns = max(widest_ns or 0, widest_of_run_ns)
+        if length_ns > longest_ns:
+            longest_ns = length_ns
+            probes = sum([span.probes for span in run])
+            mean_ns = min(-(-length_ns // max(probes - 1, 1)), widest_of_run_ns)
     return mean_ns, widest_ns
 
 
-class _GoodRun(NamedTuple):
-    """Good answers, up or slow, observed throughout."""
-
-    length_ns: int
-    probes: int
-    widest_ns: int
-
-
-def _good_runs(spans: Sequence[Span]) -> list[_GoodRun]:
-    runs: list[_GoodRun] = []
-    before: Span | None = None
+def _good_runs(spans: Sequence[Span]) -> list[list[Span]]:
+    """Return the runs of spans of good answers, up or slow, observed throughout."""
+    runs: list[list[Span]] = []
+    before: Span | None = None  # good
     for span in spans:
-        if is_good(span):
-            run = _GoodRun(span.last_sent_ns - span.first_sent_ns, span.probes, span.widest_ns)
-            if before is not None and is_good(before) and is_observed_between(before, span):
-                distance_ns = span.first_sent_ns - before.last_sent_ns
-                run = _joined(runs.pop(), run, distance_ns)
-            runs.append(run)
+        if not is_good(span):
+            before = None
+            continue
+        if before is not None and is_observed_between(before, span):
+            runs[-1].append(span)
+        else:
+            runs.append([span])
         before = span
     return runs
 
 
-def _joined(before: _GoodRun, after: _GoodRun, distance_ns: int) -> _GoodRun:
-    return _GoodRun(
-        length_ns=before.length_ns + distance_ns + after.length_ns,
-        probes=before.probes + after.probes,
-        widest_ns=max(before.widest_ns, distance_ns, after.widest_ns),
-    )
+def _widest_ns(run: Sequence[Span]) -> int:
+    """Return the largest distance between two neighbouring probes."""
+    if len(run) == 1:
+        return run[0].widest_ns
+    between = [after.first_sent_ns - before.last_sent_ns for before, after in pairwise(run)]
+    return max(*between, *[span.widest_ns for span in run])
 
 
 def _nothing(state: TargetState) -> TargetSummary:

@@ -6,11 +6,12 @@ outwards, so that what lies within the bounds lies within the bounds shown.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from downtimer.findings import Outage, TargetSummary
-from downtimer.model import SECOND_NS
+from downtimer.model import MILLISECOND_NS, SECOND_NS
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -93,7 +94,9 @@ def length(length_ns: int) -> str:
 
 def moment(utc_ns: int) -> str:
     """Return ``2026-11-22 16:37:05.123``, in UTC."""
-    return _datetime(utc_ns, 1_000 * _MICROSECOND_NS).isoformat(sep=" ", timespec="milliseconds")
+    whole_s, milliseconds = divmod(halves_up(utc_ns, MILLISECOND_NS), 1000)
+    minutes, seconds = divmod(whole_s, 60)
+    return f"{_minute(minutes)}:{seconds:02d}.{milliseconds:03d}"
 
 
 def moment_after(utc_ns: int, before_utc_ns: int) -> str:
@@ -104,7 +107,10 @@ def moment_after(utc_ns: int, before_utc_ns: int) -> str:
 
 def rfc3339(utc_ns: int) -> str:
     """Return ``2026-11-22T16:37:05.123456Z``."""
-    return f"{_datetime(utc_ns, _MICROSECOND_NS).isoformat(timespec='microseconds')}Z"
+    whole_s, microseconds = divmod(halves_up(utc_ns, _MICROSECOND_NS), 1_000_000)
+    minutes, seconds = divmod(whole_s, 60)
+    minute = _minute(minutes)
+    return f"{minute[:10]}T{minute[11:]}:{seconds:02d}.{microseconds:06d}Z"
 
 
 def plural(count: int, noun: str) -> str:
@@ -119,11 +125,10 @@ def _places(length_ns: int) -> int:
 
 def _decimal(scaled: int, places: int) -> str:
     whole, fraction = divmod(scaled, 10**places)
-    return f"{whole}.{fraction:0{places}d}"
+    return f"{whole}.{fraction:02d}" if places == 2 else f"{whole}.{fraction}"
 
 
-def _datetime(utc_ns: int, unit_ns: int) -> datetime:
-    rounded_ns = halves_up(utc_ns, unit_ns) * unit_ns
-    whole_s, rest_ns = divmod(rounded_ns, SECOND_NS)
-    moment_at = datetime.fromtimestamp(whole_s, UTC)
-    return moment_at.replace(microsecond=rest_ns // _MICROSECOND_NS, tzinfo=None)
+@lru_cache(maxsize=2 * 24 * 60)
+def _minute(minutes: int) -> str:
+    """Return ``2026-11-22 16:37``; a report names each minute of a day many times."""
+    return datetime.fromtimestamp(60 * minutes, UTC).strftime("%Y-%m-%d %H:%M")
