@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from downtimer.cells import order, tile
+from downtimer.cells import find_edges, order, tile
 from downtimer.demo.truth import Bracket, Fault
 from downtimer.findings import Outage, TargetSummary
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
@@ -53,10 +53,10 @@ class Report:
     def time_with(self, name: str, verdicts: Iterable[Verdict], start_ns: int, end_ns: int) -> int:
         """Return how long a target had one of these verdicts in a stretch of time, by its first check."""
         wanted, spans = set(verdicts), self._spans[name]
-        first = [span for span in spans if span.check == spans[0].check]
+        first = order([span for span in spans if span.check == spans[0].check])
         return sum(
             max(0, min(cell.end_ns, end_ns) - max(cell.start_ns, start_ns))
-            for cell in tile(order(first))
+            for cell in tile(first, find_edges(first))
             if cell.verdict in wanted
         )
 
