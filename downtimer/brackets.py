@@ -15,7 +15,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import find_edges, is_good
-from downtimer.intervals import Interval, subtract, unite
+from downtimer.intervals import Interval, measure, subtract, unite
 from downtimer.model import SECOND_NS, Span, Verdict
 
 LONGEST_GAP_NS: Final = 60 * SECOND_NS
@@ -70,6 +70,12 @@ class CheckOutage(NamedTuple):
     def proven(self) -> list[Interval]:
         """Return the stretches in which it was down for sure."""
         return subtract(self.failing, unite(self.watched)) if self.watched else list(self.failing)
+
+    def measures(self) -> tuple[int, int, int]:
+        """Return how long these stretches are: the proven ones, the estimated ones, the outer one."""
+        gaps_ns = sum([after[0] - before[1] for before, after in pairwise(self.failing)])
+        proven_ns = measure(self.proven()) if self.watched else measure(self.failing)
+        return proven_ns, self.end.at_ns - self.start.at_ns - gaps_ns, self.end.by_ns - self.start.after_ns
 
     def estimated(self) -> list[Interval]:
         """Return the stretches that count as down: the failing ones, out to the estimated edges."""

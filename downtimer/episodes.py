@@ -9,10 +9,10 @@ between them, and no unobserved stretch between them that is longer than `LONGES
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, NamedTuple
+from typing import Final, TypeVar
 
 from downtimer.attribution import label
 from downtimer.brackets import LONGEST_GAP_NS, CheckOutage, Edge
@@ -20,32 +20,28 @@ from downtimer.findings import Episode, Outage
 from downtimer.intervals import Cover, measure, unite
 from downtimer.model import SECOND_NS, Span, TargetState, Verdict
 
+_Group = Sequence[CheckOutage]  # whose estimated times touch
+_T = TypeVar("_T", bound=Outage)
+
 SETTLE_NS: Final = 5 * SECOND_NS
 """So much time of good answers ends an episode."""
-
-
-class Counted(NamedTuple):
-    """Probes of some stretch of time."""
-
-    probes: int
-    failed: int
-    causes: Mapping[str, int]
 
 
 class ProbeCounter:
     """Counts the known probes of one target in stretches of time."""
 
     def __init__(self, series: Iterable[Sequence[Span]]) -> None:
-        self._series = [
-            (spans, [span.last_sent_ns for span in spans])
-            for spans in ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
-        ]
+        known = ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
+        self._series = [(spans, [span.last_sent_ns for span in spans]) for spans in known]
 
-    def count(self, start_ns: int, end_ns: int) -> Counted:
+    def count(self, start_ns: int, end_ns: int) -> tuple[int, int, dict[str, int]]:
         """Count the probes sent from `start_ns` to `end_ns`, the good ones strictly between them.
 
         Of a span that reaches beyond (another check's good answers) the part counts that its
         length suggests.
+
+        Returns:
+            How many were good, how many failed, and these by cause, the most first.
         """
         good = failed = 0
         causes: dict[str, int] = {}
@@ -60,7 +56,7 @@ class ProbeCounter:
                         causes[cause] = causes.get(cause, 0) + count
                 elif span.last_sent_ns > start_ns and span.first_sent_ns < end_ns:
                     good += _probes_within(span, start_ns, end_ns)
-        return Counted(good + failed, failed, _most_first(causes) if len(causes) > 1 else causes)
+        return good, failed, _most_first(causes) if len(causes) > 1 else causes
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +75,27 @@ def find_episodes(found: Sequence[CheckOutage], around: Surroundings) -> tuple[E
         found: The outages of all its checks, in any order.
         around: Of the same target.
     """
-    groups = _touching(found)
-    figures = [_join(group, around) for group in groups]
-    outages = [Outage(**each) for each in figures]
     episodes = []
-    first = 0
-    for i in range(1, len(outages) + 1):
-        if i == len(outages) or _is_settled_between(outages[i - 1], outages[i], around.unobserved):
-            whole = figures[first] if i == first + 1 else _join(list(chain(*groups[first:i])), around)
-            episodes.append(Episode(**whole, outages=tuple(outages[first:i])))
-            first = i
+    for groups in _near(_touching(found), around.unobserved):
+        if len(groups) == 1:
+            episodes.append(_join(groups[0], around, Episode))
+        else:
+            several = tuple([_join(group, around, Outage) for group in groups])
+            episodes.append(_join(list(chain(*groups)), around, Episode, several=several))
     return tuple(episodes)
+
+
+def _near(groups: Sequence[_Group], unobserved: Cover) -> Iterator[list[_Group]]:
+    """Yield outages between which the target did not settle, together."""
+    near = [groups[0]]
+    end_ns = max([member.end.at_ns for member in groups[0]])
+    for group in groups[1:]:
+        if _is_settled_between(end_ns, group[0].start.at_ns, unobserved):
+            yield near
+            near = []
+        near.append(group)
+        end_ns = max([member.end.at_ns for member in group])
+    yield near
 
 
 def _touching(found: Sequence[CheckOutage]) -> list[list[CheckOutage]]:
@@ -106,42 +112,42 @@ def _touching(found: Sequence[CheckOutage]) -> list[list[CheckOutage]]:
     return groups
 
 
-def _is_settled_between(before: Outage, after: Outage, unobserved: Cover) -> bool:
-    start_ns, end_ns = before.end_ns, after.start_ns
+def _is_settled_between(start_ns: int, end_ns: int, unobserved: Cover) -> bool:
     good_ns = end_ns - start_ns - unobserved.measure_between(start_ns, end_ns)
     return good_ns >= SETTLE_NS or unobserved.longest_between(start_ns, end_ns) > LONGEST_GAP_NS
 
 
-def _join(members: Sequence[CheckOutage], around: Surroundings) -> dict[str, Any]:
-    """Return the fields of the outage, or of the episode, that the members make up."""
+def _join(members: _Group, around: Surroundings, make: type[_T], **more: tuple[Outage, ...]) -> _T:
+    """Return the outage, or the episode, that the members make up."""
     start, end = _edges(members)
     start_ns, end_ns = start.at_ns, end.at_ns
-    down_min_ns, down_ns, down_max_ns = _downtime(members)
-    counted = around.probes.count(start_ns, end_ns)
-    is_ongoing = any([member.is_ongoing for member in members])
-    return {
-        "start_ns": start_ns,
-        "end_ns": end_ns,
-        "earliest_ns": start.after_ns,
-        "latest_ns": end.by_ns,
-        "min_ns": end.after_ns - start.by_ns,
-        "max_ns": end.by_ns - start.after_ns,
-        "down_ns": down_ns,
-        "down_min_ns": down_min_ns,
-        "down_max_ns": down_max_ns,
-        "unobserved_ns": around.unobserved.measure_between(start_ns, end_ns),
-        "probes": counted.probes,
-        "failed": counted.failed,
-        "causes": counted.causes,
-        "checks": tuple(sorted({member.check for member in members})),
-        "is_ongoing": is_ongoing,
-        "is_start_censored": start.is_censored,
-        "is_end_censored": end.is_censored and not is_ongoing,
-        "label": label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
-    }
+    down_min_ns, down_ns, down_max_ns = _measures(members)
+    good, failed, causes = around.probes.count(start_ns, end_ns)
+    is_ongoing = any([member.is_ongoing for member in members])  # noqa: C419 - most have one member
+    return make(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        earliest_ns=start.after_ns,
+        latest_ns=end.by_ns,
+        min_ns=end.after_ns - start.by_ns,
+        max_ns=end.by_ns - start.after_ns,
+        down_ns=down_ns,
+        down_min_ns=down_min_ns,
+        down_max_ns=down_max_ns,
+        unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
+        probes=good + failed,
+        failed=failed,
+        causes=causes,
+        checks=tuple(sorted({member.check for member in members})),
+        is_ongoing=is_ongoing,
+        is_start_censored=start.is_censored,
+        is_end_censored=end.is_censored and not is_ongoing,
+        label=label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
+        **more,
+    )
 
 
-def _edges(members: Sequence[CheckOutage]) -> tuple[Edge, Edge]:
+def _edges(members: _Group) -> tuple[Edge, Edge]:
     """Return where all of it began and ended."""
     if len(members) == 1:
         return members[0].start, members[0].end
@@ -162,11 +168,10 @@ def _utmost(edges: Sequence[Edge], choose: Callable[[Iterable[int]], int]) -> Ed
     )
 
 
-def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
-    """Return the measures of the inner, the estimated and the outer times."""
+def _measures(members: _Group) -> tuple[int, int, int]:
+    """Return the measures of the proven, the estimated and the outer times."""
     if len(members) == 1:
-        (only,) = members
-        return measure(only.proven()), measure(only.estimated()), only.end.by_ns - only.start.after_ns
+        return members[0].measures()
     return (
         measure(unite(part for member in members for part in member.proven())),
         measure(unite(part for member in members for part in member.estimated())),

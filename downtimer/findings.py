@@ -80,10 +80,15 @@ class Episode(Outage, frozen=True, kw_only=True):
     """Outages of one target with little good between them: what a reader calls one outage.
 
     Attributes:
-        outages: At least one, in order of time.
+        several: Its outages, in order of time; empty if it is but one, with the same figures.
     """
 
-    outages: tuple[Outage, ...]
+    several: tuple[Outage, ...] = ()
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """At least one, in order of time."""
+        return self.several or (self,)
 
 
 class CheckSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -194,7 +199,7 @@ class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def longest_ns(self) -> int:
         """The longest episode, from edge to edge; 0 if there is none."""
-        return max((episode.duration_ns for episode in self.episodes), default=0)
+        return max([episode.end_ns - episode.start_ns for episode in self.episodes], default=0)
 
     @property
     def resolution_ns(self) -> int | None:

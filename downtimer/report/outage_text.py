@@ -6,23 +6,24 @@ from downtimer.findings import CheckSummary, Episode, TargetSummary
 from downtimer.printable import printable
 from downtimer.report import wording
 from downtimer.report.summary import Summary
-from downtimer.report.titles import moment_after, moment_of, title_of
+from downtimer.report.titles import moment_of, period_of, title_of
 from downtimer.report.wording import plural
 
 
-def tell_of_outages(summary: Summary, target: TargetSummary) -> Iterator[str]:
-    """Yield the outages of a target: what they amount to, then a row for each episode."""
+def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
+    """Return the outages of a target: what they amount to, then a row for each episode."""
     if not target.episodes:
-        return
-    yield _headline(summary, target)
+        return ""
+    lines = [_headline(summary, target)]
     has_checks = len(target.checks) > 1
     if has_checks:
-        yield f"    by check: {', '.join(_share(check) for check in target.checks)}\n"
+        lines.append(f"    by check: {', '.join(_share(check) for check in target.checks)}\n")
     for episode in target.episodes:
-        yield _row(summary, episode, has_checks=has_checks)
+        lines.append(_row(summary, episode, has_checks=has_checks))
         remarks = "; ".join(_remarks(summary, episode, target))
         if remarks:
-            yield f"      {remarks}\n"
+            lines.append(f"      {remarks}\n")
+    return "".join(lines)
 
 
 def _headline(summary: Summary, target: TargetSummary) -> str:
@@ -41,17 +42,15 @@ def _share(check: CheckSummary) -> str:
 
 
 def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
-    times = f"{moment_of(summary, episode.start_ns)} – {_end(summary, episode)}"
+    if episode.is_ongoing:
+        end = "ongoing" if summary.run.end_ns is None else "not ended"
+        times = f"{moment_of(summary, episode.start_ns)} – {end}"
+    else:
+        times = period_of(summary, episode.start_ns, episode.end_ns)
     share = f"{wording.percent(round(episode.failed_share * 1_000_000), 1_000_000)} % failed"
-    causes = ", ".join(f"{printable(cause)} {count:,}" for cause, count in episode.causes.items())
+    causes = ", ".join([f"{printable(cause)} {count:,}" for cause, count in episode.causes.items()])
     checks = f"  [{printable(', '.join(episode.checks))}]" if has_checks else ""
     return f"    {times:<38}  {wording.duration(episode):<22}  {share:>14}  {causes}{checks}\n"
-
-
-def _end(summary: Summary, episode: Episode) -> str:
-    if episode.is_ongoing:
-        return "ongoing" if summary.run.end_ns is None else "not ended"
-    return moment_after(summary, episode.end_ns, episode.start_ns)
 
 
 def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:

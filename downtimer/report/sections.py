@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from downtimer.findings import TargetSummary
+from downtimer.findings import CheckSummary, TargetSummary
 from downtimer.model import WORKS, Kind
 from downtimer.printable import printable
 from downtimer.projects import Projects
 from downtimer.report import wording
 from downtimer.report.spool import Spool
 from downtimer.report.summary import Summary
-from downtimer.report.titles import KINDS, moment_after, moment_of, name_of, title_of
+from downtimer.report.titles import KINDS, moment_of, name_of, period_of, title_of
 from downtimer.report.wording import plural
 
 _NAMES_SHOWN: Final = 4
@@ -24,7 +24,7 @@ _SECURITY_GROUPS: Final = (
     "  permit ICMP from this host, or add the address to exclude= in section [targets].\n"
 )
 
-Tell = Callable[[Summary, TargetSummary], Iterator[str]]
+Tell = Callable[[Summary, TargetSummary], str]
 
 
 class Section(Protocol):
@@ -45,7 +45,7 @@ class Each:
     Args:
         summary: Of the run.
         title: The first line.
-        tell: Yields the lines of a target.
+        tell: Returns the lines of a target, nothing if it does not concern it.
     """
 
     def __init__(self, summary: Summary, title: str, tell: Tell) -> None:
@@ -54,8 +54,9 @@ class Each:
 
     def add(self, target: TargetSummary) -> None:
         """See `Section`."""
-        for line in self._tell(self._summary, target):
-            self._lines.add(line)
+        lines = self._tell(self._summary, target)
+        if lines:
+            self._lines.add(lines)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
@@ -64,38 +65,46 @@ class Each:
             yield from self._lines.read()
 
 
-def tell_of_slow(summary: Summary, target: TargetSummary) -> Iterator[str]:
-    """Yield for how long answers were late."""
-    if target.slow_ns:
-        share = wording.percent(target.slow_ns, target.observed_ns)
-        yield f"  {title_of(summary, target)}: {wording.seconds(target.slow_ns)}, {share} %\n"
+def tell_of_slow(summary: Summary, target: TargetSummary) -> str:
+    """Return for how long answers were late."""
+    if not target.slow_ns:
+        return ""
+    share = wording.percent(target.slow_ns, target.observed_ns)
+    return f"  {title_of(summary, target)}: {wording.seconds(target.slow_ns)}, {share} %\n"
 
 
-def tell_of_impaired(summary: Summary, target: TargetSummary) -> Iterator[str]:
-    """Yield when calls failed for want of Keystone."""
-    if target.impairments:
-        calls = sum(impairment.probes for impairment in target.impairments)
-        start_ns, end_ns = target.impairments[0].start_ns, target.impairments[-1].end_ns
-        times = f"{moment_of(summary, start_ns)} – {moment_after(summary, end_ns, start_ns)}"
-        yield f"  {title_of(summary, target)}: {plural(calls, 'call')}, {times}\n"
+def tell_of_impaired(summary: Summary, target: TargetSummary) -> str:
+    """Return when calls failed for want of Keystone."""
+    if not target.impairments:
+        return ""
+    calls = sum(impairment.probes for impairment in target.impairments)
+    times = period_of(summary, target.impairments[0].start_ns, target.impairments[-1].end_ns)
+    return f"  {title_of(summary, target)}: {plural(calls, 'call')}, {times}\n"
 
 
-def tell_of_retired(summary: Summary, target: TargetSummary) -> Iterator[str]:
-    """Yield until when it was measured."""
-    if target.retired_ns is not None:
-        until = "not at all" if target.end_ns is None else f"until {moment_of(summary, target.end_ns)}"
-        yield f"  {title_of(summary, target)}: {until}\n"
+def tell_of_retired(summary: Summary, target: TargetSummary) -> str:
+    """Return until when it was measured."""
+    if target.retired_ns is None:
+        return ""
+    until = "not at all" if target.end_ns is None else f"until {moment_of(summary, target.end_ns)}"
+    return f"  {title_of(summary, target)}: {until}\n"
 
 
-def tell_of_checks(summary: Summary, target: TargetSummary) -> Iterator[str]:
-    """Yield what each check did not observe while its target's other checks did."""
-    for check in target.checks if len(target.checks) > 1 else ():
-        if sum(check.unobserved.values()) > target.unobserved_ns:
-            parts = (
-                f"{wording.seconds(length_ns)} ({printable(cause)})"
-                for cause, length_ns in check.unobserved.items()
-            )
-            yield f"  {title_of(summary, target)}, check {printable(check.name)}: {', '.join(parts)}\n"
+def tell_of_checks(summary: Summary, target: TargetSummary) -> str:
+    """Return what each check did not observe while its target's other checks did."""
+    if len(target.checks) < 2:
+        return ""
+    return "".join(
+        f"  {title_of(summary, target)}, check {printable(check.name)}: {_parts(check)}\n"
+        for check in target.checks
+        if sum(check.unobserved.values()) > target.unobserved_ns
+    )
+
+
+def _parts(check: CheckSummary) -> str:
+    return ", ".join(
+        f"{wording.seconds(length_ns)} ({printable(cause)})" for cause, length_ns in check.unobserved.items()
+    )
 
 
 class NeverAnswered(Each):
@@ -111,10 +120,11 @@ class NeverAnswered(Each):
         if self._has_addresses:
             yield _SECURITY_GROUPS
 
-    def _name(self, summary: Summary, target: TargetSummary) -> Iterator[str]:
-        if target.down_ns and not target.has_answered:
-            self._has_addresses |= target.target.kind is Kind.ADDRESS
-            yield f"  {title_of(summary, target)}\n"
+    def _name(self, summary: Summary, target: TargetSummary) -> str:
+        if target.has_answered or not target.down_ns:
+            return ""
+        self._has_addresses |= target.target.kind is Kind.ADDRESS
+        return f"  {title_of(summary, target)}\n"
 
 
 class ByProject:
@@ -210,8 +220,9 @@ class AnswersAlone:
 
     def add(self, target: TargetSummary) -> None:
         """See `Section`."""
-        for lack in target.state.lacks.items():
-            self._found[lack].append(name_of(self._summary, target))
+        if target.target.kind is Kind.SERVICE:
+            for lack in target.state.lacks.items():
+                self._found[lack].append(name_of(self._summary, target))
 
     def read(self) -> Iterator[str]:
         """See `Section`."""

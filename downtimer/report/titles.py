@@ -28,7 +28,7 @@ def moment_of(summary: Summary, at_ns: int) -> str:
     return wording.moment(summary.run.start_utc_ns + at_ns)
 
 
-def moment_after(summary: Summary, at_ns: int, before_ns: int) -> str:
-    """Return an instant of the run without the date if that is the same as that of another one."""
+def period_of(summary: Summary, start_ns: int, end_ns: int) -> str:
+    """Return two instants of the run in UTC, the latter without its date if that is the same."""
     origin_ns = summary.run.start_utc_ns
-    return wording.moment_after(origin_ns + at_ns, origin_ns + before_ns)
+    return wording.period(origin_ns + start_ns, origin_ns + end_ns)
