@@ -52,6 +52,8 @@ def _last_failure(spans: Sequence[Span]) -> Span | None:
 
 def label(state: TargetState, start_ns: int, end_ns: int, *, is_ongoing: bool) -> str | None:
     """Return what is to be said of an outage that lasted from `start_ns` to `end_ns`; None if nothing."""
+    if not state.powers and state.retired_ns is None:
+        return None
     reasons = [
         _OWNER[power]
         for power, from_ns, to_ns in _owners_doing(state.powers)

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
-from downtimer.cells import edge_between, is_good, is_observed_between
-from downtimer.intervals import Interval, subtract, unite
+from downtimer.cells import find_edges, is_good
+from downtimer.intervals import Interval, measure, subtract, unite
 from downtimer.model import SECOND_NS, Span, Verdict
 
 LONGEST_GAP_NS: Final = 60 * SECOND_NS
@@ -69,7 +69,13 @@ class CheckOutage(NamedTuple):
 
     def proven(self) -> list[Interval]:
         """Return the stretches in which it was down for sure."""
-        return subtract(self.failing, unite(self.watched))
+        return subtract(self.failing, unite(self.watched)) if self.watched else list(self.failing)
+
+    def measures(self) -> tuple[int, int, int]:
+        """Return how long these stretches are: the proven ones, the estimated ones, the outer one."""
+        gaps_ns = sum([after[0] - before[1] for before, after in pairwise(self.failing)])
+        proven_ns = measure(self.proven()) if self.watched else measure(self.failing)
+        return proven_ns, self.end.at_ns - self.start.at_ns - gaps_ns, self.end.by_ns - self.start.after_ns
 
     def estimated(self) -> list[Interval]:
         """Return the stretches that count as down: the failing ones, out to the estimated edges."""
@@ -92,20 +98,22 @@ class CheckOutage(NamedTuple):
         )
 
 
-def find_outages(spans: Sequence[Span], window: Interval) -> list[CheckOutage]:
+def find_outages(
+    spans: Sequence[Span], window: Interval, edges: Sequence[int | None] | None = None
+) -> list[CheckOutage]:
     """Return the outages of one check, in order of time.
 
     Args:
         spans: Of the check; ordered, not overlapping.
         window: Of the target. Spans may reach beyond its end where the target was retired.
+        edges: See `find_edges`; None if they are not known yet.
     """
     finder = _Finder(window)
-    for span in spans:
+    for span, edge_ns in zip(spans, (None, *(find_edges(spans) if edges is None else edges)), strict=False):
         if span.verdict is Verdict.DOWN:
-            finder.meet_down(span)
+            finder.meet_down(span, edge_ns)
         elif is_good(span):
-            finder.meet_good(span)
-        finder.previous = span
+            finder.meet_good(span, edge_ns)
     finder.finish()
     return list(_within(finder.found, window[1]))
 
@@ -130,44 +138,46 @@ def _part(whole: CheckOutage) -> Iterator[CheckOutage]:
 
 
 class _Finder:
-    """One walk over the spans of a check; remembers the last good answer and the open outage."""
+    """One walk over the spans of a check; remembers the last good answer and the open outage.
+
+    With each span comes the edge between it and its predecessor, None if that time was not observed.
+    """
 
     def __init__(self, window: Interval) -> None:
         self.found: list[CheckOutage] = []
-        self.previous: Span | None = None
         self._window = window
         self._good: Span | None = None
         self._start: Edge | None = None  # of the open outage
         self._failing: list[Interval] = []
         self._watched: list[Interval] = []
-        self._last: Span | None = None  # that was down
+        self._last: Span | None = None  # that was down, of the open outage
 
-    def meet_down(self, span: Span) -> None:
+    def meet_down(self, span: Span, edge_ns: int | None) -> None:
         """Open an outage, or carry on the open one."""
         first_ns, known_ns = span.first_sent_ns, span.known_ns
-        before = self.previous
-        if self._start is None:
-            self._start = self._start_edge(span)
+        last = self._last
+        if last is None:
+            self._start = self._start_edge(span, edge_ns)
             self._failing, self._watched = [(first_ns, known_ns)], []
-        elif before is not None and is_observed_between(before, span):
+        elif edge_ns is not None:
             self._failing[-1] = (self._failing[-1][0], known_ns)
-            if before.watched_ns is not None:
-                self._watched.append((before.last_sent_ns, first_ns))
+            if last.watched_ns is not None:
+                self._watched.append((last.last_sent_ns, first_ns))
         else:
             self._failing.append((first_ns, known_ns))
         if span.watched_ns is not None:
             self._watched.append((span.last_sent_ns, known_ns))
         self._last = span
 
-    def meet_good(self, span: Span) -> None:
+    def meet_good(self, span: Span, edge_ns: int | None) -> None:
         """Close the outage that is open, if any."""
-        last, by_ns = self._last, span.first_sent_ns
+        last = self._last
         if last is not None:
-            if self.previous is not None and is_observed_between(self.previous, span):
-                edge = Edge(last.last_sent_ns, edge_between(self.previous, span), by_ns, is_censored=False)
+            by_ns = span.first_sent_ns
+            if edge_ns is not None:
+                self._close(Edge(last.last_sent_ns, edge_ns, by_ns, is_censored=False))
             else:
-                edge = Edge(last.last_sent_ns, last.known_ns, by_ns, is_censored=True)
-            self._close(last.check, edge)
+                self._close(Edge(last.last_sent_ns, last.known_ns, by_ns, is_censored=True))
         self._good = span
 
     def finish(self) -> None:
@@ -175,21 +185,20 @@ class _Finder:
         last = self._last
         if last is not None:
             end_ns = max(self._window[1], last.known_ns)
-            edge = Edge(last.last_sent_ns, last.known_ns, end_ns, is_censored=False)
-            self._close(last.check, edge, is_ongoing=True)
+            self._close(Edge(last.last_sent_ns, last.known_ns, end_ns, is_censored=False), is_ongoing=True)
 
-    def _close(self, check: str, end: Edge, *, is_ongoing: bool = False) -> None:
-        if self._start is not None:
+    def _close(self, end: Edge, *, is_ongoing: bool = False) -> None:
+        if self._start is not None and self._last is not None:
             failing, watched = tuple(self._failing), tuple(self._watched)
-            whole = CheckOutage(check, self._start, end, failing, is_ongoing, watched)
-            self.found.extend(_part(whole))
+            whole = CheckOutage(self._last.check, self._start, end, failing, is_ongoing, watched)
+            self.found.extend(_part(whole) if len(failing) > 1 else [whole])
         self._start = self._last = None
 
-    def _start_edge(self, span: Span) -> Edge:
+    def _start_edge(self, span: Span, edge_ns: int | None) -> Edge:
         first_ns = span.first_sent_ns
         if self._good is None:
             return Edge(self._window[0], first_ns, first_ns, is_censored=True)
         after_ns = self._good.last_sent_ns
-        if self.previous is not None and is_observed_between(self.previous, span):
-            return Edge(after_ns, edge_between(self.previous, span), first_ns, is_censored=False)
+        if edge_ns is not None:
+            return Edge(after_ns, edge_ns, first_ns, is_censored=False)
         return Edge(after_ns, first_ns, first_ns, is_censored=True)

@@ -16,10 +16,12 @@ Pure. The cells of a check tile the time from its first probe to its last withou
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from downtimer.model import Span, Verdict
 from downtimer.verdicts import HELD_UP
@@ -27,6 +29,9 @@ from downtimer.verdicts import HELD_UP
 _NONE: Final[Mapping[str, int]] = MappingProxyType({})
 _RESTART: Final[Mapping[str, int]] = MappingProxyType({"restart": 1})
 _STALL: Final[Mapping[str, int]] = MappingProxyType({HELD_UP: 1})
+
+
+_FIRST_SENT: Final = attrgetter("first_sent_ns")
 
 
 class Cell(NamedTuple):
@@ -60,22 +65,30 @@ def edge_between(before: Span, after: Span) -> int:
     return (before.last_sent_ns + after.first_sent_ns) // 2
 
 
-def tile(spans: Sequence[Span]) -> list[Cell]:
+def find_edges(spans: Sequence[Span]) -> list[int | None]:
+    """Return `edge_between` each two neighbouring spans, None where the time between them was not observed."""
+    return [
+        edge_between(before, after) if is_observed_between(before, after) else None
+        for before, after in pairwise(spans)
+    ]
+
+
+def tile(spans: Sequence[Span], edges: Sequence[int | None]) -> list[Cell]:
     """Return the cells of one check, in order, without holes; some may have no length.
 
     Args:
         spans: Of one check, at least one, ordered and not overlapping.
+        edges: See `find_edges`.
     """
     cells: list[Cell] = []
     start_ns = spans[0].first_sent_ns
-    for before, after in pairwise(spans):
-        if not is_observed_between(before, after):
+    for (before, after), edge_ns in zip(pairwise(spans), edges, strict=True):
+        if edge_ns is None:
             cells.append(_cell(start_ns, before.known_ns, before))
             cells.extend(_unobserved_between(before, after))
             start_ns = after.first_sent_ns
         elif before.verdict is not after.verdict:
-            edge_ns = edge_between(before, after)
-            cells.append(_cell(start_ns, edge_ns, before))
+            cells.append(Cell(start_ns, edge_ns, before.verdict))
             start_ns = edge_ns
     cells.append(_cell(start_ns, spans[-1].known_ns, spans[-1]))
     return cells
@@ -100,7 +113,7 @@ def order(spans: Sequence[Span]) -> list[Span]:
     Overlap is not to be expected; if a dead worker's progress claims more than its successor
     leaves room for, what was really sent wins.
     """
-    ordered = sorted(spans, key=lambda span: span.first_sent_ns)
+    ordered = sorted(spans, key=_FIRST_SENT)
     for i, (before, after) in enumerate(pairwise(ordered)):
         first_ns = after.first_sent_ns
         if before.known_ns > first_ns:

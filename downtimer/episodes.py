@@ -9,45 +9,42 @@ between them, and no unobserved stretch between them that is longer than `LONGES
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import chain
+from typing import Final, TypeVar
 
 from downtimer.attribution import label
-from downtimer.brackets import LONGEST_GAP_NS, CheckOutage
+from downtimer.brackets import LONGEST_GAP_NS, CheckOutage, Edge
 from downtimer.findings import Episode, Outage
 from downtimer.intervals import Cover, measure, unite
 from downtimer.model import SECOND_NS, Span, TargetState, Verdict
 
+_Group = Sequence[CheckOutage]  # whose estimated times touch
+_T = TypeVar("_T", bound=Outage)
+
 SETTLE_NS: Final = 5 * SECOND_NS
 """So much time of good answers ends an episode."""
-
-
-class Counted(NamedTuple):
-    """Probes of some stretch of time."""
-
-    probes: int
-    failed: int
-    causes: Mapping[str, int]
 
 
 class ProbeCounter:
     """Counts the known probes of one target in stretches of time."""
 
     def __init__(self, series: Iterable[Sequence[Span]]) -> None:
-        self._series = [
-            (spans, [span.last_sent_ns for span in spans])
-            for spans in ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
-        ]
+        known = ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
+        self._series = [(spans, [span.last_sent_ns for span in spans]) for spans in known]
 
-    def count(self, start_ns: int, end_ns: int) -> Counted:
+    def count(self, start_ns: int, end_ns: int) -> tuple[int, int, dict[str, int]]:
         """Count the probes sent from `start_ns` to `end_ns`, the good ones strictly between them.
 
         Of a span that reaches beyond (another check's good answers) the part counts that its
         length suggests.
+
+        Returns:
+            How many were good, how many failed, and these by cause, the most first.
         """
-        good, failed, causes = 0, 0, Counter[str]()
+        good = failed = 0
+        causes: dict[str, int] = {}
         for spans, last_sent in self._series:
             for i in range(bisect_left(last_sent, start_ns), len(spans)):
                 span = spans[i]
@@ -55,10 +52,11 @@ class ProbeCounter:
                     break
                 if span.verdict is Verdict.DOWN:
                     failed += span.probes
-                    causes.update(span.causes)
+                    for cause, count in span.causes.items():
+                        causes[cause] = causes.get(cause, 0) + count
                 elif span.last_sent_ns > start_ns and span.first_sent_ns < end_ns:
                     good += _probes_within(span, start_ns, end_ns)
-        return Counted(good + failed, failed, _most_first(causes))
+        return good, failed, _most_first(causes) if len(causes) > 1 else causes
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +75,27 @@ def find_episodes(found: Sequence[CheckOutage], around: Surroundings) -> tuple[E
         found: The outages of all its checks, in any order.
         around: Of the same target.
     """
-    groups = _touching(found)
-    outages = [_join(group, around) for group in groups]
     episodes = []
-    first = 0
-    for i in range(1, len(outages) + 1):
-        if i == len(outages) or _is_settled_between(outages[i - 1], outages[i], around.unobserved):
-            members = [outage for group in groups[first:i] for outage in group]
-            episodes.append(_episode(members, tuple(outages[first:i]), around))
-            first = i
+    for groups in _near(_touching(found), around.unobserved):
+        if len(groups) == 1:
+            episodes.append(_join(groups[0], around, Episode))
+        else:
+            several = tuple([_join(group, around, Outage) for group in groups])
+            episodes.append(_join(list(chain(*groups)), around, Episode, several=several))
     return tuple(episodes)
+
+
+def _near(groups: Sequence[_Group], unobserved: Cover) -> Iterator[list[_Group]]:
+    """Yield outages between which the target did not settle, together."""
+    near = [groups[0]]
+    end_ns = max([member.end.at_ns for member in groups[0]])
+    for group in groups[1:]:
+        if _is_settled_between(end_ns, group[0].start.at_ns, unobserved):
+            yield near
+            near = []
+        near.append(group)
+        end_ns = max([member.end.at_ns for member in group])
+    yield near
 
 
 def _touching(found: Sequence[CheckOutage]) -> list[list[CheckOutage]]:
@@ -103,58 +112,71 @@ def _touching(found: Sequence[CheckOutage]) -> list[list[CheckOutage]]:
     return groups
 
 
-def _is_settled_between(before: Outage, after: Outage, unobserved: Cover) -> bool:
-    start_ns, end_ns = before.end_ns, after.start_ns
+def _is_settled_between(start_ns: int, end_ns: int, unobserved: Cover) -> bool:
     good_ns = end_ns - start_ns - unobserved.measure_between(start_ns, end_ns)
     return good_ns >= SETTLE_NS or unobserved.longest_between(start_ns, end_ns) > LONGEST_GAP_NS
 
 
-def _join(members: Sequence[CheckOutage], around: Surroundings) -> Outage:
-    """Return the outage, or the figures of the episode, that the members make up."""
-    starts, ends = [member.start for member in members], [member.end for member in members]
-    start_ns, end_ns = min(edge.at_ns for edge in starts), max(edge.at_ns for edge in ends)
-    earliest_ns, latest_ns = min(edge.after_ns for edge in starts), max(edge.by_ns for edge in ends)
-    down_min_ns, down_ns, down_max_ns = _downtime(members)
-    counted = around.probes.count(start_ns, end_ns)
-    is_ongoing = any(member.is_ongoing for member in members)
-    return Outage(
+def _join(members: _Group, around: Surroundings, make: type[_T], **more: tuple[Outage, ...]) -> _T:
+    """Return the outage, or the episode, that the members make up."""
+    start, end = _edges(members)
+    start_ns, end_ns = start.at_ns, end.at_ns
+    down_min_ns, down_ns, down_max_ns = _measures(members)
+    good, failed, causes = around.probes.count(start_ns, end_ns)
+    is_ongoing = any([member.is_ongoing for member in members])  # noqa: C419 - most have one member
+    return make(
         start_ns=start_ns,
         end_ns=end_ns,
-        earliest_ns=earliest_ns,
-        latest_ns=latest_ns,
-        min_ns=max(edge.after_ns for edge in ends) - min(edge.by_ns for edge in starts),
-        max_ns=latest_ns - earliest_ns,
+        earliest_ns=start.after_ns,
+        latest_ns=end.by_ns,
+        min_ns=end.after_ns - start.by_ns,
+        max_ns=end.by_ns - start.after_ns,
         down_ns=down_ns,
         down_min_ns=down_min_ns,
         down_max_ns=down_max_ns,
         unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
-        probes=counted.probes,
-        failed=counted.failed,
-        causes=counted.causes,
+        probes=good + failed,
+        failed=failed,
+        causes=causes,
         checks=tuple(sorted({member.check for member in members})),
         is_ongoing=is_ongoing,
-        is_start_censored=any(edge.is_censored and edge.at_ns == start_ns for edge in starts),
-        is_end_censored=not is_ongoing and any(edge.is_censored and edge.at_ns == end_ns for edge in ends),
+        is_start_censored=start.is_censored,
+        is_end_censored=end.is_censored and not is_ongoing,
         label=label(around.state, start_ns, end_ns, is_ongoing=is_ongoing),
+        **more,
     )
 
 
-def _downtime(members: Sequence[CheckOutage]) -> tuple[int, int, int]:
-    """Return the measures of the inner, the estimated and the outer times."""
+def _edges(members: _Group) -> tuple[Edge, Edge]:
+    """Return where all of it began and ended."""
     if len(members) == 1:
-        (only,) = members
-        return measure(only.proven()), measure(only.estimated()), only.end.by_ns - only.start.after_ns
+        return members[0].start, members[0].end
+    return (
+        _utmost([member.start for member in members], min),
+        _utmost([member.end for member in members], max),
+    )
+
+
+def _utmost(edges: Sequence[Edge], choose: Callable[[Iterable[int]], int]) -> Edge:
+    """Return the first of several edges, or the last, and likewise the ends of the brackets."""
+    at_ns = choose(edge.at_ns for edge in edges)
+    return Edge(
+        after_ns=choose(edge.after_ns for edge in edges),
+        at_ns=at_ns,
+        by_ns=choose(edge.by_ns for edge in edges),
+        is_censored=any(edge.is_censored and edge.at_ns == at_ns for edge in edges),
+    )
+
+
+def _measures(members: _Group) -> tuple[int, int, int]:
+    """Return the measures of the proven, the estimated and the outer times."""
+    if len(members) == 1:
+        return members[0].measures()
     return (
         measure(unite(part for member in members for part in member.proven())),
         measure(unite(part for member in members for part in member.estimated())),
         measure(unite(member.outer() for member in members)),
     )
-
-
-def _episode(members: Sequence[CheckOutage], outages: tuple[Outage, ...], around: Surroundings) -> Episode:
-    whole = outages[0] if len(outages) == 1 else _join(members, around)
-    figures = {name: getattr(whole, name) for name in Outage.__slots__}
-    return Episode(**figures, outages=outages)
 
 
 def _most_first(causes: Mapping[str, int]) -> dict[str, int]:

@@ -5,14 +5,14 @@ nanoseconds; seconds, percentages and UTC are a matter of rendering.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 from downtimer.model import TCP, Kind, Target, TargetState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
+class Outage(msgspec.Struct, frozen=True, kw_only=True):
     """A time in which a target was down, as a whole and with its bounds.
 
     Attributes:
@@ -76,19 +76,22 @@ class Outage:
         return max(self.down_ns - excess_ns, 0) / observed_ns if observed_ns > 0 else 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Episode(Outage):
+class Episode(Outage, frozen=True, kw_only=True):
     """Outages of one target with little good between them: what a reader calls one outage.
 
     Attributes:
-        outages: At least one, in order of time.
+        several: Its outages, in order of time; empty if it is but one, with the same figures.
     """
 
-    outages: tuple[Outage, ...]
+    several: tuple[Outage, ...] = ()
+
+    @property
+    def outages(self) -> tuple[Outage, ...]:
+        """At least one, in order of time."""
+        return self.several or (self,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSummary:
+class CheckSummary(msgspec.Struct, frozen=True, kw_only=True):
     """What one check of a target saw.
 
     Attributes:
@@ -128,8 +131,7 @@ class Impairment(NamedTuple):
     probes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetSummary:
+class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one target: ``up + slow + down + unobserved = window``, exactly.
 
     Attributes:
@@ -197,7 +199,7 @@ class TargetSummary:
     @property
     def longest_ns(self) -> int:
         """The longest episode, from edge to edge; 0 if there is none."""
-        return max((episode.duration_ns for episode in self.episodes), default=0)
+        return max([episode.end_ns - episode.start_ns for episode in self.episodes], default=0)
 
     @property
     def resolution_ns(self) -> int | None:

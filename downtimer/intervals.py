@@ -22,7 +22,10 @@ def unite(intervals: Iterable[Interval]) -> list[Interval]:
 
 def measure(intervals: Iterable[Interval]) -> int:
     """Return the total length of intervals that do not overlap."""
-    return sum(end - start for start, end in intervals)
+    total = 0
+    for start, end in intervals:
+        total += end - start
+    return total
 
 
 def overlaps(left: Sequence[Interval], right: Sequence[Interval]) -> Iterator[tuple[Interval, int]]:

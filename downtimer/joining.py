@@ -10,9 +10,10 @@ probes has no edge there itself; to the other's it is a witness like any.
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from downtimer.cells import edge_between, is_good, is_observed_between
 from downtimer.model import MILLISECOND_NS, Span

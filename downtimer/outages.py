@@ -12,14 +12,13 @@ target.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
-from typing import NamedTuple
+from itertools import pairwise
 
 from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
-from downtimer.cells import Cell, apportion, clip, is_good, is_observed_between, order, tile
+from downtimer.cells import Cell, apportion, clip, find_edges, is_good, order, tile
 from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
 from downtimer.findings import CheckSummary, Impairment, TargetSummary
 from downtimer.impairment import impaired
@@ -58,24 +57,56 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
 
 @dataclass(slots=True)
 class _Seen:
-    """What one check saw within the window, as lists of intervals in order of time."""
+    """What one check saw within the window, as lists of intervals in order of time.
 
-    up: list[Interval] = field(default_factory=list)
+    Attributes:
+        spans: Of the check.
+        edges: Between them; see `find_edges`.
+        observed: All time with a verdict.
+        slow: The part of it with late answers.
+        down: The part of it with failures.
+        unknown: All other time.
+    """
+
+    spans: Sequence[Span]
+    edges: Sequence[int | None]
+    observed: list[Interval] = field(default_factory=list)
     slow: list[Interval] = field(default_factory=list)
     down: list[Interval] = field(default_factory=list)
     unknown: list[Cell] = field(default_factory=list)
 
-    @property
-    def observed(self) -> Iterator[Interval]:
-        """All time with a verdict; of one check, so nothing overlaps."""
-        return chain(self.up, self.slow, self.down)
+    @classmethod
+    def of(cls, spans: Sequence[Span], until_ns: int) -> "_Seen":
+        """Sort the cells of one check, and leave out what lies after `until_ns`."""
+        seen = cls(spans, find_edges(spans))
+        begun_ns = ended_ns = spans[0].first_sent_ns  # of what is observed without a break
+        for cell in tile(spans, seen.edges):
+            start_ns, end_ns, verdict, _ = cell
+            end_ns = min(end_ns, until_ns)
+            if start_ns >= end_ns:
+                continue
+            if verdict is Verdict.UNKNOWN:
+                seen.unknown.append(cell._replace(end_ns=end_ns))
+                continue
+            if verdict is not Verdict.UP:
+                (seen.down if verdict is Verdict.DOWN else seen.slow).append((start_ns, end_ns))
+            if start_ns > ended_ns:
+                seen._observe(begun_ns, ended_ns)
+                begun_ns = start_ns
+            ended_ns = end_ns
+        seen._observe(begun_ns, ended_ns)
+        return seen
+
+    def _observe(self, start_ns: int, end_ns: int) -> None:
+        if start_ns < end_ns:
+            self.observed.append((start_ns, end_ns))
 
 
 def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -> TargetSummary:
-    seen = [_sort_cells(spans, window[1]) for spans in series]
+    seen = [_Seen.of(spans, window[1]) for spans in series]
     down, slow, observed = _unite(seen)
     unobserved = subtract([window], observed)
-    found = [outage for spans in series for outage in find_outages(spans, window)]
+    found = [outage for one in seen for outage in find_outages(one.spans, window, one.edges)]
     down_ns, slow_ns = measure(down), measure(slow)
     return TargetSummary(
         state=state,
@@ -87,13 +118,15 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         down_min_ns=measure(unite(part for outage in found for part in outage.proven())),
         down_max_ns=measure(unite(outage.outer() for outage in found)),
         unobserved=_explain(unobserved, seen),
-        probes=sum(span.probes for spans in series for span in spans),
+        probes=sum([span.probes for spans in series for span in spans]),
         has_answered=any(is_good(span) for spans in series for span in spans),
-        checks=tuple(_check(spans, one) for spans, one in zip(series, seen, strict=True)),
+        checks=tuple([_check(one) for one in seen]),
         impairments=tuple(
-            Impairment(span.first_sent_ns, span.last_sent_ns, span.probes)
-            for spans in series
-            for span in impaired(spans)
+            [
+                Impairment(span.first_sent_ns, span.last_sent_ns, span.probes)
+                for spans in series
+                for span in impaired(spans)
+            ]
         ),
         episodes=find_episodes(found, Surroundings(state, Cover(unobserved), ProbeCounter(series)))
         if found
@@ -103,12 +136,11 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
 
 def _unite(seen: Sequence[_Seen]) -> tuple[list[Interval], list[Interval], list[Interval]]:
     """Return when any check was down, when any was slow and none down, and when any observed."""
-    observed = unite(part for one in seen for part in one.observed)
     if len(seen) == 1:
-        return seen[0].down, seen[0].slow, observed
+        return seen[0].down, seen[0].slow, seen[0].observed
     down = unite(part for one in seen for part in one.down)
     slow = unite(part for one in seen for part in one.slow)
-    return down, subtract(slow, down), observed
+    return down, subtract(slow, down), unite(part for one in seen for part in one.observed)
 
 
 def _series(state: TargetState, spans: Sequence[Span]) -> list[list[Span]]:
@@ -138,23 +170,10 @@ def _method_rank(spans: Sequence[Span], kept: str | None) -> tuple[bool, int, in
     return check != kept, 1, spans[0].first_sent_ns - spans[-1].last_sent_ns, check != ICMP, check
 
 
-def _sort_cells(spans: Sequence[Span], until_ns: int) -> _Seen:
-    """Sort the cells of one check by verdict, and leave out what lies after `until_ns`."""
-    seen = _Seen()
-    known = {Verdict.UP: seen.up, Verdict.SLOW: seen.slow, Verdict.DOWN: seen.down}
-    for cell in tile(spans):
-        end_ns = min(cell.end_ns, until_ns)
-        if cell.start_ns >= end_ns:
-            continue
-        if cell.verdict is Verdict.UNKNOWN:
-            seen.unknown.append(cell._replace(end_ns=end_ns))
-        else:
-            known[cell.verdict].append((cell.start_ns, end_ns))
-    return seen
-
-
 def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int]:
     """Return the unobserved time by cause, most first; where checks differ, the first has its say."""
+    if not unobserved:
+        return {}
     causes: defaultdict[str, int] = defaultdict(int)
     for one in seen:
         cells = [(cell.start_ns, cell.end_ns) for cell in one.unknown]
@@ -167,13 +186,13 @@ def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int
     return {cause: causes[cause] for cause in sorted(causes, key=lambda c: (-causes[c], c)) if causes[cause]}
 
 
-def _check(spans: Sequence[Span], seen: _Seen) -> CheckSummary:
-    interval_ns, resolution_ns = _spacing(spans)
+def _check(seen: _Seen) -> CheckSummary:
+    interval_ns, resolution_ns = _spacing(seen.spans, seen.edges)
     return CheckSummary(
-        name=spans[0].check,
+        name=seen.spans[0].check,
         interval_ns=interval_ns,
         resolution_ns=resolution_ns,
-        probes=sum(span.probes for span in spans),
+        probes=sum([span.probes for span in seen.spans]),
         observed_ns=measure(seen.observed),
         down_ns=measure(seen.down),
         slow_ns=measure(seen.slow),
@@ -181,51 +200,46 @@ def _check(spans: Sequence[Span], seen: _Seen) -> CheckSummary:
     )
 
 
-def _spacing(spans: Sequence[Span]) -> tuple[int | None, int | None]:
+def _spacing(spans: Sequence[Span], edges: Sequence[int | None]) -> tuple[int | None, int | None]:
     """Return the mean distance of probes in the longest run of good answers, and the widest in any.
 
     An open span's count of probes may be older than its end; then the mean is too large, and the
     widest distance caps it.
     """
     longest_ns, mean_ns, widest_ns = 0, None, None
-    for run in _good_runs(spans):
-        if run.length_ns == 0:
+    for run in _good_runs(spans, edges):
+        length_ns = run[-1].last_sent_ns - run[0].first_sent_ns
+        if length_ns == 0:
             continue
-        widest_ns = max(widest_ns or 0, run.widest_ns)
-        if run.length_ns > longest_ns:
-            longest_ns = run.length_ns
-            mean_ns = min(-(-run.length_ns // max(run.probes - 1, 1)), run.widest_ns)
+        widest_of_run_ns = _widest_ns(run)
+        widest_ns = max(widest_ns or 0, widest_of_run_ns)
+        if length_ns > longest_ns:
+            longest_ns = length_ns
+            probes = sum([span.probes for span in run])
+            mean_ns = min(-(-length_ns // max(probes - 1, 1)), widest_of_run_ns)
     return mean_ns, widest_ns
 
 
-class _GoodRun(NamedTuple):
-    """Good answers, up or slow, observed throughout."""
-
-    length_ns: int
-    probes: int
-    widest_ns: int
-
-
-def _good_runs(spans: Sequence[Span]) -> list[_GoodRun]:
-    runs: list[_GoodRun] = []
-    before: Span | None = None
-    for span in spans:
-        if is_good(span):
-            run = _GoodRun(span.last_sent_ns - span.first_sent_ns, span.probes, span.widest_ns)
-            if before is not None and is_good(before) and is_observed_between(before, span):
-                distance_ns = span.first_sent_ns - before.last_sent_ns
-                run = _joined(runs.pop(), run, distance_ns)
-            runs.append(run)
-        before = span
+def _good_runs(spans: Sequence[Span], edges: Sequence[int | None]) -> list[list[Span]]:
+    """Return the runs of spans of good answers, up or slow, observed throughout."""
+    runs: list[list[Span]] = []
+    is_after_good = False
+    for span, edge_ns in zip(spans, (None, *edges), strict=True):
+        is_one = is_good(span)
+        if is_one and is_after_good and edge_ns is not None:
+            runs[-1].append(span)
+        elif is_one:
+            runs.append([span])
+        is_after_good = is_one
     return runs
 
 
-def _joined(before: _GoodRun, after: _GoodRun, distance_ns: int) -> _GoodRun:
-    return _GoodRun(
-        length_ns=before.length_ns + distance_ns + after.length_ns,
-        probes=before.probes + after.probes,
-        widest_ns=max(before.widest_ns, distance_ns, after.widest_ns),
-    )
+def _widest_ns(run: Sequence[Span]) -> int:
+    """Return the largest distance between two neighbouring probes."""
+    if len(run) == 1:
+        return run[0].widest_ns
+    between = [after.first_sent_ns - before.last_sent_ns for before, after in pairwise(run)]
+    return max(*between, *[span.widest_ns for span in run])
 
 
 def _nothing(state: TargetState) -> TargetSummary:
@@ -250,7 +264,7 @@ def _nothing(state: TargetState) -> TargetSummary:
 def _undisturbed(state: TargetState, span: Span) -> TargetSummary:
     """Return what `_summarize` would for one up span; most targets of a large run are like that."""
     length_ns = span.last_sent_ns - span.first_sent_ns
-    interval_ns, resolution_ns = _spacing([span])
+    interval_ns, resolution_ns = _spacing([span], ())
     check = CheckSummary(
         name=span.check,
         interval_ns=interval_ns,

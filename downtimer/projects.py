@@ -4,17 +4,15 @@
 all of them (Hauer et al., Meaningful Availability, NSDI 2020). Good answers that came late count as up.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProjectSummary:
-    """The addresses of one project.
+    """The addresses of one project, as far as they were added.
 
     Attributes:
         id: The project's; None for addresses that belong to none.
@@ -27,18 +25,20 @@ class ProjectSummary:
         down_max_ns: Its upper bound.
         up_ns: Time with good answers, summed up.
         longest_ns: The longest episode of any.
+        named_ns: When the address was discovered that the name is from.
     """
 
     id: str | None
-    name: str | None
-    addresses: int
-    never_answered: int
-    down: int
-    down_ns: int
-    down_min_ns: int
-    down_max_ns: int
-    up_ns: int
-    longest_ns: int
+    name: str | None = None
+    addresses: int = 0
+    never_answered: int = 0
+    down: int = 0
+    down_ns: int = 0
+    down_min_ns: int = 0
+    down_max_ns: int = 0
+    up_ns: int = 0
+    longest_ns: int = 0
+    named_ns: int = 0
 
     @property
     def user_uptime(self) -> float | None:
@@ -46,41 +46,47 @@ class ProjectSummary:
         observed_ns = self.up_ns + self.down_ns
         return self.up_ns / observed_ns if observed_ns else None
 
+    def add(self, address: TargetSummary) -> None:
+        """Add one of its addresses. The name is that which the address discovered last has."""
+        name, discovered_ns = address.target.project, address.state.discovered_ns
+        if name and (self.name is None or discovered_ns > self.named_ns):
+            self.name, self.named_ns = name, discovered_ns
+        if not address.has_answered:
+            self.never_answered += 1
+            return
+        self.addresses += 1
+        self.down += bool(address.episodes)
+        self.down_ns += address.down_ns
+        self.down_min_ns += address.down_min_ns
+        self.down_max_ns += address.down_max_ns
+        self.up_ns += address.up_ns + address.slow_ns
+        self.longest_ns = max(self.longest_ns, address.longest_ns)
 
-def by_project(targets: Iterable[TargetSummary]) -> list[ProjectSummary]:
-    """Return the figures of every project that has addresses, by name; none if no address has a project.
+
+class Projects:
+    """The projects of a run.
 
     A project is its id, for it may be renamed in a run, and not be known by name to all of its addresses.
     """
-    groups: defaultdict[tuple[str | None, str | None], list[TargetSummary]] = defaultdict(list)
-    for summary in targets:
-        id_, name = summary.target.project_id, summary.target.project
-        if summary.target.kind is Kind.ADDRESS:
-            groups[id_, None if id_ else name].append(summary)
-    if not any(id_ or name for id_, name in groups):
-        return []
-    found = [_project(id_, _newest_name(members), members) for (id_, _), members in groups.items()]
-    return sorted(found, key=lambda project: (project.name or "\U0010ffff", project.id or ""))
 
+    def __init__(self) -> None:
+        self._found: dict[tuple[str | None, str | None], ProjectSummary] = {}
 
-def _newest_name(members: Sequence[TargetSummary]) -> str | None:
-    """Return a project's name as the address that was discovered last has it; None if none has any."""
-    named = [summary for summary in members if summary.target.project]
-    newest = max(named, key=lambda summary: summary.state.discovered_ns, default=None)
-    return None if newest is None else newest.target.project
+    def add(self, summary: TargetSummary) -> None:
+        """Add a target; it counts if it is an address."""
+        target = summary.target
+        if target.kind is not Kind.ADDRESS:
+            return
+        key = target.project_id, None if target.project_id else target.project
+        project = self._found.get(key)
+        if project is None:
+            project = self._found[key] = ProjectSummary(id=target.project_id)
+        project.add(summary)
 
-
-def _project(id_: str | None, name: str | None, members: Sequence[TargetSummary]) -> ProjectSummary:
-    known = [summary for summary in members if summary.has_answered]
-    return ProjectSummary(
-        id=id_,
-        name=name,
-        addresses=len(known),
-        never_answered=len(members) - len(known),
-        down=sum(bool(summary.episodes) for summary in known),
-        down_ns=sum(summary.down_ns for summary in known),
-        down_min_ns=sum(summary.down_min_ns for summary in known),
-        down_max_ns=sum(summary.down_max_ns for summary in known),
-        up_ns=sum(summary.up_ns + summary.slow_ns for summary in known),
-        longest_ns=max((summary.longest_ns for summary in known), default=0),
-    )
+    def by_name(self) -> list[ProjectSummary]:
+        """Return the projects by name; none if no address has a project."""
+        if not any(id_ or name for id_, name in self._found):
+            return []
+        return sorted(
+            self._found.values(), key=lambda project: (project.name or "\U0010ffff", project.id or "")
+        )

@@ -22,14 +22,14 @@ down: such failures are unknown, cause ``vantage``. The rules:
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from downtimer.cells import is_good, take_out
-from downtimer.intervals import Interval
+from downtimer.intervals import Interval, unite
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
 from downtimer.verdicts import BASELINE_ANSWERS, may_be_our_links, slow_after_ns
 
@@ -80,7 +80,10 @@ class Failures(NamedTuple):
     latency_ns: int
 
 
-def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers | Failures]:
+Evidence = Answers | Failures
+
+
+def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Evidence]:
     """Yield what one check, no reference's, says of the link: its answers, and when it began to fail.
 
     Args:
@@ -93,7 +96,7 @@ def evidence_of(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answ
     for span in kept:
         if _may_be_for_the_link(span) and span.first_sent_ns - told_ns >= _FLAP_NS:
             told_ns = span.first_sent_ns
-            yield Failures(told_ns, _latency_ns(span.check, baseline_ns))
+            yield Failures(told_ns, timely_ns(span.check, baseline_ns))
 
 
 def answers_of_reference(spans: Iterable[Span], baseline_ns: int | None) -> Iterator[Answers]:
@@ -141,7 +144,6 @@ class _Suspicion:
         after_ns: The last good answer before that, of the reference, then of anything.
         before_ns: The first good answer after it.
         failed: How many checks began to fail with it.
-        well: How many were well all the while, as far as they were probed.
         is_refuted: Something was well answered in the midst of it.
     """
 
@@ -150,7 +152,6 @@ class _Suspicion:
     after_ns: int
     before_ns: int
     failed: int = 0
-    well: float = 0.0
     is_refuted: bool = False
 
     @property
@@ -158,10 +159,9 @@ class _Suspicion:
         """Whether it is not only a time in which no reference counted yet."""
         return self.first_ns != _NEVER
 
-    @property
-    def is_real(self) -> bool:
-        """Whether it was the link, as far as is known."""
-        return not self.is_refuted and (not self.well or self.well < _WELL * self.failed)
+    def is_real(self, well: float) -> bool:
+        """Tell whether it was the link, as far as is known; `well` is how many were well all the while."""
+        return not self.is_refuted and (not well or well < _WELL * self.failed)
 
     def hear(self, answers: Answers) -> None:
         """Take good answers into account."""
@@ -184,17 +184,22 @@ class _Suspicion:
 
 
 class _Doubts:
-    """Suspicions one after another, as one reference raises them, and what all else says of them."""
+    """Suspicions one after another, as one reference raises them, and what all else says of them.
+
+    Attributes:
+        times: From the last good answer before each to the first one after it.
+    """
 
     def __init__(self, suspicions: Sequence[_Suspicion]) -> None:
         self._suspicions = suspicions
         self._starts = [each.after_ns for each in suspicions]
         self._ends = [each.before_ns for each in suspicions]
+        self.times: list[Interval] = list(zip(self._starts, self._ends, strict=True))
         # Most checks are well through nearly all suspicions, so only where that begins and ends is kept.
         self._covered: dict[tuple[int, int, int], int] = {}
         self._well: defaultdict[int, list[int]] = defaultdict(lambda: [0] * (len(self._suspicions) + 1))
 
-    def hear(self, evidence: Answers | Failures) -> None:
+    def hear(self, evidence: Evidence) -> None:
         """Take what one check says into account."""
         if isinstance(evidence, Failures):
             self._hear_failures(evidence)
@@ -202,20 +207,26 @@ class _Doubts:
             self._hear_answers(evidence)
 
     def real(self) -> Iterator[Interval]:
-        """Yield the times in which it was the link."""
+        """Yield the times in which it was the link, by all that was heard.
+
+        What is heard later makes fewer of them real, but for failures.
+        """
         for (low, high, latency_ns), widest_ns in self._covered.items():
             for suspicion in self._suspicions[low:high]:
                 suspicion.cover(widest_ns, latency_ns)
-        for spacing_ns, changes in self._well.items():
-            well = 0
-            for suspicion, start_ns, end_ns, change in zip(
-                self._suspicions, self._starts, self._ends, changes, strict=False
-            ):
-                well += change
-                suspicion.well += well * min((end_ns - start_ns) / spacing_ns, 1)
-        for suspicion in self._suspicions:
-            if suspicion.is_real:
+        for suspicion, well in zip(self._suspicions, self._weigh(), strict=True):
+            if suspicion.is_real(well):
                 yield suspicion.after_ns, suspicion.before_ns
+
+    def _weigh(self) -> list[float]:
+        """Return how many were well all through each suspicion, as far as they were probed."""
+        weights = [0.0] * len(self._suspicions)
+        for spacing_ns, changes in sorted(self._well.items()):  # whatever was heard first
+            well = 0
+            for i, (start_ns, end_ns) in enumerate(self.times):
+                well += changes[i]
+                weights[i] += well * min((end_ns - start_ns) / spacing_ns, 1)
+        return weights
 
     def _hear_failures(self, failures: Failures) -> None:
         i = bisect_left(self._ends, failures.first_ns)
@@ -238,14 +249,22 @@ class _Doubts:
 
 
 def find_blind(
-    references: Iterable[Sequence[Span]], evidence: Iterable[Answers | Failures], until_ns: int
+    references: Iterable[Sequence[Span]],
+    around: Callable[[Sequence[Interval]], Iterable[Evidence]],
+    others: Callable[[], Iterable[Evidence]],
+    until_ns: int,
 ) -> list[Interval]:
     """Return the times in which the vantage was blind, in order.
 
+    Most references lose an echo now and then, which is soon seen to be nothing: no more of the evidence is
+    looked at than that needs, and none if there is no suspicion.
+
     Args:
         references: The spans of each reference, in order of time.
-        evidence: Of everything in the run, in any order: of references their answers, of all else
-            their failures as well. Looked at only if there is a suspicion.
+        around: Returns the evidence of all that began to fail in one of these times, which are in order and
+            do not overlap, or so shortly before that its answer would have come in one. Of references their
+            answers, of all else their failures as well.
+        others: Returns the evidence of everything else in the run, in any order.
         until_ns: The end of the measurement.
     """
     raised: list[Sequence[_Suspicion]] = [
@@ -256,9 +275,16 @@ def find_blind(
     doubts = [
         _Doubts(suspicions) for one in raised if (suspicions := [each for each in one if each.is_dated])
     ]
-    for one in evidence if doubts else ():
+    if not doubts:
+        return []
+    for one in around(unite(time for each in doubts for time in each.times)):
         for each in doubts:
             each.hear(one)
+    for number, one in enumerate(others(), start=1):
+        for each in doubts:
+            each.hear(one)
+        if number & (number - 1) == 0 and not any(True for each in doubts for _ in each.real()):
+            return []
     return _joined(sorted(interval for each in doubts for interval in each.real()))
 
 
@@ -342,7 +368,7 @@ def attribute(spans: Iterable[Span], blind: Sequence[Interval], baseline_ns: int
     """
     for span in spans:
         if blind and _may_be_for_the_link(span):
-            yield from _cut(span, blind, _latency_ns(span.check, baseline_ns))
+            yield from _cut(span, blind, timely_ns(span.check, baseline_ns))
         else:
             yield span
 
@@ -355,7 +381,7 @@ def _may_be_for_the_link(span: Span) -> bool:
     return 2 * like_it >= sum(span.causes.values()) > 0
 
 
-def _latency_ns(check: str, baseline_ns: int | None) -> int:
+def timely_ns(check: str, baseline_ns: int | None) -> int:
     """Return how long a timely answer of a check takes at most."""
     return PATIENCE_NS if baseline_ns is None else slow_after_ns(check, baseline_ns)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from downtimer.findings import CheckSummary, Episode, Impairment, Outage, TargetSummary
 from downtimer.model import SECOND_NS, Event, Mark, Run
-from downtimer.projects import ProjectSummary, by_project
+from downtimer.projects import Projects, ProjectSummary
 from downtimer.report.summary import Summary
 from downtimer.report.wording import rfc3339
 
@@ -24,12 +24,14 @@ def render(summary: Summary) -> Iterator[str]:
     run = summary.run
     yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(summary))},\n"targets": ['
     separator = "\n"
+    projects = Projects()
     for target in summary.targets:
+        projects.add(target)
         yield f"{separator}{json.dumps(_target(target, run))}"
         separator = ",\n"
     agents = [_agent(agent, run) for agent in summary.agents]
-    projects = [_project(project) for project in by_project(summary.targets)]
-    yield f'],\n"projects": {json.dumps(projects)},\n"agents": {json.dumps(agents)},\n'
+    by_name = [_project(project) for project in projects.by_name()]
+    yield f'],\n"projects": {json.dumps(by_name)},\n"agents": {json.dumps(agents)},\n'
     marks = [_mark(mark, run) for mark in summary.marks]
     events = [_event(event, run) for event in summary.events]
     # A source that lacks something must say so; the contract's place for that is an event.

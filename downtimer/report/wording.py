@@ -6,11 +6,12 @@ outwards, so that what lies within the bounds lies within the bounds shown.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
 from downtimer.findings import Outage, TargetSummary
-from downtimer.model import SECOND_NS
+from downtimer.model import MILLISECOND_NS, SECOND_NS
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -34,7 +35,8 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
 
 _MICROSECOND_NS = 1_000
 _FINE_UNTIL_NS = 10 * SECOND_NS
-"""Unicode categories that would move the cursor, break the line or turn the reading order."""
+_FINE_NS = 10 * MILLISECOND_NS
+_COARSE_NS = 100 * MILLISECOND_NS
 
 
 def halves_up(numerator: int, denominator: int) -> int:
@@ -49,26 +51,32 @@ def whole_seconds(length_ns: int) -> str:
 
 def tenths_of_seconds(length_ns: int) -> str:
     """Return ``30855.0``."""
-    return _decimal(halves_up(length_ns * 10, SECOND_NS), 1)
+    return _tenths(halves_up(length_ns, _COARSE_NS))
 
 
 def percent(part_ns: int, whole_ns: int) -> str:
     """Return ``90.5``; ``0.0`` of nothing."""
-    return _decimal(halves_up(part_ns * 1000, whole_ns) if whole_ns else 0, 1)
+    return _tenths(halves_up(part_ns * 1000, whole_ns) if whole_ns else 0)
 
 
 def seconds(length_ns: int) -> str:
     """Return ``16.2 s``; with two decimals below 10 s."""
-    places = _places(length_ns)
-    return f"{_decimal(halves_up(length_ns * 10**places, SECOND_NS), places)} s"
+    if length_ns < _FINE_UNTIL_NS:
+        hundredths = halves_up(length_ns, _FINE_NS)
+        return f"{hundredths // 100}.{hundredths % 100:02d} s"
+    return f"{_tenths(halves_up(length_ns, _COARSE_NS))} s"
 
 
 def bounded(length_ns: int, min_ns: int, max_ns: int) -> str:
     """Return ``16.2 s (15.9–16.4)``."""
-    places = _places(length_ns)
-    lower = min_ns * 10**places // SECOND_NS
-    upper = -(-max_ns * 10**places // SECOND_NS)
-    return f"{seconds(length_ns)} ({_decimal(lower, places)}–{_decimal(upper, places)})"
+    if length_ns < _FINE_UNTIL_NS:
+        length, lower, upper = halves_up(length_ns, _FINE_NS), min_ns // _FINE_NS, -(-max_ns // _FINE_NS)
+        return (
+            f"{length // 100}.{length % 100:02d} s "
+            f"({lower // 100}.{lower % 100:02d}–{upper // 100}.{upper % 100:02d})"
+        )
+    length, lower, upper = halves_up(length_ns, _COARSE_NS), min_ns // _COARSE_NS, -(-max_ns // _COARSE_NS)
+    return f"{length // 10}.{length % 10} s ({lower // 10}.{lower % 10}–{upper // 10}.{upper % 10})"
 
 
 def duration(outage: Outage) -> str:
@@ -83,28 +91,32 @@ def downtime(figures: Outage | TargetSummary) -> str:
 
 def length(length_ns: int) -> str:
     """Return ``9 h 27 min 35.1 s``: a length that is too long to read in seconds."""
-    tenths = halves_up(length_ns * 10, SECOND_NS)
+    tenths = halves_up(length_ns, _COARSE_NS)
     minutes, tenths = divmod(tenths, 600)
     hours, minutes = divmod(minutes, 60)
     parts = [f"{hours} h"] if hours else []
     parts += [f"{minutes} min"] if minutes or hours else []
-    return " ".join([*parts, f"{_decimal(tenths, 1)} s"])
+    return " ".join([*parts, f"{_tenths(tenths)} s"])
 
 
 def moment(utc_ns: int) -> str:
     """Return ``2026-11-22 16:37:05.123``, in UTC."""
-    return _datetime(utc_ns, 1_000 * _MICROSECOND_NS).isoformat(sep=" ", timespec="milliseconds")
+    minutes, milliseconds = divmod(halves_up(utc_ns, MILLISECOND_NS), 60_000)
+    return f"{_minute(minutes)}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"
 
 
-def moment_after(utc_ns: int, before_utc_ns: int) -> str:
-    """Return `moment` without the date if that is the same as before."""
-    text, before = moment(utc_ns), moment(before_utc_ns)
-    return text[11:] if text[:10] == before[:10] else text
+def period(start_utc_ns: int, end_utc_ns: int) -> str:
+    """Return the moments of both ends, the latter without its date if that is the same."""
+    start, end = moment(start_utc_ns), moment(end_utc_ns)
+    return f"{start} – {end[11:] if start[:10] == end[:10] else end}"
 
 
 def rfc3339(utc_ns: int) -> str:
     """Return ``2026-11-22T16:37:05.123456Z``."""
-    return f"{_datetime(utc_ns, _MICROSECOND_NS).isoformat(timespec='microseconds')}Z"
+    whole_s, microseconds = divmod(halves_up(utc_ns, _MICROSECOND_NS), 1_000_000)
+    minutes, seconds = divmod(whole_s, 60)
+    minute = _minute(minutes)
+    return f"{minute[:10]}T{minute[11:]}:{seconds:02d}.{microseconds:06d}Z"
 
 
 def plural(count: int, noun: str) -> str:
@@ -113,17 +125,11 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}{ending}"
 
 
-def _places(length_ns: int) -> int:
-    return 2 if length_ns < _FINE_UNTIL_NS else 1
+def _tenths(scaled: int) -> str:
+    return f"{scaled // 10}.{scaled % 10}"
 
 
-def _decimal(scaled: int, places: int) -> str:
-    whole, fraction = divmod(scaled, 10**places)
-    return f"{whole}.{fraction:0{places}d}"
-
-
-def _datetime(utc_ns: int, unit_ns: int) -> datetime:
-    rounded_ns = halves_up(utc_ns, unit_ns) * unit_ns
-    whole_s, rest_ns = divmod(rounded_ns, SECOND_NS)
-    moment_at = datetime.fromtimestamp(whole_s, UTC)
-    return moment_at.replace(microsecond=rest_ns // _MICROSECOND_NS, tzinfo=None)
+@lru_cache(maxsize=2 * 24 * 60)
+def _minute(minutes: int) -> str:
+    """Return ``2026-11-22 16:37``; a report names each minute of a day many times."""
+    return datetime.fromtimestamp(60 * minutes, UTC).strftime("%Y-%m-%d %H:%M")

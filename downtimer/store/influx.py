@@ -1,30 +1,27 @@
 """Reads a run back from InfluxDB; what a report is made from, as `downtimer.store.lines` wrote it.
 
-InfluxDB sorts by the bytes of a tag. Those of ``target`` are the id's own, unless it has odd
-characters (see `encode_target`): these few targets are asked for apart, sorted here, and merged in.
+InfluxDB tells its points by measurement, in an order of its own; a report wants each target with its spans,
+in the report's order. So targets and spans are copied into tables like the journal's, which SQLite keeps on
+disk where they are large, and are read from there by the code that reads a journal.
 """
 
-import heapq
-import re
-from collections.abc import Callable, Iterator
-from typing import Any, Final, TypeVar
+import sqlite3
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
 from downtimer.config import DbSection
 from downtimer.errors import StoreError
-from downtimer.messages import Progress
-from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState, Verdict
+from downtimer.model import Event, Mark, Run, RunId, Span
 from downtimer.store.influxclient import QUERY_S, Client
-from downtimer.store.lines import decode_target, encode_target
+from downtimer.store.lines import decode_target
+from downtimer.store.reading import TableReader
+from downtimer.store.schema import VERDICTS, scratch, transaction, translated
 
 _RUN: Final = msgspec.json.Decoder(Run)
-_STATE: Final = msgspec.json.Decoder(TargetState)
 _SPAN: Final = msgspec.json.Decoder(Span)
-_CAUSES: Final = msgspec.json.Decoder(dict[str, int])
-
-_PLAIN: Final = '"target" !~ /%/'
-_ENCODED: Final = '"target" =~ /%/'
+_DIGITS: Final = {verdict.value: digit for digit, verdict in enumerate(VERDICTS)}
 
 _COUNTED: Final = {"targets": "state", "spans": "last_sent", "marks": "text", "events": "text"}
 """Measurements of which a run tells how many points it has, each with a field that all its points have."""
@@ -44,19 +41,23 @@ _SPAN_COLUMNS: Final = ", ".join(
         "verdict",
     )
 )
+_INSERT_SPAN: Final = """
+INSERT INTO span (target, "check", first_ns, length_ns, verdict, probes, widest_ns, causes, max_gap_ns,
+    dated_ns, watched_ns, incarnation, is_open)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 
 _Row = dict[str, Any]
-_T = TypeVar("_T", TargetState, Span)
 
 
-class InfluxReader:
+class InfluxReader(TableReader):
     """One run, read from InfluxDB; a `downtimer.store.reader.Reader`.
 
     It is of one piece only if the run has ended and everything is delivered; `notes` tells.
     """
 
     def __init__(self, db: DbSection, run: RunId | None) -> None:
-        """Find the run.
+        """Find the run, and read its targets and spans.
 
         Args:
             db: Where.
@@ -71,7 +72,7 @@ class InfluxReader:
             self._run = _RUN.decode(self._row["ended"] or self._row["begun"])
             self._start_ns = self._run.start_utc_ns
             self._of_run = f'"run" = {_quote(self._run.id)}'
-            self._progress = self._read_progress()
+            super().__init__(self._copy(), self._client.where)
         except BaseException:
             self._client.close()
             raise
@@ -79,22 +80,6 @@ class InfluxReader:
     def run(self) -> Run:
         """Return the run itself."""
         return self._run
-
-    def targets(self) -> Iterator[TargetState]:
-        """Yield every target of the run, ordered by target id."""
-
-        def read(which: str) -> Iterator[TargetState]:
-            rows = self._select('last("state") AS "state"', "targets", which, by="target")
-            return (_STATE.decode(row["state"]) for row in rows)
-
-        return _in_order(read, lambda state: state.target.id)
-
-    def spans(self, prefix: str = "") -> Iterator[Span]:
-        """Yield every span, ordered by target, check and first_sent_ns."""
-        pattern = re.escape(encode_target(TargetId(prefix))).replace("/", r"\/")
-        condition = f'"target" =~ /^{pattern}/' if prefix else ""
-        each = (self._spans_of(check, condition) for check in self._checks())
-        return heapq.merge(*each, key=_span_key)
 
     def marks(self) -> list[Mark]:
         """Return the user's marks, ordered by instant."""
@@ -114,25 +99,30 @@ class InfluxReader:
         """Return up to when everything is recorded; 0 if nothing is."""
         if self._row["through"] is not None:
             return int(self._row["through"]) - self._start_ns
-        rows = self._select('max("last_sent") AS "last"', "spans")
-        ends = (row["last"] for row in rows)
-        last_ns = max((end - self._start_ns for end in ends if end is not None), default=0)
-        return max(last_ns, *(progress.through_ns for progress in self._progress.values()), 0)
+        return super().through_ns()
 
     def notes(self) -> list[str]:
         """Return what is missing, a line each; empty if all is here."""
+        return [*self._missing(), *self._strays()]
+
+    def close(self) -> None:
+        """Close the connections; the iterators end with them."""
+        self._client.close()
+        super().close()
+
+    def _missing(self) -> Iterator[str]:
         if self._run.end_ns is None:
-            return ["InfluxDB does not know of an end of this run: what was measured last may be missing"]
-        missing = []
+            yield "InfluxDB does not know of an end of this run: what was measured last may be missing"
+            return
         for name, field in _COUNTED.items():
             wanted, found = int(self._row[name] or 0), self._count(name, field)
             if found < wanted:
-                missing.append(f"InfluxDB lacks {wanted - found} of the run's {wanted} {name}")
-        return missing
+                yield f"InfluxDB lacks {wanted - found} of the run's {wanted} {name}"
 
-    def close(self) -> None:
-        """Close the connection; the iterators end with it."""
-        self._client.close()
+    def _strays(self) -> Iterator[str]:
+        strays = self.count_strays()
+        if strays:
+            yield f"{strays} targets have spans but are not described; they are left out"
 
     # --- queries ---
 
@@ -143,59 +133,31 @@ class InfluxReader:
             raise StoreError(f"{self._client.where}: {which} in database {self._client.database}")
         return max(found, key=lambda row: (row["time"], row["run"]))
 
+    def _copy(self) -> sqlite3.Connection:
+        """Return tables of the run's targets and spans, to be read as a journal's are."""
+        with translated(self._client.where):
+            connection = scratch()
+            try:
+                with transaction(connection):
+                    self._fill(_Tables(connection, self._start_ns))
+            except BaseException:
+                connection.close()
+                raise
+        return connection
+
+    def _fill(self, tables: "_Tables") -> None:
+        for row in self._select('last("state") AS "state"', "targets", by="target"):
+            tables.add_target(row)
+        for check in self._checks():
+            for row in self._select(_SPAN_COLUMNS, "spans", f'"check" = {_quote(check)}', by="target"):
+                tables.add_span(check, row)
+        columns = '"through", "interval", "widest", "check"'
+        for row in self._select(columns, "progress", by="incarnation"):
+            tables.add_progress(row)
+
     def _checks(self) -> list[str]:
         query = f'SHOW TAG VALUES FROM "spans" WITH KEY = "check" WHERE {self._of_run}'
-        rows = _rows(self._client, query)
-        return sorted({row["value"] for row in rows})
-
-    def _spans_of(self, check: str, condition: str) -> Iterator[Span]:
-        """Yield the spans of targets' checks of one name; `condition` says of which, empty for all."""
-        conditions = [f'"check" = {_quote(check)}', *filter(None, [condition])]
-
-        def read(which: str) -> Iterator[Span]:
-            rows = self._select(_SPAN_COLUMNS, "spans", " AND ".join([*conditions, which]), by="target")
-            return (self._span(check, row) for row in rows)
-
-        return _in_order(read, _span_key)
-
-    def _span(self, check: str, row: _Row) -> Span:
-        if row["last_sent"] is None:
-            return self._grown(_SPAN.decode(row["open"]))
-        return Span(
-            target=decode_target(row["target"]),
-            check=check,
-            verdict=Verdict(row["verdict"]),
-            first_sent_ns=row["time"] - self._start_ns,
-            last_sent_ns=row["last_sent"] - self._start_ns,
-            probes=row["probes"],
-            widest_ns=row["widest"],
-            causes=_CAUSES.decode(row["causes"]) if row["causes"] is not None else {},
-            max_gap_ns=row["max_gap"],
-            dated_ns=row["dated"] - self._start_ns if row["dated"] is not None else None,
-            watched_ns=row["watched"] - self._start_ns if row["watched"] is not None else None,
-            incarnation=Incarnation(row["incarnation"] or ""),
-        )
-
-    def _grown(self, span: Span) -> Span:
-        """Return an open span with its effective end, as its worker's progress tells."""
-        progress = self._progress.get((span.incarnation, span.check))
-        if progress is None:
-            return span
-        return span.grown(progress.through_ns - progress.interval_ns, progress.widest_ns)
-
-    def _read_progress(self) -> dict[tuple[Incarnation, str], Progress]:
-        rows = self._select('"through", "interval", "widest", "check"', "progress", by="incarnation")
-        made = (
-            Progress(
-                Incarnation(row["incarnation"]),
-                row["check"],
-                row["through"] - self._start_ns,
-                row["interval"],
-                row["widest"],
-            )
-            for row in rows
-        )
-        return {(progress.incarnation, progress.check): progress for progress in made}
+        return [row["value"] for row in _rows(self._client, query)]
 
     def _count(self, measurement: str, field: str) -> int:
         if measurement == "targets":  # a point for each version of each
@@ -208,6 +170,84 @@ class InfluxReader:
     ) -> Iterator[_Row]:
         where = f"{self._of_run} AND {condition}" if condition else self._of_run
         return _select(self._client, columns, measurement, where, by=by)
+
+
+class _Tables:
+    """Targets and spans of a run as InfluxDB's rows tell of them, on their way into a journal's tables."""
+
+    def __init__(self, connection: sqlite3.Connection, start_ns: int) -> None:
+        self._connection = connection
+        self._start_ns = start_ns
+        self._targets: dict[str, int] = {}  # by the tag
+        self._lives: dict[str, int] = {}
+
+    def add_target(self, row: _Row) -> None:
+        """Add a target as it stood last."""
+        self._connection.execute(
+            "UPDATE target SET state = ? WHERE key = ?", (row["state"], self._target(row["target"]))
+        )
+
+    def add_span(self, check: str, row: _Row) -> None:
+        """Add a span of a check."""
+        key = (self._target(row["target"]), check, row["time"] - self._start_ns)
+        values = self._opened(row) if row["last_sent"] is None else self._ended(row)
+        self._connection.execute(_INSERT_SPAN, (*key, *values))
+
+    def add_progress(self, row: _Row) -> None:
+        """Add how far the probes of a check and worker have come."""
+        through_ns = row["through"] - self._start_ns
+        values = (self._life(row["incarnation"]), row["check"], through_ns, row["interval"], row["widest"])
+        self._connection.execute("INSERT INTO progress VALUES (?, ?, ?, ?, ?)", values)
+
+    def _ended(self, row: _Row) -> tuple[object, ...]:
+        return (
+            row["last_sent"] - row["time"],
+            _DIGITS[row["verdict"]],
+            row["probes"],
+            row["widest"],
+            row["causes"],
+            row["max_gap"],
+            self._instant_ns(row["dated"]),
+            self._instant_ns(row["watched"]),
+            self._life(row["incarnation"]),
+            False,
+        )
+
+    def _opened(self, row: _Row) -> tuple[object, ...]:
+        """Return what was told of a span when it began, and no more since."""
+        span = _SPAN.decode(row["open"])
+        return (
+            span.last_sent_ns - span.first_sent_ns,
+            _DIGITS[span.verdict],
+            span.probes,
+            span.widest_ns,
+            msgspec.json.encode(span.causes).decode() if span.causes else None,
+            span.max_gap_ns,
+            span.dated_ns,
+            span.watched_ns,
+            self._life(span.incarnation),
+            True,
+        )
+
+    def _instant_ns(self, utc_ns: int | None) -> int | None:
+        return None if utc_ns is None else utc_ns - self._start_ns
+
+    def _target(self, tag: str) -> int:
+        key = self._targets.get(tag)
+        if key is None:
+            key = self._targets[tag] = len(self._targets)
+            row = (key, decode_target(tag))
+            self._connection.execute("INSERT INTO target (key, id) VALUES (?, ?)", row)
+        return key
+
+    def _life(self, name: str | None) -> int | None:
+        if not name:
+            return None
+        key = self._lives.get(name)
+        if key is None:
+            key = self._lives[name] = len(self._lives)
+            self._connection.execute("INSERT INTO incarnation (key, name) VALUES (?, ?)", (key, name))
+        return key
 
 
 def list_runs(db: DbSection) -> list[Run]:
@@ -247,15 +287,6 @@ def _rows(client: Client, query: str) -> Iterator[_Row]:
         columns = series["columns"]
         for values in series["values"]:
             yield dict(zip(columns, values, strict=True)) | tags
-
-
-def _in_order(read: Callable[[str], Iterator[_T]], key: Callable[[_T], Any]) -> Iterator[_T]:
-    """Merge the targets whose tag is their id with the few others, which have to be sorted first."""
-    return heapq.merge(read(_PLAIN), sorted(read(_ENCODED), key=key), key=key)
-
-
-def _span_key(span: Span) -> tuple[TargetId, str, int]:
-    return span.target, span.check, span.first_sent_ns
 
 
 def _quote(text: str) -> str:

@@ -4,14 +4,15 @@ The journal and InfluxDB implement it alike, so a report can not tell which of t
 from, but for the notes. A reader sees one consistent state, that of the moment it was opened.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from downtimer.model import Event, Mark, Run, Span, TargetState
+from downtimer.intervals import Interval
+from downtimer.model import Event, Mark, Run, Span, TargetId, TargetState
 
 
 class Reader(Protocol):
-    """One run, read-only. Each iterator streams; the two may be consumed side by side."""
+    """One run, read-only. Each iterator streams; several may be consumed side by side."""
 
     def run(self) -> Run:
         """Return the run itself."""
@@ -21,12 +22,19 @@ class Reader(Protocol):
         """Yield every target of the run, ordered by target id."""
         ...
 
-    def spans(self, prefix: str = "") -> Iterator[Span]:
-        """Yield every span, ordered by target, check and first_sent_ns.
+    def with_spans(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
+        """Yield some of these targets, each with its spans, in the order asked for.
 
-        With a `prefix`, only those of targets whose id begins so.
-        Each natural key comes once; an open span has its effective last_sent_ns, as extended by
-        the progress of its worker.
+        Spans are ordered by check and first_sent_ns. Each natural key comes once; an open span has its
+        effective last_sent_ns, as extended by the progress of its worker.
+        """
+        ...
+
+    def failing(self, times: Sequence[Interval]) -> list[TargetId]:
+        """Return those targets of which failed spans begin within one of these times, ordered by id.
+
+        Args:
+            times: In order, none overlapping another.
         """
         ...
 

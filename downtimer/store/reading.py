@@ -1,38 +1,111 @@
 """Reads a journal: one run as it stood when it was opened, also while the writer is writing."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from downtimer.errors import StoreError
+from downtimer.intervals import Interval
 from downtimer.messages import SpanFact
-from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState
+from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState, Verdict
 from downtimer.store.schema import VERDICTS, connect_to_read, translated
 
-_SPANS: Final = """
-SELECT target.id, span."check", span.verdict, span.first_ns, span.length_ns, span.probes, span.widest_ns,
-    span.causes, span.max_gap_ns, span.dated_ns, span.incarnation, span.is_open,
-    span.watched_ns, CASE WHEN span.is_open THEN progress.through_ns - progress.interval_ns END,
-    progress.widest_ns
-FROM target CROSS JOIN span ON span.target = target.key
-    LEFT JOIN progress ON progress.incarnation = span.incarnation AND progress."check" = span."check"
+_STATES: Final = "SELECT state FROM target WHERE state IS NOT NULL ORDER BY id"
+_KEY_AND_STATE: Final = "SELECT key, state FROM target WHERE id = ?"
+_COLUMNS: Final = """span."check", verdict, first_ns, length_ns, probes, span.widest_ns, causes, max_gap_ns,
+    dated_ns, watched_ns, incarnation, is_open"""
+_OF_TARGET: Final = f'SELECT {_COLUMNS} FROM span WHERE target = ? ORDER BY "check", first_ns'  # noqa: S608
+_OF_ALL: Final = f"""
+SELECT target.id, {_COLUMNS} FROM target CROSS JOIN span ON span.target = target.key
 WHERE target.state IS NOT NULL
-"""
+"""  # noqa: S608 - as all of these, made of what stands here
 _ORDER: Final = """ORDER BY target.id, span."check", span.first_ns"""
+_DOWN: Final = f"""
+SELECT target, first_ns FROM span WHERE verdict = {VERDICTS.index(Verdict.DOWN)} AND first_ns BETWEEN ? AND ?
+"""  # noqa: S608
 
 _NO_CAUSES: Final[Mapping[str, int]] = {}
 _CAUSES: Final = msgspec.json.Decoder(dict[str, int])
 _STATE: Final = msgspec.json.Decoder(TargetState)
 
+_Row = Sequence[Any]
 
-class JournalReader:
-    """One run, read from its journal; a `downtimer.store.reader.Reader`.
+
+class TableReader:
+    """The targets and spans of one run, read from the tables of a journal, wherever these are.
 
     Everything is read in one transaction, so it is of one piece. A target that a worker has probed
     before the writer heard of it is passed over, with its spans; that lasts for a moment only.
+
+    Args:
+        connection: Has the tables. The reader closes it.
+        where: They are, for errors.
     """
+
+    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+        self._connection = connection
+        self._where = where
+        with translated(where):
+            connection.execute("BEGIN")
+            self._lives = _Lives(connection)
+
+    def targets(self) -> Iterator[TargetState]:
+        """Yield every target of the run, ordered by target id."""
+        with translated(self._where):
+            for (state,) in self._connection.execute(_STATES):
+                yield _STATE.decode(state)
+
+    def with_spans(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
+        """Yield targets, each with its spans by check and first_sent_ns, in the order asked for."""
+        for target in targets:
+            with translated(self._where):
+                key, state = self._connection.execute(_KEY_AND_STATE, (target,)).fetchone()
+                rows = self._connection.execute(_OF_TARGET, (key,)).fetchall()
+            yield _STATE.decode(state), list(_spans(target, rows, self._lives))
+
+    def spans(self) -> Iterator[Span]:
+        """Yield every span, ordered by target, check and first_sent_ns."""
+        with translated(self._where):
+            for fact in read_spans(self._connection):
+                yield fact.span
+
+    def failing(self, times: Sequence[Interval]) -> list[TargetId]:
+        """Return those targets of which failed spans begin within one of these times, ordered by id.
+
+        Args:
+            times: In order, none overlapping another.
+        """
+        if not times:
+            return []
+        starts = [start_ns for start_ns, _ in times]
+        with translated(self._where):
+            begun = self._connection.execute(_DOWN, (starts[0], times[-1][1]))
+            keys = {key for key, at_ns in begun if at_ns <= times[bisect_right(starts, at_ns) - 1][1]}
+            named = self._connection.execute("SELECT key, id FROM target WHERE state IS NOT NULL")
+            return sorted(TargetId(target) for key, target in named if key in keys)
+
+    def count_strays(self) -> int:
+        """Return how many targets are known by their spans only."""
+        query = "SELECT count(*) FROM target WHERE state IS NULL AND key IN (SELECT target FROM span)"
+        with translated(self._where):
+            (count,) = self._connection.execute(query).fetchone()
+            return int(count)
+
+    def through_ns(self) -> int:
+        """Return up to when everything is recorded; 0 if nothing is."""
+        with translated(self._where):
+            return read_through_ns(self._connection)
+
+    def close(self) -> None:
+        """Close the connection; the iterators end with it."""
+        self._connection.close()
+
+
+class JournalReader(TableReader):
+    """One run, read from its journal; a `downtimer.store.reader.Reader`."""
 
     def __init__(self, path: str) -> None:
         """Open the journal.
@@ -40,51 +113,32 @@ class JournalReader:
         Raises:
             StoreError: It can't be opened, or is none of ours.
         """
-        self._path = path
-        self._connection = connect_to_read(path)
-        with translated(path):
-            self._connection.execute("BEGIN")
-            self._run = read_run(self._connection, path)
+        connection = connect_to_read(path)
+        try:
+            super().__init__(connection, path)
+            with translated(path):
+                self._run = read_run(connection, path)
+        except BaseException:
+            connection.close()
+            raise
 
     def run(self) -> Run:
         """Return the run itself."""
         return self._run
 
-    def targets(self) -> Iterator[TargetState]:
-        """Yield every target of the run, ordered by target id."""
-        query = "SELECT state FROM target WHERE state IS NOT NULL ORDER BY id"
-        with translated(self._path):
-            for (state,) in self._connection.execute(query):
-                yield _STATE.decode(state)
-
-    def spans(self, prefix: str = "") -> Iterator[Span]:
-        """Yield every span, ordered by target, check and first_sent_ns; ends are effective."""
-        with translated(self._path):
-            for fact in read_spans(self._connection, prefix=prefix):
-                yield fact.span
-
     def marks(self) -> list[Mark]:
         """Return the user's marks, ordered by instant."""
-        with translated(self._path):
+        with translated(self._where):
             return read_marks(self._connection)
 
     def events(self) -> list[Event]:
         """Return the events, ordered by instant."""
-        with translated(self._path):
+        with translated(self._where):
             return read_events(self._connection)
-
-    def through_ns(self) -> int:
-        """Return up to when everything is recorded; 0 if nothing is."""
-        with translated(self._path):
-            return read_through_ns(self._connection)
 
     def notes(self) -> list[str]:
         """Return nothing: the journal is complete."""
         return []
-
-    def close(self) -> None:
-        """Close the file; the iterators end with it."""
-        self._connection.close()
 
 
 def read_run(connection: sqlite3.Connection, path: str) -> Run:
@@ -124,33 +178,28 @@ def read_events(connection: sqlite3.Connection) -> list[Event]:
     return [Event(at_ns=at_ns, kind=kind, text=text) for at_ns, kind, text in rows]
 
 
-def read_spans(
-    connection: sqlite3.Connection, *, only_open: bool = False, prefix: str = ""
-) -> Iterator[SpanFact]:
+def read_spans(connection: sqlite3.Connection, *, only_open: bool = False) -> Iterator[SpanFact]:
     """Yield spans with their effective ends, in order, without holding them.
 
     Args:
         connection: The journal's.
         only_open: Only those that may still grow.
-        prefix: Only those of targets whose id begins so.
     """
-    names = _incarnations(connection)
-    condition = "AND span.is_open " if only_open else ""
-    if prefix:
-        condition += "AND target.id >= :from AND target.id < :to "
-    bounds = {"from": prefix, "to": f"{prefix}{chr(0x10FFFF)}"}
-    for row in connection.execute(f"{_SPANS}{condition}{_ORDER}", bounds if prefix else {}):
-        yield _fact(row, names)
+    lives = _Lives(connection)
+    condition = "AND is_open " if only_open else ""
+    for target, *row in connection.execute(f"{_OF_ALL}{condition}{_ORDER}"):
+        for span in _spans(target, [row], lives):
+            yield SpanFact(span, bool(row[-1]))
 
 
 def read_spans_before(
     connection: sqlite3.Connection, target_key: int, check: str, first_ns: int
 ) -> Iterator[Span]:
     """Yield the spans of one check backwards from the one that begins at `first_ns`, that one included."""
-    names = _incarnations(connection)
-    condition = 'AND target.key = ? AND span."check" = ? AND span.first_ns <= ? ORDER BY span.first_ns DESC'
-    for row in connection.execute(f"{_SPANS}{condition}", (target_key, check, first_ns)):
-        yield _fact(row, names).span
+    lives = _Lives(connection)
+    condition = 'AND target.key = ? AND span."check" = ? AND first_ns <= ? ORDER BY first_ns DESC'
+    for target, *row in connection.execute(f"{_OF_ALL}{condition}", (target_key, check, first_ns)):
+        yield from _spans(target, [row], lives)
 
 
 def read_through_ns(connection: sqlite3.Connection) -> int:
@@ -162,13 +211,26 @@ def read_through_ns(connection: sqlite3.Connection) -> int:
     return int(through_ns)
 
 
-def _incarnations(connection: sqlite3.Connection) -> dict[int, Incarnation]:
-    return dict(connection.execute("SELECT key, name FROM incarnation").fetchall())
+class _Lives:
+    """The workers' lives: their names, and up to when an open span of each has grown."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.names: dict[int | None, Incarnation] = {None: Incarnation("")}
+        self.names.update(connection.execute("SELECT key, name FROM incarnation"))
+        rows = connection.execute(
+            """SELECT incarnation, "check", through_ns - interval_ns, widest_ns FROM progress"""
+        )
+        self._progress = {(key, check): (grown_ns, widest_ns) for key, check, grown_ns, widest_ns in rows}
+
+    def grown(self, span: Span, key: int | None) -> Span:
+        """Return an open span of a life with its effective end."""
+        progress = self._progress.get((key, span.check))
+        return span if progress is None else span.grown(*progress)
 
 
-def _fact(row: tuple[Any, ...], names: Mapping[int, Incarnation]) -> SpanFact:
-    (
-        target,
+def _spans(target: TargetId, rows: Iterable[_Row], lives: _Lives) -> Iterator[Span]:
+    """Yield the spans of a target that rows of `_COLUMNS` stand for."""
+    for (
         check,
         verdict,
         first_ns,
@@ -178,26 +240,22 @@ def _fact(row: tuple[Any, ...], names: Mapping[int, Incarnation]) -> SpanFact:
         causes,
         max_gap_ns,
         dated_ns,
-        worker,
-        is_open,
         watched_ns,
-        grown_ns,
-        widest_of_worker_ns,
-    ) = row
-    span = Span(
-        target=TargetId(target),
-        check=check,
-        verdict=VERDICTS[verdict],
-        first_sent_ns=first_ns,
-        last_sent_ns=first_ns + length_ns,
-        probes=probes,
-        widest_ns=widest_ns,
-        causes=_NO_CAUSES if causes is None else _CAUSES.decode(causes),
-        max_gap_ns=max_gap_ns,
-        dated_ns=dated_ns,
-        watched_ns=watched_ns,
-        incarnation=names[worker] if worker is not None else Incarnation(""),
-    )
-    if grown_ns is not None:
-        span = span.grown(grown_ns, widest_of_worker_ns)
-    return SpanFact(span, bool(is_open))
+        life,
+        is_open,
+    ) in rows:
+        span = Span(
+            target=target,
+            check=check,
+            verdict=VERDICTS[verdict],
+            first_sent_ns=first_ns,
+            last_sent_ns=first_ns + length_ns,
+            probes=probes,
+            widest_ns=widest_ns,
+            causes=_NO_CAUSES if causes is None else _CAUSES.decode(causes),
+            max_gap_ns=max_gap_ns,
+            dated_ns=dated_ns,
+            watched_ns=watched_ns,
+            incarnation=lives.names[life],
+        )
+        yield lives.grown(span, life) if is_open else span

@@ -174,6 +174,14 @@ def connect_to_read(path: str) -> sqlite3.Connection:
     return connection
 
 
+def scratch() -> sqlite3.Connection:
+    """Open tables for as long as the connection is; SQLite keeps on disk what is large."""
+    connection = sqlite3.connect("", isolation_level=None)
+    for statement in _TABLES.split(";\n"):
+        connection.execute(statement)
+    return connection
+
+
 def disconnect(connection: sqlite3.Connection, *, for_good: bool) -> None:
     """Close a journal opened for writing.
 

@@ -9,11 +9,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from downtimer.cells import order, tile
+from downtimer.cells import find_edges, order, tile
 from downtimer.demo.truth import Bracket, Fault
 from downtimer.findings import Outage, TargetSummary
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
-from downtimer.report.summary import attributed_spans, build
+from downtimer.report.attributed import attributed_spans
+from downtimer.report.summary import build
 from downtimer.store.journal import JournalReader
 from downtimer.verdicts import slow_after_ns
 from tests.accuracy.kinds import Kind, Measure
@@ -41,9 +42,9 @@ class Report:
     def __init__(self, journal: Path) -> None:
         with contextlib.closing(JournalReader(str(journal))) as reader:
             summary = build(reader)
-            self._spans = {state.target.name: spans for state, spans in attributed_spans(reader, [])}
+            self._spans = {state.target.name: spans for state, spans in attributed_spans(reader)}
+            self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
         self.origin_ns = summary.run.boot_origin_ns
-        self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
 
     def bracket(self, when: Bracket) -> Bracket:
         """Return an instant of the record as one of the run."""
@@ -52,10 +53,10 @@ class Report:
     def time_with(self, name: str, verdicts: Iterable[Verdict], start_ns: int, end_ns: int) -> int:
         """Return how long a target had one of these verdicts in a stretch of time, by its first check."""
         wanted, spans = set(verdicts), self._spans[name]
-        first = [span for span in spans if span.check == spans[0].check]
+        first = order([span for span in spans if span.check == spans[0].check])
         return sum(
             max(0, min(cell.end_ns, end_ns) - max(cell.start_ns, start_ns))
-            for cell in tile(order(first))
+            for cell in tile(first, find_edges(first))
             if cell.verdict in wanted
         )
 

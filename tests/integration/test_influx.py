@@ -1,5 +1,6 @@
 """The real InfluxDB: what it gives back is what the journal holds, whatever happened to it meanwhile."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,6 @@ from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.journal import Facts, JournalReader, JournalWriter
 from downtimer.store.reader import Reader
 from downtimer.store.ship import ship
-from downtimer.targets import REFERENCES
 from tests.integration.influx_env import Credentials, InfluxServer
 from tests.unit.runs import address, down, ns, service, slow, unknown, up
 from tests.waiting import wait_until
@@ -86,10 +86,10 @@ def count(server: InfluxServer, measurement: str, field: str) -> int:
 def everything(reader: Reader) -> tuple[Run, Sequence[object], int]:
     """Return all that a reader has."""
     try:
+        targets = list(reader.targets())
         facts = [
-            *reader.targets(),
-            *reader.spans(),
-            *reader.spans(REFERENCES),
+            *targets,
+            *reader.with_spans(state.target.id for state in targets),
             *reader.marks(),
             *reader.events(),
         ]
@@ -226,6 +226,19 @@ def test_what_is_missing_is_said(journal: JournalWriter, influxdb: InfluxServer)
 
 
 # --- what InfluxDB refuses ---
+
+
+def test_spans_of_targets_that_are_not_described_are_counted_not_dropped_in_silence(
+    journal: JournalWriter, influxdb: InfluxServer
+) -> None:
+    journal.end_run(ns(50))
+    db = section(influxdb)
+    assert ship(journal.path, db, 30) == 0
+    client(influxdb).query(f'DELETE FROM "targets" WHERE "target" = \'{FLOATING.target.id}\'')
+    said = "1 targets have spans but are not described; they are left out"
+    assert notes(db) == [f"InfluxDB lacks 1 of the run's {len(STATES)} targets", said]
+    with contextlib.closing(InfluxReader(db, None)) as reader:
+        assert FLOATING.target.id not in {state.target.id for state in reader.targets()}
 
 
 def test_point_of_another_type_is_set_apart_and_the_others_arrive(

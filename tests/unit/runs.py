@@ -1,8 +1,9 @@
 """Spans, targets and readers as the tests of figures and reports need them. Times are in seconds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from downtimer.intervals import Interval
 from downtimer.model import (
     SECOND_NS,
     Event,
@@ -148,10 +149,23 @@ class MemoryReader:
         """Yield the targets by id."""
         return iter(sorted(self.states, key=lambda state: state.target.id))
 
-    def spans(self, prefix: str = "") -> Iterator[Span]:
-        """Yield the spans by natural key."""
-        chosen = [span for span in self.stored if span.target.startswith(prefix)]
-        return iter(sorted(chosen, key=lambda span: (span.target, span.check, span.first_sent_ns)))
+    def with_spans(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
+        """Yield some of the targets, each with its spans by natural key."""
+        states = {state.target.id: state for state in self.states}
+        for target in targets:
+            spans = [span for span in self.stored if span.target == target]
+            yield states[target], sorted(spans, key=lambda span: (span.check, span.first_sent_ns))
+
+    def failing(self, times: Sequence[Interval]) -> list[TargetId]:
+        """Return those of which failed spans begin in one of these times."""
+        return sorted(
+            {
+                span.target
+                for span in self.stored
+                if span.verdict is Verdict.DOWN
+                and any(start_ns <= span.first_sent_ns <= end_ns for start_ns, end_ns in times)
+            }
+        )
 
     def marks(self) -> list[Mark]:
         """Return the marks."""

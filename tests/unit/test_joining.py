@@ -1,11 +1,11 @@
 """Edges that several checks of a service share: the estimate is where all agree, the bounds stay."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from downtimer.findings import TargetSummary
 from downtimer.joining import join_edges

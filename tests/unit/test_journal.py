@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from downtimer.errors import StoreError
 from downtimer.messages import Batch, LatencyWindow, Progress, Sample, SpanFact
@@ -205,7 +206,7 @@ def _grown(fact: SpanFact, through_ns: int) -> Span:
     span, last_ns = fact.span, through_ns - ns(0.5)
     if not fact.is_open or last_ns <= span.last_sent_ns:
         return span
-    return replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, ns(0.7)))
+    return structs.replace(span, last_sent_ns=last_ns, widest_ns=max(span.widest_ns, ns(0.7)))
 
 
 # --- open spans ---
@@ -522,9 +523,9 @@ def test_progress_tells_how_long_a_call_has_hung(writer: JournalWriter, path: st
     """Of the span nothing grows but that: no other call was made. So it is, too, when the run is cut off."""
     hung = down(10, 12, watched=14, check="works")
     writer.apply(facts(hung, is_open=True, progress=Progress(FIRST, "works", ns(30), 0, ns(2))))
-    assert read(path) == [replace(hung, watched_ns=ns(30))]
+    assert read(path) == [structs.replace(hung, watched_ns=ns(30))]
     writer.end_run(ns(31), interrupted=True)
-    assert read(path) == [replace(hung, watched_ns=ns(30))]
+    assert read(path) == [structs.replace(hung, watched_ns=ns(30))]
 
 
 def test_journal_of_the_first_layout_is_lifted(writer: JournalWriter, path: str) -> None:

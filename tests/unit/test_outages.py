@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from downtimer.findings import Episode, Outage, TargetSummary
 from downtimer.model import SECOND_NS, Span
@@ -355,7 +356,7 @@ def test_address_retired_before_its_first_probe_has_no_window() -> None:
 
 def test_resolution_is_the_widest_distance_between_good_answers() -> None:
     summary = of(
-        replace(up(0, 30, every=0.5), widest_ns=ns(1.75)),
+        structs.replace(up(0, 30, every=0.5), widest_ns=ns(1.75)),
         down(30.5, 31),
         up(31.5, 51.5, every=1),
         down(52, 52),
@@ -371,7 +372,7 @@ def test_resolution_counts_the_step_from_timely_answers_to_late_ones() -> None:
 
 
 def test_mean_distance_in_a_span_extended_beyond_its_counted_probes_is_no_more_than_its_widest() -> None:
-    grown = replace(up(0, 300), probes=1, widest_ns=ns(0.7))
+    grown = structs.replace(up(0, 300), probes=1, widest_ns=ns(0.7))
     assert of(grown).checks[0].interval_ns == of(grown).resolution_ns == ns(0.7)
 
 

@@ -7,6 +7,7 @@ from random import Random
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from downtimer.brackets import find_outages
 from downtimer.cells import is_good, order
@@ -139,14 +140,16 @@ def _without_spacing(summary: TargetSummary) -> TargetSummary:
 
     The interval; good probes of one check in an outage of another.
     """
-    checks = tuple(replace(check, interval_ns=None) for check in summary.checks)
+    checks = tuple(structs.replace(check, interval_ns=None) for check in summary.checks)
     if len(checks) == 1:
-        return replace(summary, checks=checks)
+        return structs.replace(summary, checks=checks)
     episodes = tuple(
-        replace(episode, probes=0, outages=tuple(replace(outage, probes=0) for outage in episode.outages))
+        structs.replace(
+            episode, probes=0, outages=tuple(structs.replace(outage, probes=0) for outage in episode.outages)
+        )
         for episode in summary.episodes
     )
-    return replace(summary, checks=checks, episodes=episodes)
+    return structs.replace(summary, checks=checks, episodes=episodes)
 
 
 def _retired(at_ns: int) -> TargetState:
@@ -192,6 +195,6 @@ def _core(summary: TargetSummary) -> tuple[int, ...]:
 def test_one_good_span_is_summarized_alike_on_the_short_way(check: Sampled) -> None:
     for span in order(check.spans()):
         if span.verdict is Verdict.UP and is_good(span):
-            halves = [span, replace(span, first_sent_ns=span.last_sent_ns, probes=0)]
+            halves = [span, structs.replace(span, first_sent_ns=span.last_sent_ns, probes=0)]
             whole, parted = summarize(NOVA, [span]), summarize(NOVA, halves)
             assert _without_spacing(whole) == _without_spacing(parted)

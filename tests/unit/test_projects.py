@@ -1,13 +1,15 @@
 """Addresses by project: what is summed, and what is left out."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from downtimer.findings import TargetSummary
 from downtimer.model import SECOND_NS, Span
 from downtimer.outages import summarize
-from downtimer.projects import by_project
+from downtimer.projects import Projects, ProjectSummary
 from tests.unit.runs import address, down, ns, service, slow, up
 
 
@@ -22,7 +24,15 @@ def floating(
     state = address(name)
     target = replace(state.target, project=project, project_id=project_id)
     state = replace(state, target=target, discovered_ns=discovered_ns)
-    return summarize(state, [replace(one, check="icmp") for one in spans])
+    return summarize(state, [structs.replace(one, check="icmp") for one in spans])
+
+
+def by_project(targets: Iterable[TargetSummary]) -> list[ProjectSummary]:
+    """Return the figures of the projects that targets belong to."""
+    projects = Projects()
+    for target in targets:
+        projects.add(target)
+    return projects.by_name()
 
 
 def test_figures_are_sums_over_the_addresses_of_a_project() -> None:

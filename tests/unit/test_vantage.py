@@ -1,9 +1,9 @@
 """When the vantage was blind, and what of the failures is for that."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from downtimer.model import Span, TargetId, Verdict
 from downtimer.vantage import (
@@ -44,7 +44,8 @@ def blind(references: Sequence[Sequence[Span]], *others: Span) -> list[tuple[flo
     for spans in references:
         evidence += answers_of_reference(_learnt(spans), BASELINE_NS)
     evidence += [one for other in others for one in evidence_of(_learnt([other]), BASELINE_NS)]
-    return [(start / 1e9, end / 1e9) for start, end in find_blind(references, evidence, UNTIL_NS)]
+    found = find_blind(references, lambda _: evidence, tuple, UNTIL_NS)
+    return [(start / 1e9, end / 1e9) for start, end in found]
 
 
 def _learnt(spans: Sequence[Span]) -> list[Span]:
@@ -75,7 +76,8 @@ def test_until_its_normal_is_known_an_answer_may_have_been_late() -> None:
     references = [gateway(10, 15)]
     for first, is_proof in ((12.9, True), (13.5, False)):
         answers = [one for spans in (*references, [up(first, 15)]) for one in answers_of(spans, BASELINE_NS)]
-        assert find_blind(references, answers, UNTIL_NS) == ([] if is_proof else [(ns(9.8), ns(15.2))])
+        found = find_blind(references, lambda _: (), lambda: answers, UNTIL_NS)  # noqa: B023 - called at once
+        assert found == ([] if is_proof else [(ns(9.8), ns(15.2))])
     learnt, known = answers_of([up(0, 49.5)], BASELINE_NS)
     assert (learnt.last_ns, learnt.latency_ns) == (ns(9.9), ns(2))
     assert (known.first_ns, known.last_ns, known.latency_ns) == (ns(9.9), ns(49.5), ns(0.2))

@@ -86,7 +86,7 @@ class Cloud:
             evidence += answers_of_reference(spans, BASELINE_NS)
         for spans in targets:
             evidence += evidence_of(spans, BASELINE_NS)
-        blind = find_blind(references, evidence, UNTIL_NS)
+        blind = find_blind(references, lambda _: evidence, tuple, UNTIL_NS)
         return [(spans, list(attribute(spans, blind, BASELINE_NS))) for spans in targets]
 
 

@@ -17,7 +17,7 @@ from downtimer.demo.truth import Truth
 from downtimer.findings import TargetSummary
 from downtimer.joining import join_edges
 from downtimer.outages import summarize
-from downtimer.report.summary import attributed_spans
+from downtimer.report.attributed import attributed_spans
 from downtimer.store.journal import JournalReader
 from tests.integration.command import Command
 from tests.integration.keystone_install import KeystoneInstallation
@@ -155,7 +155,7 @@ def _measured(cloud: Cloud, directory: Path, label: str) -> Iterator[Command]:
 
 def _summarize(reader: JournalReader) -> tuple[Mapping[str, TargetSummary], Mapping[str, TargetSummary]]:
     """Return what the journal says of each service, and of each of Keystone's checks alone."""
-    found = {state.target.name: (state, spans) for state, spans in attributed_spans(reader, [])}
+    found = {state.target.name: (state, spans) for state, spans in attributed_spans(reader)}
     keystone, spans = found[KEYSTONE]
     series = join_edges([order(list(each)) for _, each in groupby(spans, key=attrgetter("check"))])
     return (

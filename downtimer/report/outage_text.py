@@ -1,0 +1,74 @@
+"""What the text report tells of each outage."""
+
+from collections.abc import Iterator
+
+from downtimer.findings import CheckSummary, Episode, TargetSummary
+from downtimer.printable import printable
+from downtimer.report import wording
+from downtimer.report.summary import Summary
+from downtimer.report.titles import moment_of, period_of, title_of
+from downtimer.report.wording import plural
+
+
+def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
+    """Return the outages of a target: what they amount to, then a row for each episode."""
+    if not target.episodes:
+        return ""
+    lines = [_headline(summary, target)]
+    has_checks = len(target.checks) > 1
+    if has_checks:
+        lines.append(f"    by check: {', '.join(_share(check) for check in target.checks)}\n")
+    for episode in target.episodes:
+        lines.append(_row(summary, episode, has_checks=has_checks))
+        remarks = "; ".join(_remarks(summary, episode, target))
+        if remarks:
+            lines.append(f"      {remarks}\n")
+    return "".join(lines)
+
+
+def _headline(summary: Summary, target: TargetSummary) -> str:
+    longest = f", the longest {wording.seconds(target.longest_ns)}" if len(target.episodes) > 1 else ""
+    method = target.method if target.method not in (None, "icmp") else None
+    by = f" (measured by {printable(method)})" if method else ""
+    return (
+        f"  {title_of(summary, target)}{by}: down {wording.downtime(target)}"
+        f" in {plural(len(target.episodes), 'episode')}{longest}\n"
+    )
+
+
+def _share(check: CheckSummary) -> str:
+    slow = f" (and slow {wording.seconds(check.slow_ns)})" if check.slow_ns else ""
+    return f"{printable(check.name)} {wording.seconds(check.down_ns)}{slow}"
+
+
+def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
+    if episode.is_ongoing:
+        end = "ongoing" if summary.run.end_ns is None else "not ended"
+        times = f"{moment_of(summary, episode.start_ns)} – {end}"
+    else:
+        times = period_of(summary, episode.start_ns, episode.end_ns)
+    share = f"{wording.percent(round(episode.failed_share * 1_000_000), 1_000_000)} % failed"
+    causes = ", ".join([f"{printable(cause)} {count:,}" for cause, count in episode.causes.items()])
+    checks = f"  [{printable(', '.join(episode.checks))}]" if has_checks else ""
+    return f"    {times:<38}  {wording.duration(episode):<22}  {share:>14}  {causes}{checks}\n"
+
+
+def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:
+    """Yield what keeps an episode's row from being the whole story."""
+    if episode.label:
+        yield printable(episode.label)
+    if len(episode.outages) > 1:
+        yield f"{len(episode.outages):,} outages in it, together down {wording.downtime(episode)}"
+    if not target.has_answered:
+        yield "never answered, see below"
+    elif episode.is_start_censored:
+        if episode.earliest_ns == target.start_ns:
+            yield "start not seen: under way when first observed"
+        else:
+            yield f"start not seen: {moment_of(summary, episode.earliest_ns)} at the earliest"
+    if episode.is_end_censored:
+        yield f"end not seen: {moment_of(summary, episode.latest_ns)} at the latest"
+    if episode.is_ongoing and target.has_answered:
+        yield f"not ended when last seen at {moment_of(summary, episode.end_ns)}"
+    if episode.unobserved_ns:
+        yield f"{wording.seconds(episode.unobserved_ns)} of it not observed"

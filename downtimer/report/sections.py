@@ -1,0 +1,267 @@
+"""Sections of the text report that tell of targets. Each gathers what it tells as the targets go by."""
+
+import heapq
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from downtimer.findings import CheckSummary, TargetSummary
+from downtimer.model import WORKS, Kind
+from downtimer.printable import printable
+from downtimer.projects import Projects
+from downtimer.report import wording
+from downtimer.report.spool import Spool
+from downtimer.report.summary import Summary
+from downtimer.report.titles import KINDS, moment_of, name_of, period_of, title_of
+from downtimer.report.wording import plural
+
+_NAMES_SHOWN: Final = 4
+"""Targets that a line for many names before it counts the rest."""
+
+_SECURITY_GROUPS: Final = (
+    "  Down, or not allowed to answer: a default security group drops ICMP. If the server is up,\n"
+    "  permit ICMP from this host, or add the address to exclude= in section [targets].\n"
+)
+
+Tell = Callable[[Summary, TargetSummary], str]
+
+
+class Section(Protocol):
+    """A part of the report."""
+
+    def add(self, target: TargetSummary) -> None:
+        """Take a target into account; they come in the order of the report."""
+        ...
+
+    def read(self) -> Iterator[str]:
+        """Yield the text, nothing if there is nothing to say."""
+        ...
+
+
+class Each:
+    """A title, and what is to be said of each target that it concerns.
+
+    Args:
+        summary: Of the run.
+        title: The first line.
+        tell: Returns the lines of a target, nothing if it does not concern it.
+    """
+
+    def __init__(self, summary: Summary, title: str, tell: Tell) -> None:
+        self._summary, self._title, self._tell = summary, title, tell
+        self._lines = Spool()
+
+    def add(self, target: TargetSummary) -> None:
+        """See `Section`."""
+        lines = self._tell(self._summary, target)
+        if lines:
+            self._lines.add(lines)
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        if self._lines:
+            yield f"{self._title}\n"
+            yield from self._lines.read()
+
+
+def tell_of_slow(summary: Summary, target: TargetSummary) -> str:
+    """Return for how long answers were late."""
+    if not target.slow_ns:
+        return ""
+    share = wording.percent(target.slow_ns, target.observed_ns)
+    return f"  {title_of(summary, target)}: {wording.seconds(target.slow_ns)}, {share} %\n"
+
+
+def tell_of_impaired(summary: Summary, target: TargetSummary) -> str:
+    """Return when calls failed for want of Keystone."""
+    if not target.impairments:
+        return ""
+    calls = sum(impairment.probes for impairment in target.impairments)
+    times = period_of(summary, target.impairments[0].start_ns, target.impairments[-1].end_ns)
+    return f"  {title_of(summary, target)}: {plural(calls, 'call')}, {times}\n"
+
+
+def tell_of_retired(summary: Summary, target: TargetSummary) -> str:
+    """Return until when it was measured."""
+    if target.retired_ns is None:
+        return ""
+    until = "not at all" if target.end_ns is None else f"until {moment_of(summary, target.end_ns)}"
+    return f"  {title_of(summary, target)}: {until}\n"
+
+
+def tell_of_checks(summary: Summary, target: TargetSummary) -> str:
+    """Return what each check did not observe while its target's other checks did."""
+    if len(target.checks) < 2:
+        return ""
+    return "".join(
+        f"  {title_of(summary, target)}, check {printable(check.name)}: {_parts(check)}\n"
+        for check in target.checks
+        if sum(check.unobserved.values()) > target.unobserved_ns
+    )
+
+
+def _parts(check: CheckSummary) -> str:
+    return ", ".join(
+        f"{wording.seconds(length_ns)} ({printable(cause)})" for cause, length_ns in check.unobserved.items()
+    )
+
+
+class NeverAnswered(Each):
+    """What never answered, with a hint if addresses are among it."""
+
+    def __init__(self, summary: Summary) -> None:
+        super().__init__(summary, "Never answered", self._name)
+        self._has_addresses = False
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        yield from super().read()
+        if self._has_addresses:
+            yield _SECURITY_GROUPS
+
+    def _name(self, summary: Summary, target: TargetSummary) -> str:
+        if target.has_answered or not target.down_ns:
+            return ""
+        self._has_addresses |= target.target.kind is Kind.ADDRESS
+        return f"  {title_of(summary, target)}\n"
+
+
+class ByProject:
+    """A table of projects: names in the last column, for they may be long."""
+
+    def __init__(self, _: Summary) -> None:
+        self._projects = Projects()
+
+    def add(self, target: TargetSummary) -> None:
+        """See `Section`."""
+        self._projects.add(target)
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        projects = self._projects.by_name()
+        if projects:
+            yield "Addresses by project (user-uptime: up of up and down, summed over a project's addresses)\n"
+            yield "  addresses   down      total    longest  user-uptime  project\n"
+        for project in projects:
+            share = project.user_uptime
+            uptime = "-" if share is None else f"{share * 100:.3f} %"
+            parts = (project.name, project.id and f"({project.id})")
+            name = " ".join(printable(part) for part in parts if part)
+            silent = f"; {project.never_answered:,} more never answered" if project.never_answered else ""
+            yield (
+                f"  {project.addresses:>9,} {project.down:>6,} {wording.seconds(project.down_ns):>10} "
+                f"{wording.seconds(project.longest_ns):>10} {uptime:>12}  {name or '(none)'}{silent}\n"
+            )
+
+
+class _Extent:
+    """On how many targets of a kind something lasted for how long, and the names of the most affected."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._shortest_ns = 0
+        self._longest: list[tuple[int, int, str]] = []  # a heap: of equal lengths those that came first stay
+
+    def add(self, length_ns: int, name: str) -> None:
+        """Take a target into account."""
+        self._shortest_ns = min(length_ns, self._shortest_ns) if self._count else length_ns
+        self._count += 1
+        push = heapq.heappush if self._count <= _NAMES_SHOWN else heapq.heappushpop
+        push(self._longest, (length_ns, -self._count, name))
+
+    def text(self, kind: Kind) -> str:
+        """Return how long, and on which targets, the most affected first."""
+        ordered = sorted(self._longest, reverse=True)
+        longest, shortest = wording.seconds(ordered[0][0]), wording.seconds(self._shortest_ns)
+        names = ", ".join(name for _, _, name in ordered)
+        if self._count == 1:
+            return f"{longest}  {KINDS[kind]} {names}"
+        length = longest if longest == shortest else f"{shortest} to {longest}"
+        more = ", …" if self._count > _NAMES_SHOWN else ""
+        return f"{length} on each of {plural(self._count, kind.value)}: {names}{more}"
+
+
+class Unobserved:
+    """What was not observed, by cause, and of which targets nothing was."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self._by_cause: defaultdict[str, defaultdict[Kind, _Extent]] = defaultdict(
+            lambda: defaultdict(_Extent)
+        )
+        self._blind = Spool()
+
+    def add(self, target: TargetSummary) -> None:
+        """See `Section`."""
+        for cause, length_ns in target.unobserved.items():
+            self._by_cause[cause][target.target.kind].add(length_ns, name_of(self._summary, target))
+        if not target.observed_ns:
+            reason = "no probe gave a verdict" if target.probes else "not probed"
+            self._blind.add(f"  {title_of(self._summary, target)}: nothing was observed, {reason}\n")
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        if self._by_cause or self._blind:
+            yield "Not observed (in no downtime and in no percentage)\n"
+        for cause, kinds in sorted(self._by_cause.items(), key=lambda item: item[0]):
+            yield f"  {printable(cause)}: {wording.REASONS.get(cause, 'no verdict')}\n"
+            for kind, extent in kinds.items():  # services come first
+                yield f"    {extent.text(kind)}\n"
+        yield from self._blind.read()
+
+
+class AnswersAlone:
+    """Which services of the catalog may have been useless unnoticed."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self._found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, target: TargetSummary) -> None:
+        """See `Section`."""
+        if target.target.kind is Kind.SERVICE:
+            for lack in target.state.lacks.items():
+                self._found[lack].append(name_of(self._summary, target))
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        if self._found:
+            yield "Not checked (a service may answer and yet not work)\n"
+        for (check, reason), names in sorted(self._found.items()):
+            rest = "answers alone" if check == WORKS else "the other checks"
+            yield f"  {', '.join(names)}: measured by {rest}, not {check}: {printable(reason)}\n"
+
+
+class Resolution:
+    """What can have been missed between two good answers, a line for each class of checks."""
+
+    def __init__(self, _: Summary) -> None:
+        self._widest: defaultdict[tuple[Kind, str], array[int]] = defaultdict(lambda: array("q"))
+
+    def add(self, target: TargetSummary) -> None:
+        """See `Section`."""
+        for check in target.checks:
+            if check.resolution_ns is not None:
+                self._widest[target.target.kind, check.name].append(check.resolution_ns)
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        if self._widest:
+            yield "Resolution (a shorter outage, between two good answers, can have been missed)\n"
+        for (kind, name), unordered in sorted(self._widest.items(), key=lambda item: _class_rank(*item[0])):
+            lengths = sorted(unordered)
+            title = f"{plural(len(lengths), kind.value)} by {printable(name)}"
+            typical, worst = _upwards(lengths[len(lengths) // 2]), _upwards(lengths[-1])
+            usual = "" if typical == worst else f" at worst, usually {typical}"
+            yield f"  {title}: {worst}{usual}\n"
+
+
+def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
+    """Rank services first, then by the name of the check."""
+    return kind is not Kind.SERVICE, name
+
+
+def _upwards(length_ns: int) -> str:
+    """Return a length in seconds, rounded up to 10 ms."""
+    return f"{-(-length_ns // 10_000_000) / 100:.2f} s"
