@@ -12,7 +12,20 @@ import zmq
 
 from downtimer import config, messages
 from downtimer.clock import Anchor, tie
-from downtimer.messages import Ack, Batch, Beat, Finish, Flush, Knock, Progress, Ready, Settings, SpanFact
+from downtimer.messages import (
+    Ack,
+    Batch,
+    Beat,
+    Body,
+    Finish,
+    Flush,
+    Knock,
+    Progress,
+    Ready,
+    Settings,
+    SpanFact,
+    SpanRow,
+)
 from downtimer.model import Run, RunId, TargetState
 from tests.fake_supervisor import TIMEOUT_S, FakeSupervisor
 
@@ -149,8 +162,9 @@ class WorkerLink:
         **details: object,
     ) -> None:
         """Send a batch; `details` are its other fields."""
-        batch = Batch(epoch=epoch, serial=serial, spans=spans, progress=progress, **details)  # type: ignore[arg-type]
-        self.send_raw(messages.encode(batch))
+        rows = tuple(SpanRow.of(fact.span, is_open=fact.is_open) for fact in spans)
+        body = Body(spans=rows, progress=progress, **details)  # type: ignore[arg-type]
+        self.send_raw(messages.encode(Batch(epoch=epoch, serial=serial)), messages.encode(body))
 
     def send_raw(self, *frames: bytes) -> None:
         """Send frames as they are."""

@@ -144,8 +144,8 @@ class LineMaker:
         ]
         return format_line(self._head("runs"), fields, self._start_ns)
 
-    def target(self, state: TargetState, version: int) -> str | None:
-        """Return a target's point; each `version` of its state is one."""
+    def target(self, state: TargetState, version: int, text: str) -> str | None:
+        """Return a target's point; each `version` of its state, which is `text` in JSON, is one."""
         target = state.target
         head = self._head("targets", ("target", encode_target(target.id)), ("kind", target.kind.value))
         fields: list[tuple[str, FieldValue | None]] = [
@@ -157,7 +157,7 @@ class LineMaker:
             ("project", target.project or target.project_id),
             ("server", target.server or target.server_id),
             ("retired", self._utc(state.retired_ns)),
-            ("state", _json(state)),
+            ("state", text),
         ]
         return format_line(head, fields, self._start_ns + state.discovered_ns + version)
 

@@ -4,8 +4,9 @@ import resource
 import time
 from pathlib import Path
 
+from downtimer import messages
 from downtimer.errors import ExitCode
-from downtimer.messages import Ack, Beat, CannotStart, Progress, Ready, Record, SpanFact, Targets
+from downtimer.messages import Ack, Batch, Beat, CannotStart, Progress, Ready, Record, SpanFact, Targets
 from downtimer.model import Event, Incarnation, Mark, Span
 from downtimer.store.journal import JournalReader, list_runs
 from tests.fake_supervisor import TIMEOUT_S
@@ -94,11 +95,16 @@ def test_malformed_frames_change_nothing(tmp_path: Path) -> None:
         epoch = worker.greet()
         for frames in ([b""], [b"\xc1"], [b"a", b"b"], [b"\x80"], [b"x" * 70_000]):
             worker.send_raw(*frames)
-        worker.send(epoch, 1, SpanFact(down(0, 1), is_open=False))
-        worker.acknowledged(1)
+        head = messages.encode(Batch(epoch=epoch, serial=1))
+        worker.send_raw(head)
+        worker.send_raw(head, b"\x91\xc1")
+        worker.acknowledged(1)  # nothing can be made of it, however often it comes
+        worker.send(epoch, 2, SpanFact(down(0, 1), is_open=False))
+        worker.acknowledged(2)
         assert writer.finish_run(ns(2)) == ExitCode.DONE
     assert read(bench) == [down(0, 1)]
-    assert writer.log.count("not a message of ours") == 4
+    assert writer.log.count("not a message of ours") == 6
+    assert writer.log.count("1 frames make no message") == 1
 
 
 def test_fact_that_no_journal_can_hold_does_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_every_point_has_run_and_vantage() -> None:
     made = [
         lines.run_begun(RUN),
         lines.run_ended(RUN, [("spans", 1)], 5),
-        lines.target(NOVA, 1),
+        lines.target(NOVA, 1, "{}"),
         lines.progress(Progress(Incarnation("api.1"), "answers", 5, 1, 1)),
         lines.mark(Mark(at_ns=2, text="x")),
         lines.event(Event(at_ns=2, kind="k", text="x")),
