@@ -47,8 +47,10 @@ Fields = Iterable[tuple[str, FieldValue | None]]
 _CONTROLS: Final = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
 _MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "} | {c: f"\\x{c:02x}" for c in _CONTROLS})
 _TAG: Final = _MEASUREMENT | str.maketrans({"=": r"\="})
-_FIELD: Final = str.maketrans({'"': r"\"", "\\": r"\\"})
 _TARGET: Final = str.maketrans({c: f"%{c:02X}" for c in [*range(0x20), 0x7F, ord("%"), ord("\\")]})
+_PLAIN: Final = re.compile(r"[\w.:/@+-]*", re.ASCII)
+"""Text that stays as it is; nearly all does, and to find that out is ten times faster than to translate it."""
+
 _ENCODED: Final = re.compile(r"%([0-9A-F]{2})")
 
 
@@ -59,7 +61,7 @@ def escape_measurement(text: str) -> str:
 
 def escape_tag(text: str) -> str:
     """Return a tag's key or value, or a field's key, for a line."""
-    return _no_backslash_at_end(text.translate(_TAG))
+    return text if _PLAIN.fullmatch(text) else _no_backslash_at_end(text.translate(_TAG))
 
 
 def format_field(value: FieldValue) -> str:
@@ -70,7 +72,8 @@ def format_field(value: FieldValue) -> str:
         return f"{value}i"
     if isinstance(value, float):
         return repr(value)
-    return f'"{value.translate(_FIELD)}"'
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def format_line(head: str, fields: Fields, time_ns: int) -> str | None:
@@ -94,7 +97,7 @@ def format_head(measurement: str, tags: Tags) -> str:
 
 def encode_target(target: TargetId) -> str:
     """Return the value of the tag ``target``; it is the id itself unless that has odd characters."""
-    return target.translate(_TARGET)
+    return target if _PLAIN.fullmatch(target) else target.translate(_TARGET)
 
 
 def decode_target(tag: str) -> TargetId:
@@ -118,6 +121,7 @@ class LineMaker:
         self._start_ns = run.start_utc_ns
         self._common = (("run", run.id), ("vantage", run.vantage))
         self._services: dict[TargetId, tuple[tuple[str, str | None], ...]] = {}
+        self._addresses: dict[TargetId, tuple[str, str | None]] = {}  # its text and its project
         self._heads: dict[tuple[TargetId, str], str] = {}
 
     # --- what a report is made from ---
@@ -215,10 +219,8 @@ class LineMaker:
                 ("interface", target.interface),
             )
         elif target.kind is Kind.ADDRESS:
-            project = target.project or target.project_id
-            head = self._head("floating_ip_pings", ("address", target.name), ("project", project))
-            self._heads[(target.id, "")] = head
-        for check in ("answers", "works", "login"):
+            self._addresses[target.id] = (target.name, target.project or target.project_id)
+        for check in ("", "answers", "works", "login"):
             self._heads.pop((target.id, check), None)
 
     def sample(self, sample: Sample) -> str | None:
@@ -236,19 +238,26 @@ class LineMaker:
         ]
         return format_line(head, fields, self._start_ns + sample.sent_ns)
 
-    def address(self, window: AddressWindow) -> str | None:
+    def address(self, window: AddressWindow) -> str:
         """Return one window of an address."""
-        head = self._heads.get((window.target, ""))
+        key = (window.target, "")
+        head = self._heads.get(key)
         if head is None:
-            head = self._head("floating_ip_pings", ("address", window.target))
-        fields: list[tuple[str, FieldValue | None]] = [
-            ("sent", window.sent),
-            ("lost", window.lost),
-            ("rtt_min", _seconds(window.rtt_min_ns)),
-            ("rtt_mean", _seconds(window.rtt_mean_ns)),
-            ("rtt_max", _seconds(window.rtt_max_ns)),
-        ]
-        return format_line(head, fields, self._start_ns + window.start_ns)
+            name, project = self._addresses.get(window.target, (window.target, None))
+            head = self._heads[key] = self._head(
+                "floating_ip_pings", ("address", name), ("project", project)
+            )
+        # Not by `format_line`, which takes three times as long: there may be ten thousand a second.
+        trips = "".join(
+            f",{name}={length_ns / SECOND_NS!r}"
+            for name, length_ns in (
+                ("rtt_min", window.rtt_min_ns),
+                ("rtt_mean", window.rtt_mean_ns),
+                ("rtt_max", window.rtt_max_ns),
+            )
+            if length_ns is not None
+        )
+        return f"{head} sent={window.sent}i,lost={window.lost}i{trips} {self._start_ns + window.start_ns}"
 
     def outage(self, target: TargetId, name: str, outage: CheckOutage) -> str | None:
         """Return an outage that has ended, as one check saw it; `name` is the target's for people."""
