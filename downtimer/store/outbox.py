@@ -1,6 +1,6 @@
 """The journal's outbox: points on their way to InfluxDB, in order, until they are delivered.
 
-A row holds the lines of one commit, or 10,000 of them, as the body of a request has them. One that has
+A row holds the lines of one commit, or 5,000 of them, as the body of a request has them. One that has
 a line break within is alone in its row, so that the rows of the others can be divided. Rows are added and
 removed by the one writer of the journal; whoever ships only reads them, through a connection of its own,
 and remembers how far it is. The oldest are given up, and counted, where all of them exceed a gigabyte.
@@ -14,7 +14,7 @@ from typing import Final
 from downtimer.store.facts import Delivered
 from downtimer.store.schema import connect_to_read, translated
 
-LINES_MAX: Final = 10_000
+LINES_MAX: Final = 5_000
 """Points in one row, and in one request to InfluxDB."""
 
 BYTES_MAX: Final = 1 << 30
