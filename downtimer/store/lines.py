@@ -56,7 +56,7 @@ _ENCODED: Final = re.compile(r"%([0-9A-F]{2})")
 
 def escape_measurement(text: str) -> str:
     """Return a measurement's name for a line."""
-    return _no_backslash_at_end(text.translate(_MEASUREMENT))
+    return text if _PLAIN.fullmatch(text) else _no_backslash_at_end(text.translate(_MEASUREMENT))
 
 
 def escape_tag(text: str) -> str:
@@ -88,11 +88,14 @@ def format_line(head: str, fields: Fields, time_ns: int) -> str | None:
     return f"{head} {text} {time_ns}" if text else None
 
 
-def format_head(measurement: str, tags: Tags) -> str:
-    """Return measurement and tags as a line begins with them; an empty tag is left out, as it must be."""
-    parts = [escape_measurement(measurement)]
-    parts += [f"{escape_tag(key)}={escape_tag(value)}" for key, value in sorted(_present(tags))]
-    return ",".join(parts)
+def format_tags(tags: Tags) -> list[str]:
+    """Return tags as a line has them; an empty one is left out, as it must be."""
+    return [f"{escape_tag(key)}={escape_tag(value)}" for key, value in tags if value]
+
+
+def format_head(measurement: str, tags: Iterable[str]) -> str:
+    """Return measurement and tags, made by `format_tags`, sorted, as InfluxDB likes it."""
+    return ",".join((escape_measurement(measurement), *sorted(tags)))
 
 
 def encode_target(target: TargetId) -> str:
@@ -110,16 +113,12 @@ def _no_backslash_at_end(text: str) -> str:
     return f"{text[:-1]}\\x5c" if text.endswith("\\") else text
 
 
-def _present(tags: Tags) -> Iterable[tuple[str, str]]:
-    return ((key, value) for key, value in tags if value)
-
-
 class LineMaker:
     """Makes the lines of one run."""
 
     def __init__(self, run: Run) -> None:
         self._start_ns = run.start_utc_ns
-        self._common = (("run", run.id), ("vantage", run.vantage))
+        self._common = format_tags((("run", run.id), ("vantage", run.vantage)))
         self._services: dict[TargetId, tuple[tuple[str, str | None], ...]] = {}
         self._addresses: dict[TargetId, tuple[str, str | None]] = {}  # its text and its project
         self._heads: dict[tuple[TargetId, str], str] = {}
@@ -278,7 +277,7 @@ class LineMaker:
     # --- parts ---
 
     def _head(self, measurement: str, *tags: tuple[str, str | None]) -> str:
-        return format_head(measurement, (*self._common, *tags))
+        return format_head(measurement, self._common + format_tags(tags))
 
     def _utc(self, at_ns: int | None) -> int | None:
         return None if at_ns is None else self._start_ns + at_ns

@@ -73,6 +73,7 @@ class Outbox:
         self._serial = 0
         self._epoch: str | None = None
         self._last_heard_ns = 0
+        self._resent_ns = 0
 
     # --- facts in ---
 
@@ -129,9 +130,14 @@ class Outbox:
     # --- the link ---
 
     def ready(self, message: Ready, now_ns: int) -> None:
-        """The writer takes batches of this epoch: send again whatever it may lack."""
-        self._epoch = message.epoch
+        """The writer takes batches of this epoch: send again whatever it may lack.
+
+        It says so once for each time that it was knocked at; when it was held up, that is many times at once.
+        """
         self._last_heard_ns = now_ns
+        if message.epoch == self._epoch and now_ns - self._resent_ns < RESEND_NS:
+            return
+        self._epoch, self._resent_ns = message.epoch, now_ns
         for batch in self._in_flight.values():
             self._send_batch(batch, message.epoch)
 

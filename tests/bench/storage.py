@@ -2,8 +2,9 @@
 
 Spans: a worker's own outbox tells a real writer process of 100,000 addresses at once, as when a run begins,
 and again, as at a checkpoint. The writer's CPU is all that it uses from the first frame to the last
-acknowledgement, its signs of life included. The room that they take with the worker is the peak of all memory
-that Python allocates there, from the first span that is told until all are acknowledged.
+acknowledgement, its signs of life included; its memory is the growth of its resident set meanwhile. The
+memory of the worker's outbox is the peak of what Python allocates from the first span until all are
+acknowledged.
 
 Points: windows of 1,000 addresses and samples of services, four to one, 200,000 in all, go the whole way:
 from the frames of a worker into the journal's outbox, to a real InfluxDB 1.6 on the same machine, and out of
@@ -33,7 +34,7 @@ from downtimer.workers.outbox import Outbox
 from tests.bench.day import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
 from tests.bench.figures import Figure, Growth, Results
 from tests.integration.influx_env import InfluxServer
-from tests.writer_env import Bench, WorkerLink, WriterProcess
+from tests.writer_env import Bench, Teller, WriterProcess
 
 MANY: Final = 100_000
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -72,8 +73,8 @@ def measure(directory: Path, runs: int) -> Results:
             unit="µs",
             at_most=8,
         ),
-        Figure(what="peak memory of the writer with them", values=_column(told, 2), unit="MB"),
-        Figure(what="peak memory of the worker's outbox with them", values=memory, unit="MB", at_most=30),
+        Figure(what="memory that the writer needs for them", values=_column(told, 2), unit="MB"),
+        Figure(what="memory that the worker's outbox needs for them", values=memory, unit="MB", at_most=30),
         Figure(what="points shipped", values=_column(shipped, 0), unit="/s", at_least=20_000),
         Figure(what="CPU of the writer for each of them", values=_column(shipped, 1), unit="µs"),
         Figure(what="CPU of InfluxDB for each of them", values=_column(shipped, 2), unit="µs"),
@@ -90,62 +91,14 @@ def measure(directory: Path, runs: int) -> Results:
 # --- spans ---
 
 
-class _Worker:
-    """A worker's outbox, at its end of a writer's points connection."""
-
-    def __init__(self, link: WorkerLink) -> None:
-        self._link = link
-        self._outbox = Outbox(self._send)
-        self._outbox.ready(Ready(epoch=link.greet()), time.monotonic_ns())
-
-    def tell(self, rows: Iterable[SpanRow]) -> None:
-        """Tell of spans, all at once, and wait until they are acknowledged."""
-        for row in rows:
-            self._outbox.row(row)
-        self._deliver()
-
-    def tell_details(self, details: Iterable[AddressWindow | Sample]) -> None:
-        """Tell of details as there is room, and wait likewise."""
-        for detail in details:
-            while not self._outbox.has_room:
-                self._pump()
-            if isinstance(detail, Sample):
-                self._outbox.sample(detail)
-            else:
-                self._outbox.address(detail)
-        self._deliver()
-        if self._outbox.dropped:
-            raise RuntimeError(f"{self._outbox.dropped} points were given up")
-
-    def _deliver(self) -> None:
-        last = self._outbox.last_serial()
-        deadline = time.monotonic() + _PATIENCE_S
-        while not self._outbox.has_delivered(last):
-            if time.monotonic() > deadline:
-                raise TimeoutError("no acknowledgement")
-            self._pump()
-
-    def _pump(self) -> None:
-        self._outbox.pump(time.monotonic_ns())
-        match self._link.hear(timeout_s=0.05):
-            case Ack() as ack:
-                self._outbox.ack(ack, time.monotonic_ns())
-            case Ready() as ready:
-                self._outbox.ready(ready, time.monotonic_ns())
-
-    def _send(self, frames: Iterable[bytes]) -> bool:
-        self._link.send_raw(*frames)
-        return True
-
-
 @contextmanager
 def _writer(
     folder: Path, states: list[TargetState], db: str = ""
-) -> Iterator[tuple[WriterProcess, _Worker, Bench]]:
+) -> Iterator[tuple[WriterProcess, Teller, Bench]]:
     """Have a writer that knows these targets, and a worker."""
     bench = Bench(folder, db=db)
     with bench.writer(states) as writer, bench.worker("icmp") as link:
-        worker = _Worker(link)
+        worker = Teller(link)
         writer.flush()
         yield writer, worker, bench
 
@@ -156,12 +109,13 @@ def _tell_spans(folder: Path) -> tuple[float, float, float]:
     day = Day(states)
     with _writer(folder, states) as (writer, worker, _):
         pid = writer.process.pid
+        before_mb = _begin_peak(pid)
         spent = [_cpu_s(pid)]
         for at_ns in (0, 10 * MINUTE_NS):
             worker.tell(day.open_spans(at_ns))
             spent.append(_cpu_s(pid))
         new, grown = (1e6 * (after - before) / MANY for before, after in pairwise(spent))
-        return new, grown, _peak_mb(pid)
+        return new, grown, _peak_mb(pid) - before_mb
 
 
 def _memory() -> float:
@@ -250,7 +204,7 @@ def _wait_until_shipped(bench: Bench) -> None:
 
 
 def _day(folder: Path, count: int, *, checkpoints_every: int = CHECKPOINTS_EVERY) -> tuple[float, float]:
-    """Return the size of a journal in MB once all addresses are open spans, and after a day."""
+    """Return the size of a journal in MB after a minute, and after a day."""
     states = addresses(count)
     day = Day(states, checkpoints_every=checkpoints_every)
     writer = JournalWriter(str(folder / "day.sqlite"), _RUN, ships=False)
@@ -258,12 +212,13 @@ def _day(folder: Path, count: int, *, checkpoints_every: int = CHECKPOINTS_EVERY
         facts = Facts(spans=[*day.open_spans(0)])
         facts.add_states(states + services())
         writer.apply(facts)
-        sizes = [writer.size_bytes()]
+        sizes: list[float] = []
         for body in day.minutes(MINUTES):
             told = Facts()
             told.add(body)
             writer.apply(told)
-        return sizes[0] / _MB, writer.size_bytes() / _MB
+            sizes = [*sizes[:1], writer.size_bytes() / _MB]
+        return sizes[0], sizes[-1]
     finally:
         writer.close()
 
@@ -313,7 +268,7 @@ def _growth_of_journals(directory: Path) -> Growth:
     for count in SIZES:
         every = CHECKPOINTS_EVERY if count < MANY else 6 * CHECKPOINTS_EVERY
         rows.append((count, *_day(directory / f"journal-{count}", count, checkpoints_every=every)))
-    columns = ("Addresses", "MB when the run begins", "MB after a day, 1 % flapping")
+    columns = ("Addresses", "MB after a minute", "MB after a day, 1 % flapping")
     return Growth(what="The size of the journal", columns=columns, rows=tuple(rows))
 
 
@@ -330,8 +285,14 @@ def _cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
+def _begin_peak(pid: int) -> float:
+    """Have the kernel forget the peak of a process's resident set; return what it is now, in MB."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")  # see proc(5)
+    return _peak_mb(pid)
+
+
 def _peak_mb(pid: int) -> float:
-    """Return the largest resident set of a process."""
+    """Return the peak of a process's resident set, in MB."""
     (line,) = (
         line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")
     )

@@ -18,6 +18,7 @@ from downtimer.store.lines import (
     format_field,
     format_head,
     format_line,
+    format_tags,
 )
 from tests.unit.runs import address, service
 
@@ -122,7 +123,9 @@ def test_fields_bear_their_type(value: FieldValue, text: str) -> None:
 
 
 def test_empty_and_missing_tags_are_left_out() -> None:
-    assert format_head("m", [("b", "2"), ("empty", ""), ("none", None), ("a", "1")]) == "m,a=1,b=2"
+    assert (
+        format_head("m", format_tags([("b", "2"), ("empty", ""), ("none", None), ("a", "1")])) == "m,a=1,b=2"
+    )
 
 
 def test_point_without_fields_is_no_point() -> None:
@@ -146,7 +149,7 @@ values = st.one_of(
 def test_point_is_read_as_it_was_written(
     measurement: str, tags: dict[str, str], value: FieldValue, time_ns: int
 ) -> None:
-    line = format_line(format_head(measurement, tags.items()), [("value", value)], time_ns)
+    line = format_line(format_head(measurement, format_tags(tags.items())), [("value", value)], time_ns)
     assert line is not None
     assert parse(line) == (measurement, tags, {"value": value}, time_ns)
 

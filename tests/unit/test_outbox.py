@@ -150,6 +150,10 @@ def test_after_a_silence_of_two_seconds_it_knocks_and_sends_again_once_there_is_
     assert not outbox.pump(late_ns + RESEND_NS + 1)
     outbox.ready(Ready(epoch="a"), late_ns)
     assert [batch.serial for batch in sent] == [sent[0].serial] * 2
+    outbox.ready(Ready(epoch="a"), late_ns + 1)  # the answer to the other one
+    assert len(sent) == 2
+    outbox.ready(Ready(epoch="b"), late_ns + 2)
+    assert len(sent) == 3
 
 
 def test_at_most_eight_batches_are_in_flight() -> None:
