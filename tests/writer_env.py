@@ -209,10 +209,7 @@ class Teller:
         for detail in details:
             while not self._outbox.has_room:
                 self._pump()
-            if isinstance(detail, Sample):
-                self._outbox.sample(detail)
-            else:
-                self._outbox.address(detail)
+            put(self._outbox, detail)
         self._deliver()
         if self._outbox.dropped:
             raise RuntimeError(f"{self._outbox.dropped} points were given up")
@@ -236,3 +233,14 @@ class Teller:
     def _send(self, frames: Iterable[bytes]) -> bool:
         self._link.send_raw(*frames)
         return True
+
+
+def put(outbox: Outbox, fact: SpanRow | AddressWindow | Sample) -> None:
+    """Put a fact of whatever kind into an outbox."""
+    match fact:
+        case SpanRow():
+            outbox.row(fact)
+        case Sample():
+            outbox.sample(fact)
+        case AddressWindow():
+            outbox.address(fact)

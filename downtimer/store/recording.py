@@ -328,9 +328,9 @@ class JournalWriter:
             row.max_gap_ns,
             "" if row.dated_ns is None else row.dated_ns,
             self._incarnation(row.incarnation) if row.incarnation else "",
-            int(row.is_open),
+            1 if row.is_open else 0,
             "" if row.watched_ns is None else row.watched_ns,
-            self._key(row.target),
+            self._keys.get(row.target) or self._key(row.target),
             row.check,
             row.first_ns,
         )

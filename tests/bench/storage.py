@@ -8,7 +8,8 @@ acknowledged.
 
 Points: windows of 1,000 addresses and samples of services, four to one, 200,000 in all, go the whole way:
 from the frames of a worker into the journal's outbox, to a real InfluxDB 1.6 on the same machine, and out of
-the outbox again, which stops the clock.
+the outbox again, which stops the clock. How fast they are put into the outbox was measured apart, in one
+process: decoded, made lines of, and committed.
 
 The journal: a day of 10,000 addresses, 1 % of which (other ones each time) fail for 30 s every ten minutes,
 and of ten services with 21 checks, written minute by minute, with a checkpoint every ten minutes, and without
@@ -34,7 +35,7 @@ from downtimer.workers.outbox import Outbox
 from tests.bench.day import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
 from tests.bench.figures import Figure, Growth, Results
 from tests.integration.influx_env import InfluxServer
-from tests.writer_env import Bench, Teller, WriterProcess
+from tests.writer_env import Bench, Teller, WriterProcess, put
 
 MANY: Final = 100_000
 SIZES: Final = (1_000, 10_000, 100_000)
@@ -58,6 +59,7 @@ def measure(directory: Path, runs: int) -> Results:
     """Measure it."""
     told = [_tell_spans(directory / f"spans-{number}") for number in range(runs)]
     memory = tuple(_memory() for _ in range(runs))
+    stored = tuple(_put(directory / f"outbox-{number}") for number in range(runs))
     shipped = [_ship(directory / f"points-{number}") for number in range(runs)]
     days = tuple(_day(directory / f"day-{number}", 10_000)[1] for number in range(runs))
     figures = (
@@ -75,6 +77,7 @@ def measure(directory: Path, runs: int) -> Results:
         ),
         Figure(what="memory that the writer needs for them", values=_column(told, 2), unit="MB"),
         Figure(what="memory that the worker's outbox needs for them", values=memory, unit="MB", at_most=30),
+        Figure(what="points put into the outbox", values=stored, unit="/s"),
         Figure(what="points shipped", values=_column(shipped, 0), unit="/s", at_least=20_000),
         Figure(what="CPU of the writer for each of them", values=_column(shipped, 1), unit="µs"),
         Figure(what="CPU of InfluxDB for each of them", values=_column(shipped, 2), unit="µs"),
@@ -167,6 +170,20 @@ def _ship(folder: Path) -> tuple[float, float, float]:
         return count / took_s, spent[0], spent[1]
 
 
+def _put(folder: Path) -> float:
+    """Return how many points a second go from what workers sent into the outbox of a journal, on disk."""
+    states = addresses(SIZES[0])
+    writer = JournalWriter(str(folder / "journal.sqlite"), _RUN, ships=True)
+    try:
+        known = Facts()
+        known.add_states(states + services())
+        writer.apply(known)
+        wall_s, _ = _commit(writer, _details(states))
+        return (WINDOWS + SAMPLES) / wall_s
+    finally:
+        writer.close()
+
+
 def _details(states: list[TargetState]) -> Iterator[AddressWindow | Sample]:
     """Yield windows of addresses, and after each four of them a sample of a service."""
     names = [state.target.id for state in services()]
@@ -234,13 +251,13 @@ def _growth_of_commits(directory: Path) -> Growth:
         writer.apply(known)
         costs = [_commit(writer, day.open_spans(minutes * MINUTE_NS)) for minutes in (0, 10)]
         writer.close()
-        rows.append((count, *(figure for cost in costs for figure in cost)))
+        rows.append((count, *(figure for wall, cpu in costs for figure in (1e3 * wall, 1e6 * cpu / count))))
     columns = ("Spans", "New: commit, ms", "CPU each, µs", "Checkpoint: commit, ms", "CPU each, µs")
     return Growth(what="What many spans cost to commit", columns=columns, rows=tuple(rows))
 
 
-def _commit(writer: JournalWriter, told: Iterable[SpanRow]) -> tuple[float, float]:
-    """Return how long a commit of all of these takes, in ms, and its CPU for each in µs."""
+def _commit(writer: JournalWriter, told: Iterable[SpanRow | AddressWindow | Sample]) -> tuple[float, float]:
+    """Return how long a commit of all of these takes once they are received, and its CPU, in s."""
     intake = Intake()
 
     def send(frames: Iterable[bytes]) -> bool:
@@ -253,14 +270,14 @@ def _commit(writer: JournalWriter, told: Iterable[SpanRow]) -> tuple[float, floa
 
     outbox = Outbox(send)
     outbox.ready(Ready(epoch="e"), 0)
-    count = 0
-    for row in told:
-        outbox.row(row)
-        count += 1
+    for fact in told:
+        put(outbox, fact)
+        if not outbox.has_room:
+            outbox.pump(0)
     outbox.pump(0)
     cpu, wall = time.process_time(), time.monotonic()
     writer.apply_all(facts for _, facts in intake.parts())
-    return 1e3 * (time.monotonic() - wall), 1e6 * (time.process_time() - cpu) / count
+    return time.monotonic() - wall, time.process_time() - cpu
 
 
 def _growth_of_journals(directory: Path) -> Growth:

@@ -253,6 +253,31 @@ def test_mark_keeps_its_text(text: str) -> None:
     assert parse(line)[2] == {"text": text}
 
 
+@given(
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.none() | st.integers(0, 10**10),
+    st.none() | st.integers(0, 10**10),
+)
+def test_window_of_an_address_is_written_as_any_other_point(
+    sent: int, lost: int, rtt_min_ns: int | None, rtt_max_ns: int | None
+) -> None:
+    lines = LineMaker(RUN)
+    lines.know(FLOATING.target)
+    window = AddressWindow(
+        target=FLOATING.target.id,
+        start_ns=7,
+        sent=sent,
+        lost=lost,
+        rtt_min_ns=rtt_min_ns,
+        rtt_max_ns=rtt_max_ns,
+    )
+    seconds = [None if rtt_ns is None else rtt_ns / 10**9 for rtt_ns in (rtt_min_ns, rtt_max_ns)]
+    fields = [("sent", sent), ("lost", lost), ("rtt_min", seconds[0]), ("rtt_max", seconds[1])]
+    head = f"floating_ip_pings,address=172.16.166.151,project=shop,{TAGS}"
+    assert lines.address(window) == format_line(head, fields, RUN.start_utc_ns + 7)
+
+
 def test_every_point_has_run_and_vantage() -> None:
     lines = LineMaker(RUN)
     made = [
