@@ -4,13 +4,9 @@ Every fact is whole and has a natural key; of two words on the same span the one
 last_sent wins, and an ended span wins over an open one. So facts may be repeated, and come in any
 order, and the journal is the same. With InfluxDB, what changed goes to the outbox in the same
 transaction, as points.
-
-Without, spans are written in bulk: the database module's own loop takes half the time of ours. It can't
-bind None quickly, so an empty text stands for NULL.
 """
 
 import contextlib
-import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,47 +16,26 @@ import msgspec
 
 from downtimer.errors import StoreError
 from downtimer.messages import VERDICTS, LatencyWindow, Progress, SpanRow
-from downtimer.model import SECOND_NS, Incarnation, Run, TargetId, TargetState, Verdict
+from downtimer.model import SECOND_NS, Incarnation, Run, TargetState, Verdict
 from downtimer.store import points
 from downtimer.store.facts import Facts
 from downtimer.store.lines import LineMaker
 from downtimer.store.outbox import BYTES_MAX, Outbox
 from downtimer.store.reading import read_run, read_spans, read_through_ns
 from downtimer.store.schema import connect, disconnect, transaction, translated
+from downtimer.store.spantable import Keys, SpanTable
 
 PROGRESS_NS: Final = 10 * SECOND_NS
 """So often InfluxDB is told of a worker's progress."""
 
-_INSERT_SPAN: Final = """
-INSERT INTO span (length_ns, verdict, probes, widest_ns, causes, max_gap_ns, dated_ns, incarnation, is_open,
-    watched_ns, target, "check", first_ns)
-VALUES (?1, ?2, ?3, ?4, nullif(?5, ''), ?6, nullif(?7, ''), nullif(?8, ''), ?9, nullif(?10, ''),
-    ?11, ?12, ?13)
-ON CONFLICT DO NOTHING
-"""
-_UPDATE_SPAN: Final = """
-UPDATE span SET length_ns = ?1, verdict = ?2, probes = ?3, widest_ns = ?4, causes = nullif(?5, ''),
-    max_gap_ns = ?6, dated_ns = nullif(?7, ''), incarnation = nullif(?8, ''), is_open = ?9,
-    watched_ns = nullif(?10, '')
-WHERE target = ?11 AND "check" = ?12 AND first_ns = ?13
-    AND (length_ns, 1 - is_open, probes) < (?1, 1 - ?9, ?3)
-"""
 _PUT_LATENCY: Final = """
 INSERT INTO latency (target, "check", start_ns, answers, min_ns, median_ns, max_ns)
 VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET answers = excluded.answers,
     min_ns = excluded.min_ns, median_ns = excluded.median_ns, max_ns = excluded.max_ns
 WHERE excluded.answers > answers
 """
-_TARGET_KEY: Final = ("SELECT key FROM target WHERE id = ?", "INSERT INTO target (id) VALUES (?)")
-_INCARNATION_KEY: Final = (
-    "SELECT key FROM incarnation WHERE name = ?",
-    "INSERT INTO incarnation (name) VALUES (?)",
-)
 _GOOD: Final = frozenset([VERDICTS.index(Verdict.UP), VERDICTS.index(Verdict.SLOW)])
 _DOWN: Final = VERDICTS.index(Verdict.DOWN)
-
-_Values = tuple[int | str, ...]
-"""What stands for a row in both statements on spans."""
 
 _CLOSE_SPANS: Final = (
     """
@@ -87,7 +62,6 @@ class JournalWriter:
     Attributes:
         path: Of the file.
         run: As stored.
-        rows: Spans in it.
         outbox: What waits for InfluxDB.
     """
 
@@ -104,8 +78,6 @@ class JournalWriter:
             StoreError: It can't be opened, or is another run's.
         """
         self.path = path
-        self._keys: dict[TargetId, int] = {}
-        self._incarnations: dict[Incarnation, int] = {}
         self._told_ns: dict[tuple[Incarnation, str], int] = {}
         self._failed: set[tuple[int, str]] = set()  # checks, by number of target, that may end an outage
         _make_file(path)
@@ -113,6 +85,8 @@ class JournalWriter:
         try:
             with translated(path):
                 self.outbox = Outbox(self._connection, bytes_max=outbox_bytes_max)
+                self._keys = Keys(self._connection)
+                self._spans = SpanTable(self._connection, self._keys)
                 self._begin(run, ships=ships)
                 self._reload()
         except BaseException:
@@ -228,7 +202,7 @@ class JournalWriter:
         ends: list[SpanRow] = []
         told = self._states(facts.states.values())
         if self._lines is None:
-            self._write_spans(rows)
+            self._spans.write_all(rows)
         else:
             told += self._tell_spans(rows, ends, self._lines)
         told += map(self._progress, facts.progress.values())
@@ -252,7 +226,8 @@ class JournalWriter:
         if known is None:
             version = 1
             add = "INSERT INTO target (id, version, state) VALUES (?, ?, ?)"
-            self._keys[target.id] = self._connection.execute(add, (target.id, version, text)).lastrowid or 0
+            key = self._connection.execute(add, (target.id, version, text)).lastrowid or 0
+            self._keys.note(target.id, key)
         elif known[2] == text:
             return None
         else:
@@ -264,38 +239,12 @@ class JournalWriter:
         self._lines.know(target)
         return self._lines.target(state, version, text)
 
-    def _write_spans(self, rows: Iterable[SpanRow]) -> None:
-        """Write spans, in bulk.
-
-        Either statement changes nothing where it does not apply, so it only matters which is tried first,
-        and that the second is tried where the first has left any.
-        """
-        young: list[_Values] = []
-        old: list[_Values] = []
-        for row in rows:
-            (young if _is_young(row) else old).append(self._values(row))
-        if young and self._insert(young) < len(young):
-            self._update(young)
-        if old and self._update(old) < len(old):
-            self._insert(old)
-            self._update(old)  # two words on a span that was not known
-
-    def _insert(self, values: Iterable[_Values]) -> int:
-        """Write spans that are not there; return how many that were."""
-        new = self._connection.executemany(_INSERT_SPAN, values).rowcount
-        self.rows += new
-        return new
-
-    def _update(self, values: Iterable[_Values]) -> int:
-        """Write spans over those of lower rank; return how many that were."""
-        return self._connection.executemany(_UPDATE_SPAN, values).rowcount
-
     def _tell_spans(self, rows: Iterable[SpanRow], ends: list[SpanRow], lines: LineMaker) -> list[str | None]:
         """Write spans, one by one; return points for what is new, and add to `ends` what ends an outage."""
         told: list[str | None] = []
         for row in rows:
-            is_new, is_changed = self._write_span(row)
-            check = (self._key(row.target), row.check)
+            is_new, is_changed = self._spans.write(row)
+            check = (self._keys.target(row.target), row.check)
             if row.verdict == _DOWN:
                 self._failed.add(check)
             elif is_new and row.verdict in _GOOD and check in self._failed:
@@ -305,35 +254,11 @@ class JournalWriter:
                 told.append(lines.span(row.span(), is_open=row.is_open))
         return told
 
-    def _write_span(self, row: SpanRow) -> tuple[bool, bool]:
-        """Write a span; return whether it is new, and whether it has changed one that was there."""
-        values = (self._values(row),)
-        if _is_young(row):
-            is_new = self._insert(values) == 1
-            return is_new, not is_new and self._update(values) == 1
-        is_changed = self._update(values) == 1
-        return not is_changed and self._insert(values) == 1, is_changed
-
     def _outages_ended_by(self, ends: Iterable[SpanRow], lines: LineMaker) -> Iterator[str | None]:
         for row in ends:
-            yield from points.outages_ended_by(self._connection, lines, self._key(row.target), row.span())
-
-    def _values(self, row: SpanRow) -> _Values:
-        return (
-            row.length_ns,
-            row.verdict,
-            row.probes,
-            row.widest_ns,
-            row.causes,
-            row.max_gap_ns,
-            "" if row.dated_ns is None else row.dated_ns,
-            self._incarnation(row.incarnation) if row.incarnation else "",
-            1 if row.is_open else 0,
-            "" if row.watched_ns is None else row.watched_ns,
-            self._keys.get(row.target) or self._key(row.target),
-            row.check,
-            row.first_ns,
-        )
+            yield from points.outages_ended_by(
+                self._connection, lines, self._keys.target(row.target), row.span()
+            )
 
     def _progress(self, progress: Progress) -> str | None:
         key = (progress.incarnation, progress.check)
@@ -343,7 +268,7 @@ class JournalWriter:
             interval_ns = excluded.interval_ns, widest_ns = excluded.widest_ns
             WHERE excluded.through_ns > through_ns""",
             (
-                self._incarnation(progress.incarnation),
+                self._keys.incarnation(progress.incarnation),
                 progress.check,
                 progress.through_ns,
                 progress.interval_ns,
@@ -358,7 +283,7 @@ class JournalWriter:
 
     def _latency(self, window: LatencyWindow) -> tuple[int | str, ...]:
         return (
-            self._key(window.target),
+            self._keys.target(window.target),
             window.check,
             window.start_ns,
             window.answers,
@@ -380,18 +305,6 @@ class JournalWriter:
 
     # --- parts ---
 
-    def _key(self, target: TargetId) -> int:
-        key = self._keys.get(target)
-        if key is None:
-            key = self._keys[target] = _number(self._connection, _TARGET_KEY, target)
-        return key
-
-    def _incarnation(self, incarnation: Incarnation) -> int:
-        key = self._incarnations.get(incarnation)
-        if key is None:
-            key = self._incarnations[incarnation] = _number(self._connection, _INCARNATION_KEY, incarnation)
-        return key
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Write all or nothing, and after nothing remember nothing of it."""
@@ -404,13 +317,17 @@ class JournalWriter:
                 raise
 
     def _reload(self) -> None:
-        self._keys.clear()
-        self._incarnations.clear()
+        self._keys.forget()
         self._told_ns.clear()
         failed = 'SELECT DISTINCT target, "check" FROM span WHERE verdict = ?'
         self._failed = set(self._connection.execute(failed, (_DOWN,))) if self._lines is not None else set()
         self.outbox.reload()
-        (self.rows,) = self._connection.execute("SELECT count(*) FROM span").fetchone()
+        self._spans.reload()
+
+    @property
+    def rows(self) -> int:
+        """How many spans are in it."""
+        return self._spans.rows
 
     def size_bytes(self) -> int:
         """Return how much room the journal takes on disk."""
@@ -428,20 +345,6 @@ def file_size(path: str) -> int:
         with contextlib.suppress(FileNotFoundError):
             sizes += Path(name).stat().st_size
     return sizes
-
-
-def _is_young(row: SpanRow) -> bool:
-    """Tell whether this is, as far as can be guessed, the first word on a span."""
-    return row.is_open and row.length_ns == 0
-
-
-def _number(connection: sqlite3.Connection, queries: tuple[str, str], name: str) -> int:
-    """Return the number that stands for a text; a new text gets one."""
-    find, add = queries
-    row = connection.execute(find, (name,)).fetchone()
-    if row is None:
-        return connection.execute(add, (name,)).lastrowid or 0
-    return int(row[0])
 
 
 def _make_file(path: str) -> None:
