@@ -104,6 +104,12 @@ class DbSection:
     password: str | None = _option(options.text, None, "Its password.", secret=True)
     ssl: bool = _option(options.boolean, "no", "Speak https.")
     verify_ssl: bool = _option(options.boolean, "yes", "Verify InfluxDB's certificate.")
+    address_window: float | None = _option(
+        options.window,
+        "auto",
+        "Seconds of which InfluxDB gets one point for each address; `none`: no points of addresses; `auto`: "
+        "10 up to 1,000 addresses, 60 up to 20,000, none beyond.",
+    )
 
 
 # What both kinds of probes have.

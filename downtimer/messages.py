@@ -9,7 +9,7 @@ Wrong frames raise `MessageError`; fields are checked by msgspec as they are dec
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -30,6 +30,12 @@ from downtimer.model import (
     TargetState,
     Verdict,
 )
+
+VERDICTS: Final = (Verdict.UP, Verdict.SLOW, Verdict.DOWN, Verdict.UNKNOWN)
+"""A span's verdict travels, and is stored, as its index here."""
+
+_DIGITS: Final = {verdict: digit for digit, verdict in enumerate(VERDICTS)}
+_CAUSES: Final = msgspec.json.Decoder(dict[str, int])
 
 
 class Message(msgspec.Struct, frozen=True, tag_field="kind"):
@@ -328,7 +334,7 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
 # --- the points connection ----------------------------------------------------------------------
 
 
-class Sample(msgspec.Struct, frozen=True, kw_only=True):
+class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One API probe in detail, for InfluxDB. Key: target, check, sent_ns."""
 
     target: TargetId
@@ -340,7 +346,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     cause: str | None = None
 
 
-class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True):
+class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Latency of one service check over 10 s, for the journal. Key: target, check, start_ns."""
 
     target: TargetId
@@ -352,7 +358,7 @@ class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True):
     max_ns: int
 
 
-class AddressWindow(msgspec.Struct, frozen=True, kw_only=True):
+class AddressWindow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One address over one window, for InfluxDB. Key: target, start_ns. rtt: None if none came back."""
 
     target: TargetId
@@ -371,6 +377,67 @@ class SpanFact(msgspec.Struct, frozen=True):
     is_open: bool
 
 
+class SpanRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A `SpanFact` as it travels, as flat as a row of the journal: 100,000 of them may be told at once.
+
+    Attributes:
+        target: As in `Span`, as are all that are not named here.
+        length_ns: From its first probe to its last.
+        verdict: The index in `VERDICTS`.
+        causes: JSON; empty for none.
+    """
+
+    target: TargetId
+    check: str
+    first_ns: int
+    length_ns: int
+    verdict: Annotated[int, msgspec.Meta(ge=0, lt=len(VERDICTS))]
+    probes: int
+    widest_ns: int
+    max_gap_ns: int
+    incarnation: Incarnation
+    is_open: bool
+    causes: str = ""
+    dated_ns: int | None = None
+    watched_ns: int | None = None
+
+    @classmethod
+    def of(cls, span: Span, *, is_open: bool) -> "SpanRow":
+        """Return a span as it travels."""
+        return cls(
+            span.target,
+            span.check,
+            span.first_sent_ns,
+            span.last_sent_ns - span.first_sent_ns,
+            _DIGITS[span.verdict],
+            span.probes,
+            span.widest_ns,
+            span.max_gap_ns,
+            span.incarnation,
+            is_open,
+            msgspec.json.encode(span.causes).decode() if span.causes else "",
+            span.dated_ns,
+            span.watched_ns,
+        )
+
+    def span(self) -> Span:
+        """Return the span."""
+        return Span(
+            target=self.target,
+            check=self.check,
+            verdict=VERDICTS[self.verdict],
+            first_sent_ns=self.first_ns,
+            last_sent_ns=self.first_ns + self.length_ns,
+            probes=self.probes,
+            widest_ns=self.widest_ns,
+            causes=_CAUSES.decode(self.causes) if self.causes else {},
+            max_gap_ns=self.max_gap_ns,
+            dated_ns=self.dated_ns,
+            watched_ns=self.watched_ns,
+            incarnation=self.incarnation,
+        )
+
+
 class Progress(msgspec.Struct, frozen=True):
     """Every probe of this check and incarnation sent up to `through_ns` is resolved and recorded.
 
@@ -385,18 +452,31 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Batch(Message, frozen=True, kw_only=True, tag="batch"):
-    """Facts from a worker, kept by it until acknowledged.
+    """The head of facts from a worker, which keeps them until acknowledged; a frame with a `Body` follows.
+
+    Apart from the facts, which are encoded once for all the times that they may have to be sent, and decoded
+    only when they are committed.
 
     Attributes:
         epoch: Of the writer as this worker last heard it. A writer takes batches of its own epoch
             only, so that within one writer's life facts are taken in the order they arose.
         serial: For the acknowledgement only.
-        progress: Of every check at most one.
+        details: So many facts may be given up where there is no room; then there are no others in it.
     """
 
     epoch: str
     serial: int
-    spans: tuple[SpanFact, ...] = ()
+    details: int = 0
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The facts of a batch.
+
+    Attributes:
+        progress: Of every check at most one.
+    """
+
+    spans: tuple[SpanRow, ...] = ()
     samples: tuple[Sample, ...] = ()
     latencies: tuple[LatencyWindow, ...] = ()
     addresses: tuple[AddressWindow, ...] = ()
@@ -454,8 +534,8 @@ _T = TypeVar("_T")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
-def encode(message: Message) -> bytes:
-    """Return the frame of a message."""
+def encode(message: msgspec.Struct) -> bytes:
+    """Return the frame of a message, or a part of one."""
     return _ENCODER.encode(message)
 
 
@@ -481,3 +561,4 @@ BUS_UP: Decoder[BusUp] = Decoder(BusUp)
 BUS_DOWN: Decoder[BusDown] = Decoder(BusDown)
 POINTS_UP: Decoder[PointsUp] = Decoder(PointsUp)
 POINTS_DOWN: Decoder[PointsDown] = Decoder(PointsDown)
+BODY: Decoder[Body] = Decoder(Body)

@@ -112,6 +112,16 @@ def seconds(least: float, most: float) -> Callable[[str, Context], float]:
     return parse
 
 
+def window(value: str, context: Context) -> float | None:
+    """Accept ``auto``, ``none``, or a number of seconds; return None for the former, 0 for the latter."""
+    if value in ("auto", "none"):
+        return None if value == "auto" else 0.0
+    try:
+        return seconds(10, 3600)(value, context)
+    except ValueError as exc:
+        raise ValueError(f"{exc}; write that, `auto` or `none`") from None
+
+
 def call_path(value: str, _: Context) -> str:
     """Accept the path of a call, with a query or without, from a service's root or its URL."""
     if not value or "://" in value or re.search(r"[\s\x00-\x20\x7f\\<>\"#]", value) or not value.isascii():

@@ -3,19 +3,36 @@
 import itertools
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import zmq
 
 from downtimer import config, messages
 from downtimer.clock import Anchor, tie
-from downtimer.messages import Ack, Batch, Beat, Finish, Flush, Knock, Progress, Ready, Settings, SpanFact
+from downtimer.messages import (
+    Ack,
+    AddressWindow,
+    Batch,
+    Beat,
+    Body,
+    Finish,
+    Flush,
+    Knock,
+    Progress,
+    Ready,
+    Sample,
+    Settings,
+    SpanFact,
+    SpanRow,
+)
 from downtimer.model import Run, RunId, TargetState
+from downtimer.workers.outbox import Outbox
 from tests.fake_supervisor import TIMEOUT_S, FakeSupervisor
 
+DELIVERY_S: Final = 300.0
 MINIMAL = "[static]\nips = 127.0.0.1\n"
 
 
@@ -149,8 +166,9 @@ class WorkerLink:
         **details: object,
     ) -> None:
         """Send a batch; `details` are its other fields."""
-        batch = Batch(epoch=epoch, serial=serial, spans=spans, progress=progress, **details)  # type: ignore[arg-type]
-        self.send_raw(messages.encode(batch))
+        rows = tuple(SpanRow.of(fact.span, is_open=fact.is_open) for fact in spans)
+        body = Body(spans=rows, progress=progress, **details)  # type: ignore[arg-type]
+        self.send_raw(messages.encode(Batch(epoch=epoch, serial=serial)), messages.encode(body))
 
     def send_raw(self, *frames: bytes) -> None:
         """Send frames as they are."""
@@ -169,3 +187,60 @@ class WorkerLink:
             assert answer is not None, f"no acknowledgement of {serial}"
             if isinstance(answer, Ack) and answer.serial == serial:
                 return
+
+
+class Teller:
+    """A worker's outbox, at its end of a writer's points connection."""
+
+    def __init__(self, link: WorkerLink) -> None:
+        """Greet the writer."""
+        self._link = link
+        self._outbox = Outbox(self._send)
+        self._outbox.ready(Ready(epoch=link.greet()), time.monotonic_ns())
+
+    def tell(self, rows: Iterable[SpanRow]) -> None:
+        """Tell of spans, all at once, and wait until they are acknowledged."""
+        for row in rows:
+            self._outbox.row(row)
+        self._deliver()
+
+    def tell_details(self, details: Iterable[AddressWindow | Sample]) -> None:
+        """Tell of details as there is room, and wait likewise."""
+        for detail in details:
+            while not self._outbox.has_room:
+                self._pump()
+            put(self._outbox, detail)
+        self._deliver()
+        if self._outbox.dropped:
+            raise RuntimeError(f"{self._outbox.dropped} points were given up")
+
+    def _deliver(self) -> None:
+        last = self._outbox.last_serial()
+        deadline = time.monotonic() + DELIVERY_S
+        while not self._outbox.has_delivered(last):
+            if time.monotonic() > deadline:
+                raise TimeoutError("no acknowledgement")
+            self._pump()
+
+    def _pump(self) -> None:
+        self._outbox.pump(time.monotonic_ns())
+        match self._link.hear(timeout_s=0.05):
+            case Ack() as ack:
+                self._outbox.ack(ack, time.monotonic_ns())
+            case Ready() as ready:
+                self._outbox.ready(ready, time.monotonic_ns())
+
+    def _send(self, frames: Iterable[bytes]) -> bool:
+        self._link.send_raw(*frames)
+        return True
+
+
+def put(outbox: Outbox, fact: SpanRow | AddressWindow | Sample) -> None:
+    """Put a fact of whatever kind into an outbox."""
+    match fact:
+        case SpanRow():
+            outbox.row(fact)
+        case Sample():
+            outbox.sample(fact)
+        case AddressWindow():
+            outbox.address(fact)

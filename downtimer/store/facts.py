@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from downtimer.messages import AddressWindow, Batch, LatencyWindow, Progress, Sample, SpanFact
+from downtimer.messages import AddressWindow, Body, LatencyWindow, Progress, Sample, SpanFact, SpanRow
 from downtimer.model import Event, Incarnation, Mark, TargetId, TargetState
 
 
@@ -24,14 +24,14 @@ class Delivered:
 
 @dataclass(slots=True)
 class Facts:
-    """Whole facts with natural keys, in the order they arose.
+    """Whole facts with natural keys, in the order they arose; spans as they are at hand, or as they came.
 
     Samples and address windows are details for InfluxDB alone; the journal keeps none of them but
     in its outbox.
     """
 
     states: dict[TargetId, TargetState] = field(default_factory=dict)
-    spans: list[SpanFact] = field(default_factory=list)
+    spans: list[SpanFact | SpanRow] = field(default_factory=list)
     progress: dict[tuple[Incarnation, str], Progress] = field(default_factory=dict)  # by worker and check
     latencies: list[LatencyWindow] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -40,13 +40,13 @@ class Facts:
     events: list[Event] = field(default_factory=list)
     delivered: Delivered = field(default_factory=Delivered)
 
-    def add_batch(self, batch: Batch) -> None:
+    def add(self, body: Body) -> None:
         """Add what a worker sent."""
-        self.spans.extend(batch.spans)
-        self.latencies.extend(batch.latencies)
-        self.samples.extend(batch.samples)
-        self.addresses.extend(batch.addresses)
-        for progress in batch.progress:
+        self.spans.extend(body.spans)
+        self.latencies.extend(body.latencies)
+        self.samples.extend(body.samples)
+        self.addresses.extend(body.addresses)
+        for progress in body.progress:
             key = (progress.incarnation, progress.check)
             known = self.progress.get(key)
             if known is None or known.through_ns <= progress.through_ns:
@@ -57,7 +57,7 @@ class Facts:
         self.states.update((state.target.id, state) for state in states)
 
     def count(self) -> int:
-        """Return how many facts these are, as a measure of the memory they take."""
+        """Return how many facts these are, progress and deliveries aside."""
         return (
             len(self.states)
             + len(self.spans)

@@ -74,15 +74,15 @@ class Client:
             session=session,
         )
 
-    def write(self, lines: list[str]) -> None:
-        """Write points.
+    def write(self, text: str) -> None:
+        """Write points, a line each.
 
         Raises:
             RejectedError: Some of them are not to be had.
             InfluxError: None was written, or nobody knows; write them again later.
         """
         with self._translated():
-            self._client.write(lines, {"db": self.database, "precision": "ns"}, protocol="line")
+            self._client.write([text], {"db": self.database, "precision": "ns"}, protocol="line")
 
     def create_database(self) -> None:
         """Create the database; no harm if it is there.

@@ -1,17 +1,15 @@
 """The journal's outbox: points on their way to InfluxDB, in order, until they are delivered.
 
-A row holds the lines of one commit, or 5,000 of them. Rows are added and removed by the one writer
-of the journal; whoever ships only reads them, through a connection of its own, and remembers how
-far it is. The oldest are given up, and counted, where all of them exceed a gigabyte.
+A row holds the lines of one commit, or 5,000 of them, as the body of a request has them. One that has
+a line break within is alone in its row, so that the rows of the others can be divided. Rows are added and
+removed by the one writer of the journal; whoever ships only reads them, through a connection of its own,
+and remembers how far it is. The oldest are given up, and counted, where all of them exceed a gigabyte.
 """
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
-
-import msgspec
 
 from downtimer.store.facts import Delivered
 from downtimer.store.schema import connect_to_read, translated
@@ -25,8 +23,6 @@ REJECTED_MAX: Final = 1_000
 
 DROPPED: Final = "dropped"
 REJECTED: Final = "rejected"
-
-_LINES: Final = msgspec.json.Decoder(list[str])
 
 
 class Outbox:
@@ -54,10 +50,9 @@ class Outbox:
 
     def put(self, lines: Iterable[str | None]) -> None:
         """Add points; None is no point."""
-        present = (line for line in lines if line is not None)
-        while chunk := list(islice(present, LINES_MAX)):
-            text = msgspec.json.encode(chunk)
-            size = len(text)
+        for chunk in _chunks(lines):
+            text = "\n".join(chunk)
+            size = len(text) if text.isascii() else len(text.encode())
             self._connection.execute(
                 "INSERT INTO outbox (points, bytes, lines) VALUES (?, ?, ?)", (len(chunk), size, text)
             )
@@ -96,17 +91,60 @@ class Outbox:
         self._connection.execute("INSERT OR REPLACE INTO counter (name, value) VALUES (?, ?)", (name, value))
 
 
+def _chunks(lines: Iterable[str | None]) -> Iterator[list[str]]:
+    """Yield what goes into a row each."""
+    chunk: list[str] = []
+    for line in lines:
+        if line is None:
+            continue
+        is_odd = "\n" in line
+        if chunk and (is_odd or len(chunk) == LINES_MAX):
+            yield chunk
+            chunk = []
+        if is_odd:
+            yield [line]
+        else:
+            chunk.append(line)
+    if chunk:
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the outbox: `text` is that many `points`, a line each, divided by line breaks."""
+
+    points: int
+    text: str
+
+    def lines(self) -> list[str]:
+        """Return the lines; the only one of its row may have line breaks."""
+        return [self.text] if self.points == 1 else self.text.split("\n")
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """Points for one request.
 
     Attributes:
         through_id: The last row of the outbox that is in it.
-        lines: One a point.
+        rows: The points.
     """
 
     through_id: int
-    lines: list[str]
+    rows: tuple[Row, ...] = ()
+
+    @property
+    def points(self) -> int:
+        """How many."""
+        return sum(row.points for row in self.rows)
+
+    def text(self) -> str:
+        """Return them as the body of a request."""
+        return "\n".join(row.text for row in self.rows)
+
+    def lines(self) -> list[str]:
+        """Return them one by one."""
+        return [line for row in self.rows for line in row.lines()]
 
 
 class OutboxReader:
@@ -127,18 +165,18 @@ class OutboxReader:
         Raises:
             StoreError: The journal can't be read.
         """
-        lines: list[str] = []
-        through_id = after_id
+        rows: list[Row] = []
+        points, through_id = 0, after_id
         query = "SELECT id, points, lines FROM outbox WHERE id > ? ORDER BY id"
         with translated(self._path):
             cursor = self._connection.execute(query, (after_id,))
-            for row, points, text in cursor:
-                if lines and len(lines) + points > LINES_MAX:
+            for row, count, text in cursor:
+                if rows and points + count > LINES_MAX:
                     break
-                lines.extend(_LINES.decode(text))
-                through_id = row
+                rows.append(Row(count, text))
+                points, through_id = points + count, row
             cursor.close()
-        return Load(through_id, lines) if lines else None
+        return Load(through_id, tuple(rows)) if rows else None
 
     def close(self) -> None:
         """Close the journal."""

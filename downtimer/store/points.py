@@ -25,7 +25,7 @@ def everything(connection: sqlite3.Connection, lines: LineMaker) -> Iterator[str
     """Yield all that a report is made from, but the run itself."""
     states = connection.execute("SELECT version, state FROM target WHERE state IS NOT NULL")
     for version, state in states:
-        yield lines.target(_STATE.decode(state), version)
+        yield lines.target(_STATE.decode(state), version, state)
     for fact in read_spans(connection):
         yield lines.span(fact.span, is_open=fact.is_open)
     yield from map(lines.mark, read_marks(connection))

@@ -7,45 +7,36 @@ transaction, as points.
 """
 
 import contextlib
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from downtimer.cells import is_good
 from downtimer.errors import StoreError
-from downtimer.messages import LatencyWindow, Progress, SpanFact
-from downtimer.model import SECOND_NS, Incarnation, Run, Span, TargetId, TargetState
+from downtimer.messages import VERDICTS, LatencyWindow, Progress, SpanRow
+from downtimer.model import SECOND_NS, Incarnation, Run, TargetState, Verdict
 from downtimer.store import points
 from downtimer.store.facts import Facts
 from downtimer.store.lines import LineMaker
 from downtimer.store.outbox import BYTES_MAX, Outbox
 from downtimer.store.reading import read_run, read_spans, read_through_ns
-from downtimer.store.schema import VERDICTS, connect, disconnect, transaction, translated
+from downtimer.store.schema import connect, disconnect, transaction, translated
+from downtimer.store.spantable import Keys, SpanTable
 
 PROGRESS_NS: Final = 10 * SECOND_NS
 """So often InfluxDB is told of a worker's progress."""
 
-_DIGITS: Final = {verdict: digit for digit, verdict in enumerate(VERDICTS)}
+_PUT_LATENCY: Final = """
+INSERT INTO latency (target, "check", start_ns, answers, min_ns, median_ns, max_ns)
+VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET answers = excluded.answers,
+    min_ns = excluded.min_ns, median_ns = excluded.median_ns, max_ns = excluded.max_ns
+WHERE excluded.answers > answers
+"""
+_GOOD: Final = frozenset([VERDICTS.index(Verdict.UP), VERDICTS.index(Verdict.SLOW)])
+_DOWN: Final = VERDICTS.index(Verdict.DOWN)
 
-_INSERT_SPAN: Final = """
-INSERT INTO span (length_ns, verdict, probes, widest_ns, causes, max_gap_ns, dated_ns, incarnation, is_open,
-    watched_ns, target, "check", first_ns)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
-"""
-_UPDATE_SPAN: Final = """
-UPDATE span SET length_ns = ?, verdict = ?, probes = ?, widest_ns = ?, causes = ?, max_gap_ns = ?,
-    dated_ns = ?, incarnation = ?, is_open = ?, watched_ns = ?
-WHERE target = ? AND "check" = ? AND first_ns = ? AND (length_ns, 1 - is_open, probes) < (?, ?, ?)
-"""
-_TARGET_KEY: Final = ("SELECT key FROM target WHERE id = ?", "INSERT INTO target (id) VALUES (?)")
-_INCARNATION_KEY: Final = (
-    "SELECT key FROM incarnation WHERE name = ?",
-    "INSERT INTO incarnation (name) VALUES (?)",
-)
 _CLOSE_SPANS: Final = (
     """
 UPDATE span SET watched_ns = max(watched_ns, through_ns - interval_ns)
@@ -71,7 +62,6 @@ class JournalWriter:
     Attributes:
         path: Of the file.
         run: As stored.
-        rows: Spans in it.
         outbox: What waits for InfluxDB.
     """
 
@@ -88,14 +78,15 @@ class JournalWriter:
             StoreError: It can't be opened, or is another run's.
         """
         self.path = path
-        self._keys: dict[TargetId, int] = {}
-        self._incarnations: dict[Incarnation, int] = {}
         self._told_ns: dict[tuple[Incarnation, str], int] = {}
+        self._failed: set[tuple[int, str]] = set()  # checks, by number of target, that may end an outage
         _make_file(path)
         self._connection = connect(path, create=True)
         try:
             with translated(path):
                 self.outbox = Outbox(self._connection, bytes_max=outbox_bytes_max)
+                self._keys = Keys(self._connection)
+                self._spans = SpanTable(self._connection, self._keys)
                 self._begin(run, ships=ships)
                 self._reload()
         except BaseException:
@@ -189,76 +180,85 @@ class JournalWriter:
             TransientStoreError: It can't be written now; try again later, with the same facts.
             StoreError: It can't be written.
         """
-        with self._writing():
-            lines = list(self._facts(facts))
-            if self._lines is not None:
-                self.outbox.put(lines)
-            self.outbox.settle(facts.delivered)
+        self.apply_all((facts,))
 
-    def _facts(self, facts: Facts) -> Iterator[str | None]:
-        """Write facts; yield the points that tell of what is new in them."""
-        for state in facts.states.values():
-            yield self._state(state)
-        recovered: list[Span] = []
-        for fact in facts.spans:
-            yield from self._span(fact, recovered)
-        for progress in facts.progress.values():
-            yield self._progress(progress)
-        for window in facts.latencies:
-            self._latency(window)
-        yield from self._notes(facts)
+    def apply_all(self, parts: Iterable[Facts]) -> None:
+        """Write facts in one transaction that are made only as they are written, one part at a time.
+
+        Raises:
+            StoreError: As for `apply`.
+        """
+        with self._writing():
+            ends = [end for facts in parts for end in self._write(facts)]
+            if self._lines is not None:
+                self.outbox.put(self._outages_ended_by(ends, self._lines))
+
+    def _write(self, facts: Facts) -> list[SpanRow]:
+        """Write facts; return the spans that end outages, where InfluxDB is to be told of these."""
+        rows = [
+            fact if isinstance(fact, SpanRow) else SpanRow.of(fact.span, is_open=fact.is_open)
+            for fact in facts.spans
+        ]
+        ends: list[SpanRow] = []
+        told = self._states(facts.states.values())
+        if self._lines is None:
+            self._spans.write_all(rows)
+        else:
+            told += self._tell_spans(rows, ends, self._lines)
+        told += map(self._progress, facts.progress.values())
+        self._connection.executemany(_PUT_LATENCY, [*map(self._latency, facts.latencies)])
+        told += self._notes(facts)
         if self._lines is not None:
-            yield from map(self._lines.sample, facts.samples)
-            yield from map(self._lines.address, facts.addresses)
-            for span in recovered:
-                yield from points.outages_ended_by(
-                    self._connection, self._lines, self._key(span.target), span
-                )
+            self.outbox.put(told)
+            self.outbox.put(map(self._lines.sample, facts.samples))
+            self.outbox.put(map(self._lines.address, facts.addresses))
+        self.outbox.settle(facts.delivered)
+        return ends
+
+    def _states(self, states: Iterable[TargetState]) -> list[str | None]:
+        """Write targets; return points for those that have changed."""
+        return [self._state(state) for state in states]
 
     def _state(self, state: TargetState) -> str | None:
-        text = msgspec.json.encode(state).decode()
-        key = self._key(state.target.id)
-        query = "SELECT version, state FROM target WHERE key = ?"
-        version, known = self._connection.execute(query, (key,)).fetchone()
-        if text == known:
+        target, text = state.target, msgspec.json.encode(state).decode()
+        query = "SELECT key, version, state FROM target WHERE id = ?"
+        known = self._connection.execute(query, (target.id,)).fetchone()
+        if known is None:
+            version = 1
+            add = "INSERT INTO target (id, version, state) VALUES (?, ?, ?)"
+            key = self._connection.execute(add, (target.id, version, text)).lastrowid or 0
+            self._keys.note(target.id, key)
+        elif known[2] == text:
             return None
-        self._connection.execute(
-            "UPDATE target SET version = ?, state = ? WHERE key = ?", (version + 1, text, key)
-        )
+        else:
+            key, version = known[0], known[1] + 1
+            change = "UPDATE target SET version = ?, state = ? WHERE key = ?"
+            self._connection.execute(change, (version, text, key))
         if self._lines is None:
             return None
-        self._lines.know(state.target)
-        return self._lines.target(state, version + 1)
+        self._lines.know(target)
+        return self._lines.target(state, version, text)
 
-    def _span(self, fact: SpanFact, recovered: list[Span]) -> Iterator[str | None]:
-        """Write a span; what is new to us of good answers is added to `recovered`."""
-        span = fact.span
-        length_ns = span.last_sent_ns - span.first_sent_ns
-        key = (self._key(span.target), span.check, span.first_sent_ns)
-        values = (
-            length_ns,
-            _DIGITS[span.verdict],
-            span.probes,
-            span.widest_ns,
-            msgspec.json.encode(span.causes).decode() if span.causes else None,
-            span.max_gap_ns,
-            span.dated_ns,
-            self._incarnation(span.incarnation) if span.incarnation else None,
-            fact.is_open,
-            span.watched_ns,
-            *key,
-        )
-        is_new = self._connection.execute(_INSERT_SPAN, values).rowcount == 1
-        if is_new:
-            self.rows += 1
-            if is_good(span):
-                recovered.append(span)
-        else:
-            rank = (length_ns, not fact.is_open, span.probes)
-            if self._connection.execute(_UPDATE_SPAN, (*values, *rank)).rowcount == 0:
-                return
-        if self._lines is not None and (is_new or not fact.is_open):
-            yield self._lines.span(span, is_open=fact.is_open)
+    def _tell_spans(self, rows: Iterable[SpanRow], ends: list[SpanRow], lines: LineMaker) -> list[str | None]:
+        """Write spans, one by one; return points for what is new, and add to `ends` what ends an outage."""
+        told: list[str | None] = []
+        for row in rows:
+            is_new, is_changed = self._spans.write(row)
+            check = (self._keys.target(row.target), row.check)
+            if row.verdict == _DOWN:
+                self._failed.add(check)
+            elif is_new and row.verdict in _GOOD and check in self._failed:
+                self._failed.discard(check)
+                ends.append(row)
+            if is_new or (is_changed and not row.is_open):
+                told.append(lines.span(row.span(), is_open=row.is_open))
+        return told
+
+    def _outages_ended_by(self, ends: Iterable[SpanRow], lines: LineMaker) -> Iterator[str | None]:
+        for row in ends:
+            yield from points.outages_ended_by(
+                self._connection, lines, self._keys.target(row.target), row.span()
+            )
 
     def _progress(self, progress: Progress) -> str | None:
         key = (progress.incarnation, progress.check)
@@ -268,7 +268,7 @@ class JournalWriter:
             interval_ns = excluded.interval_ns, widest_ns = excluded.widest_ns
             WHERE excluded.through_ns > through_ns""",
             (
-                self._incarnation(progress.incarnation),
+                self._keys.incarnation(progress.incarnation),
                 progress.check,
                 progress.through_ns,
                 progress.interval_ns,
@@ -281,21 +281,15 @@ class JournalWriter:
         self._told_ns[key] = progress.through_ns
         return self._lines.progress(progress)
 
-    def _latency(self, window: LatencyWindow) -> None:
-        self._connection.execute(
-            """INSERT INTO latency (target, "check", start_ns, answers, min_ns, median_ns, max_ns)
-            VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET answers = excluded.answers,
-            min_ns = excluded.min_ns, median_ns = excluded.median_ns, max_ns = excluded.max_ns
-            WHERE excluded.answers > answers""",
-            (
-                self._key(window.target),
-                window.check,
-                window.start_ns,
-                window.answers,
-                window.min_ns,
-                window.median_ns,
-                window.max_ns,
-            ),
+    def _latency(self, window: LatencyWindow) -> tuple[int | str, ...]:
+        return (
+            self._keys.target(window.target),
+            window.check,
+            window.start_ns,
+            window.answers,
+            window.min_ns,
+            window.median_ns,
+            window.max_ns,
         )
 
     def _notes(self, facts: Facts) -> Iterator[str | None]:
@@ -311,18 +305,6 @@ class JournalWriter:
 
     # --- parts ---
 
-    def _key(self, target: TargetId) -> int:
-        key = self._keys.get(target)
-        if key is None:
-            key = self._keys[target] = _number(self._connection, _TARGET_KEY, target)
-        return key
-
-    def _incarnation(self, incarnation: Incarnation) -> int:
-        key = self._incarnations.get(incarnation)
-        if key is None:
-            key = self._incarnations[incarnation] = _number(self._connection, _INCARNATION_KEY, incarnation)
-        return key
-
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
         """Write all or nothing, and after nothing remember nothing of it."""
@@ -335,11 +317,17 @@ class JournalWriter:
                 raise
 
     def _reload(self) -> None:
-        self._keys.clear()
-        self._incarnations.clear()
+        self._keys.forget()
         self._told_ns.clear()
+        failed = 'SELECT DISTINCT target, "check" FROM span WHERE verdict = ?'
+        self._failed = set(self._connection.execute(failed, (_DOWN,))) if self._lines is not None else set()
         self.outbox.reload()
-        (self.rows,) = self._connection.execute("SELECT count(*) FROM span").fetchone()
+        self._spans.reload()
+
+    @property
+    def rows(self) -> int:
+        """How many spans are in it."""
+        return self._spans.rows
 
     def size_bytes(self) -> int:
         """Return how much room the journal takes on disk."""
@@ -357,15 +345,6 @@ def file_size(path: str) -> int:
         with contextlib.suppress(FileNotFoundError):
             sizes += Path(name).stat().st_size
     return sizes
-
-
-def _number(connection: sqlite3.Connection, queries: tuple[str, str], name: str) -> int:
-    """Return the number that stands for a text; a new text gets one."""
-    find, add = queries
-    row = connection.execute(find, (name,)).fetchone()
-    if row is None:
-        return connection.execute(add, (name,)).lastrowid or 0
-    return int(row[0])
 
 
 def _make_file(path: str) -> None:

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from downtimer import messages
 from downtimer.errors import StoreError
-from downtimer.model import Verdict
 
 APPLICATION_ID: Final = 0x646F776E  # "down"
-VERSION: Final = 3
+VERSION: Final = 4
 BUSY_S: Final = 10.0
 SUFFIX: Final = ".sqlite"
 
-VERDICTS: Final = (Verdict.UP, Verdict.SLOW, Verdict.DOWN, Verdict.UNKNOWN)
+VERDICTS: Final = messages.VERDICTS
 """A span's verdict is stored as its index here."""
 
 _WAL_LIMIT: Final = 16 * 1024 * 1024
@@ -47,6 +47,14 @@ CREATE TABLE progress (
     PRIMARY KEY (incarnation, "check")
 ) WITHOUT ROWID;
 """
+_OUTBOX: Final = """
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the shipper remembers how far it is
+    points INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    lines TEXT NOT NULL  -- of line protocol, divided by line breaks; one that has any is alone in its row
+);
+"""
 _MIGRATIONS: Final[Mapping[int, str]] = {
     # Progress was by worker; it held for all checks alike.
     1: _PROGRESS
@@ -60,6 +68,14 @@ ALTER TABLE incarnation DROP COLUMN widest_ns;
 """,
     # Until when a probe that hung was watched was not known.
     2: "ALTER TABLE span ADD COLUMN watched_ns INTEGER;",
+    # What waits for InfluxDB was JSON arrays of lines.
+    3: "ALTER TABLE outbox RENAME TO former;\n"
+    + _OUTBOX
+    + """
+INSERT INTO outbox (points, bytes, lines) SELECT 1, length(CAST(value AS BLOB)), value
+FROM former, json_each(former.lines) ORDER BY former.id, json_each.key;
+DROP TABLE former;
+""",
 }
 """By the version they start from, the statements that lead to the next."""
 
@@ -118,13 +134,7 @@ CREATE TABLE mark (
 CREATE TABLE event (
     at_ns INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (at_ns, kind, text)
 ) WITHOUT ROWID;
-CREATE TABLE outbox (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice: the shipper remembers how far it is
-    points INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
-    lines TEXT NOT NULL  -- JSON array of lines of line protocol (which may hold line breaks)
-);
-CREATE TABLE rejected (
+{_OUTBOX}CREATE TABLE rejected (
     id INTEGER PRIMARY KEY, error TEXT NOT NULL, line TEXT NOT NULL
 );
 CREATE TABLE counter (
@@ -239,6 +249,8 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     with suppress(sqlite3.OperationalError):  # somebody reads an ended run: it will do without
         connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    # On in Debian: what is deleted, such as points once they are shipped, would be written once more.
+    connection.execute("PRAGMA secure_delete = OFF")
     if is_new:
         _take_step(connection, _TABLES, VERSION)
     for step in range(version, VERSION) if version else ():

@@ -30,18 +30,18 @@ class InfluxSink:
     def __init__(self, db: DbSection) -> None:
         self._client = Client(db)
 
-    def write(self, lines: list[str]) -> None:
-        """Write points, as one request; a database that is missing is created.
+    def write(self, text: str) -> None:
+        """Write points, a line each, as one request; a database that is missing is created.
 
         Raises:
             RejectedError: Some of the points are not to be had.
             InfluxError: Write them again later.
         """
         try:
-            self._client.write(lines)
+            self._client.write(text)
         except NoDatabaseError:
             self._client.create_database()
-            self._client.write(lines)
+            self._client.write(text)
 
     def close(self) -> None:
         """Close the connection."""
@@ -51,7 +51,7 @@ class InfluxSink:
 class Writes(Protocol):
     """What a shipper needs of a sink."""
 
-    def write(self, lines: list[str]) -> None:
+    def write(self, text: str) -> None:
         """Write points, see `InfluxSink.write`."""
 
 
@@ -67,8 +67,8 @@ class Shipper:
         self.shipped = 0
         self._next_load = next_load
         self._sink = sink
-        self._load = Load(0, [])
-        self._parts: list[list[str]] = []  # of the load, the next one last
+        self._load = Load(0)
+        self._parts: list[list[str]] = []  # of a load that was rejected as a whole, the next one last
         self._rejected: list[tuple[str, str]] = []  # of the load
         self._delivered = Delivered()
 
@@ -79,23 +79,38 @@ class Shipper:
             InfluxError: Nothing was shipped; call again later.
             StoreError: The outbox can't be read.
         """
-        if not self._parts:
+        if self._parts:
+            self._ship_part()
+        else:
             load = self._next_load(self._load.through_id)
             if load is None:
                 return False
-            self._load, self._parts = load, [load.lines]
+            self._ship(load)
+        if not self._parts:
+            self._note_delivered()
+        return True
+
+    def _ship(self, load: Load) -> None:
+        """Ship what nearly always is taken as it is."""
+        try:
+            self._sink.write(load.text())
+        except RejectedError as exc:
+            self._load = load
+            self._part_or_reject(load.lines(), exc)
+        else:
+            self._load = load
+            self.shipped += load.points
+
+    def _ship_part(self) -> None:
         part = self._parts[-1]
         try:
-            self._sink.write(part)
+            self._sink.write("\n".join(part))
         except RejectedError as exc:
             self._parts.pop()
             self._part_or_reject(part, exc)
         else:
             self._parts.pop()
             self.shipped += len(part)
-        if not self._parts:
-            self._note_delivered()
-        return True
 
     @property
     def delivered_points(self) -> int:
@@ -119,7 +134,7 @@ class Shipper:
         before = self._delivered
         self._delivered = Delivered(
             through_id=self._load.through_id,
-            points=before.points + len(self._load.lines),
+            points=before.points + self._load.points,
             rejected=before.rejected + self._rejected,
         )
         self._rejected = []

@@ -39,15 +39,15 @@ from downtimer.workers.names import Names
 from downtimer.workers.pending import Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
-from downtimer.workers.records import AddressRecord, ServiceRecord
+from downtimer.workers.records import WINDOW_NS, AddressRecord, ServiceRecord
 from downtimer.workers.runner import Runner, Surroundings
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
+from downtimer.workers.window_length import window_ns
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
 
-WINDOW_NS: Final = 10 * SECOND_NS
 _TICK_S: Final = 1.0
 _LEAST_WORKS_S: Final = 0.2
 _LEAST_LOGIN_S: Final = 1.5  # each costs Keystone up to half a second of CPU
@@ -82,7 +82,7 @@ class ApiEngine:
         self._bus = child.bus
         self._outbox = findings.outbox
         self._section = config.api
-        self._has_db = config.db is not None
+        self._db = config.db
         try:
             self._tls = tls_context(config.global_.cacert, insecure=config.global_.insecure)
         except OSError as exc:
@@ -117,6 +117,7 @@ class ApiEngine:
         self._unfits: set[tuple[TargetId, _Key]] = set()  # the supervisor's word on them may be under way
         self._rates = self._make_rates()
         self._window_ns = self._clock.now_ns()
+        self._address_window_ns = self._fit_address_window()
 
     def take_token(self, token: Token) -> None:
         """Show this one from now on."""
@@ -191,7 +192,7 @@ class ApiEngine:
         runner = self._runners[key]
         runner.series.remove(target)
         if not runner.series.targets():
-            runner.record.end_window([target], self._window_ns)
+            runner.record.end_window([target], self._window_ns, is_last=True)
             runner.drop()
             del self._runners[key]
             calls = (other for other in self._runners if isinstance(other, Call))
@@ -206,14 +207,14 @@ class ApiEngine:
         """
         if isinstance(key, _Port):
             port = TcpQuestion(key.address, key.number, self._source)
-            addresses = AddressRecord(self._outbox, is_wanted=self._has_db)
+            addresses = AddressRecord(self._outbox, lambda: self._address_window_ns)
             return Runner(port, addresses, self._around, self._rates[TCP])
         question: Question
         if isinstance(key, _Root):
             question = RootQuestion(ANSWERS, key.url, self._http)
         else:
             question = CallQuestion(key, self._tokens, self._http)
-        record = ServiceRecord(question.check, self._outbox, wants_samples=self._has_db)
+        record = ServiceRecord(question.check, self._outbox, wants_samples=self._db is not None)
         slot = None if isinstance(key, _Root) else self._slots.setdefault(key.service, Slot())
         return Runner(question, record, self._around, self._rates[question.check], slot)
 
@@ -325,7 +326,7 @@ class ApiEngine:
                 log.error("probes are under way beyond their deadline")
                 break
             await asyncio.sleep(0.01)
-        self._end_window()
+        self._end_window(is_last=True)
         for runner in self._runners.values():
             runner.series.close()
             runner.drop()
@@ -357,10 +358,16 @@ class ApiEngine:
         for runner in self._runners.values():
             runner.rates = self._rates[runner.series.check]
 
-    def _end_window(self) -> None:
+    def _end_window(self, *, is_last: bool = False) -> None:
+        self._address_window_ns = self._fit_address_window()
         for runner in self._runners.values():
-            runner.record.end_window(runner.series.targets(), self._window_ns)
+            runner.record.end_window(runner.series.targets(), self._window_ns, is_last=is_last)
         self._window_ns = self._clock.now_ns()
+
+    def _fit_address_window(self) -> int | None:
+        """Return how long the windows of addresses are, as there are so many; None if there are none."""
+        addresses = sum(isinstance(key, _Port) for key in self._runners)
+        return None if self._db is None else window_ns(addresses, self._db.address_window)
 
 
 def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:

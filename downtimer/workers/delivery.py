@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from downtimer import messages, wire
@@ -68,7 +68,7 @@ class Delivery:
 
     def _pump_once(self) -> None:
         if not self.outbox.pump(self._clock.now_ns()):
-            self._send(messages.encode(Knock()))
+            self._send([messages.encode(Knock())])
 
     async def _listen(self) -> None:
         while True:
@@ -85,5 +85,5 @@ class Delivery:
                 case Ack():
                     self.outbox.ack(message, now_ns)
 
-    def _send(self, frame: bytes) -> bool:
-        return wire.send_now(self._socket, [frame])
+    def _send(self, frames: Sequence[bytes]) -> bool:
+        return wire.send_now(self._socket, frames)

@@ -1,17 +1,22 @@
 """What the writer has received and not yet committed.
 
-Pure bookkeeping, owned by the writer's loop. A batch that comes again while it waits is known by its
-sender and serial, so what workers repeat while the disk is slow takes no room.
+Pure bookkeeping, owned by the writer's loop. Batches wait as they came, and are decoded one at a time as they
+are written. One that comes again while it waits is known by its sender and serial, so what workers repeat
+while the disk is slow takes no room.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-import msgspec
-
-from downtimer.messages import Batch, Record
+from downtimer import messages
+from downtimer.errors import MessageError
+from downtimer.messages import Body, Record
 from downtimer.model import TargetState
 from downtimer.store.facts import Facts
+
+log = logging.getLogger(__name__)
 
 EVENTS_MAX: Final = 10_000
 """Marks and events that wait; they have no sender who would repeat them."""
@@ -20,19 +25,30 @@ Sender = tuple[bytes, int]
 """Identity of a worker, and the serial of its batch."""
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A batch. `details`: it holds so many facts that may be given up, and no others."""
+
+    body: bytes
+    details: int = 0
+
+
+_NOTHING: Final = Received(messages.encode(Body()))
+
+
 class Intake:
-    """Batches of workers, and facts of the supervisor's."""
+    """Batches of workers, and facts of the supervisor's; `size` is what the batches take, in bytes."""
 
     def __init__(self) -> None:
-        self.batches: dict[Sender, Batch] = {}
+        self.batches: dict[Sender, Received] = {}
         self.own = Facts()
-        self.count = 0
+        self.size = 0
 
-    def add_batch(self, sender: Sender, batch: Batch) -> None:
+    def add_batch(self, sender: Sender, received: Received) -> None:
         """Take a batch, unless it is here already."""
         if sender not in self.batches:
-            self.batches[sender] = batch
-            self.count += _count(batch)
+            self.batches[sender] = received
+            self.size += len(received.body)
 
     def add_states(self, states: Iterable[TargetState]) -> None:
         """Take targets as they stand."""
@@ -47,8 +63,8 @@ class Intake:
 
     def absorb(self, newer: "Intake") -> None:
         """Take what came after."""
-        for sender, batch in newer.batches.items():
-            self.add_batch(sender, batch)
+        for sender, received in newer.batches.items():
+            self.add_batch(sender, received)
         own, other = self.own, newer.own
         own.states.update(other.states)
         self.add_record(Record(marks=tuple(other.marks), events=tuple(other.events)))
@@ -61,34 +77,28 @@ class Intake:
         delivered = own.delivered
         return not (self.batches or own.count() or delivered.through_id or delivered.rejected)
 
-    def facts(self) -> Facts:
-        """Return all of it, for one transaction."""
-        facts = Facts(
-            states=self.own.states,
-            marks=self.own.marks,
-            events=self.own.events,
-            delivered=self.own.delivered,
-        )
-        for batch in self.batches.values():
-            facts.add_batch(batch)
-        return facts
-
     def parts(self) -> Iterator[tuple[Sender | None, Facts]]:
-        """Yield the facts of each sender apart; None for the supervisor's."""
+        """Yield the facts of each sender apart, in the order they came; None for the supervisor's."""
         yield None, self.own
-        for sender, batch in self.batches.items():
-            facts = Facts()
-            facts.add_batch(batch)
-            yield sender, facts
+        for sender in self.batches:
+            yield sender, self._facts(sender)
+
+    def _facts(self, sender: Sender) -> Facts:
+        """Return the facts of a batch; of one that is malformed, none."""
+        facts = Facts()
+        try:
+            facts.add(messages.BODY.decode(self.batches[sender].body))
+        except MessageError as exc:
+            self.batches[sender] = _NOTHING  # so that it is told once, however often it is tried to commit it
+            log.warning("points: dropped, from %r: %s", sender, exc)
+        return facts
 
     def drop_details(self) -> int:
         """Give up the details to make room for spans; return how many they were."""
-        before = self.count
-        for sender, batch in self.batches.items():
-            self.batches[sender] = msgspec.structs.replace(batch, samples=(), latencies=(), addresses=())
-        self.count = sum(map(_count, self.batches.values()))
-        return before - self.count
-
-
-def _count(batch: Batch) -> int:
-    return 1 + len(batch.spans) + len(batch.samples) + len(batch.latencies) + len(batch.addresses)
+        dropped = 0
+        for sender, received in self.batches.items():
+            if received.details:
+                self.batches[sender] = _NOTHING
+                dropped += received.details
+        self.size = sum(len(received.body) for received in self.batches.values())
+        return dropped

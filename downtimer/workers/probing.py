@@ -42,8 +42,9 @@ TROUBLED_MAX: Final = 500
 PORTION: Final = 128
 """Of what is done for all targets, so many are done before others have their turn: it takes a millisecond."""
 
-BACKLOG_MAX: Final = 10_000
-BACKLOG_S: Final = 0.25
+ROOM_S: Final = 1.5
+"""So long it takes the writer at most to commit what it has, if it does."""
+
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
@@ -132,9 +133,9 @@ class Findings:
         """Let others have their turn; wait as long as the writer works off a large backlog."""
         await asyncio.sleep(0)
         backlog = self.outbox.backlog + 1
-        while backlog > self.outbox.backlog > BACKLOG_MAX:
+        while not self.outbox.has_room and self.outbox.backlog < backlog:
             backlog = self.outbox.backlog
-            await asyncio.sleep(BACKLOG_S)
+            await asyncio.sleep(ROOM_S)
 
     def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
         """Take what has been learnt of a check's normal."""

@@ -5,15 +5,18 @@ the round trips of a window, for InfluxDB.
 """
 
 import statistics
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 from downtimer.messages import LatencyWindow, Sample
-from downtimer.model import TargetId, Verdict
+from downtimer.model import SECOND_NS, TargetId, Verdict
 from downtimer.verdicts import verdict_of
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.talk import Result
 from downtimer.workers.windows import RoundTrips
+
+WINDOW_NS: Final = 10 * SECOND_NS
+"""How long a window of a service is; one of an address is as long, or a few of them."""
 
 
 class Record(Protocol):
@@ -22,8 +25,8 @@ class Record(Protocol):
     def take(self, targets: Sequence[TargetId], sent_ns: int, result: Result, now_ns: int) -> None:
         """Take a probe that is resolved."""
 
-    def end_window(self, targets: Sequence[TargetId], start_ns: int) -> None:
-        """Put on record what was found since `start_ns`."""
+    def end_window(self, targets: Sequence[TargetId], start_ns: int, *, is_last: bool = False) -> None:
+        """Put on record what was found since `start_ns`; it may wait for more, unless this `is_last`."""
 
 
 class ServiceRecord:
@@ -61,7 +64,7 @@ class ServiceRecord:
                 )
             )
 
-    def end_window(self, targets: Sequence[TargetId], start_ns: int) -> None:
+    def end_window(self, targets: Sequence[TargetId], start_ns: int, *, is_last: bool = False) -> None:  # noqa: ARG002 - as `Record` has it
         """Put the latencies of the good answers since `start_ns` on record."""
         latencies, self._latencies = self._latencies, []
         if not latencies:
@@ -85,13 +88,14 @@ class AddressRecord:
 
     Args:
         outbox: Where it goes.
-        is_wanted: There is an InfluxDB.
+        length_ns: Tells how long a window is; None: nothing is wanted.
     """
 
-    def __init__(self, outbox: Outbox, *, is_wanted: bool) -> None:
+    def __init__(self, outbox: Outbox, length_ns: Callable[[], int | None]) -> None:
         self._outbox = outbox
-        self._is_wanted = is_wanted
+        self._length_ns = length_ns
         self._trips = RoundTrips()
+        self._began_ns: int | None = None  # if a former window was too short to be put on record
 
     def take(self, targets: Sequence[TargetId], sent_ns: int, result: Result, now_ns: int) -> None:  # noqa: ARG002 - as `Record` has it
         """Take a probe."""
@@ -100,9 +104,14 @@ class AddressRecord:
         elif verdict_of(result.cause) is Verdict.DOWN:
             self._trips.failed()
 
-    def end_window(self, targets: Sequence[TargetId], start_ns: int) -> None:
-        """Put the round trips since `start_ns` on record."""
-        trips, self._trips = self._trips, RoundTrips()
-        if self._is_wanted and trips.sent:
+    def end_window(self, targets: Sequence[TargetId], start_ns: int, *, is_last: bool = False) -> None:
+        """Put the round trips since `start_ns` on record, unless they wait for more to be a window."""
+        began_ns = start_ns if self._began_ns is None else self._began_ns
+        length_ns = self._length_ns()
+        if length_ns is not None and not is_last and start_ns + WINDOW_NS - began_ns < length_ns:
+            self._began_ns = began_ns
+            return
+        trips, self._trips, self._began_ns = self._trips, RoundTrips(), None
+        if length_ns is not None and trips.sent:
             for target in targets:
-                self._outbox.address(trips.message(target, start_ns))
+                self._outbox.address(trips.message(target, began_ns))

@@ -34,7 +34,7 @@ from downtimer.messages import (
 from downtimer.model import SECOND_NS
 from downtimer.store.facts import Delivered
 from downtimer.store.journal import JournalWriter, TransientStoreError
-from downtimer.workers.intake import Intake
+from downtimer.workers.intake import Intake, Received
 from downtimer.workers.worker import Blocking, CannotStartError, Child, main
 
 if TYPE_CHECKING:
@@ -49,11 +49,14 @@ HURRIED_NS: Final = 2 * SECOND_NS
 
 COMMIT_DEADLINE_S: Final = 60.0
 FLUSH_DEADLINE_S: Final = 8.0
-PENDING_MAX: Final = 400_000
-"""Facts that wait for a commit; beyond this the workers have to keep them."""
+MUCH: Final = 2 << 20
+"""Bytes; if so many have come, the next commit does not wait for its second: more may have to follow."""
 
-DETAILS_MAX: Final = 100_000
-"""While the journal can't be written and more facts than this wait, the details among them go."""
+PENDING_MAX: Final = 64 << 20
+"""Bytes that wait for a commit; beyond this the workers have to keep them."""
+
+DETAILS_MAX: Final = 16 << 20
+"""While the journal can't be written and more bytes than this wait, the details among them go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,24 +193,30 @@ class Writer:
             await self._room.wait()
             identity, *frames = await self._socket.recv_multipart()
             try:
-                if len(frames) != 1:
-                    raise MessageError(f"{len(frames)} frames instead of one")  # noqa: TRY301 - handled like others
-                message = messages.POINTS_UP.decode(frames[0])
+                self._receive(identity, frames)
             except MessageError as exc:
                 self._malformed += 1
                 log.warning("points: %s (%d so far)", exc, self._malformed)
-                continue
-            match message:
-                case Knock():
-                    self._greet(identity)
-                case Batch():
-                    self._take(identity, message)
+
+    def _receive(self, identity: bytes, frames: list[bytes]) -> None:
+        """Take what a worker says.
+
+        Raises:
+            MessageError: It is no message.
+        """
+        match messages.POINTS_UP.decode(frames[0]) if frames else None, len(frames):
+            case Knock(), 1:
+                self._greet(identity)
+            case Batch() as batch, 2:
+                self._take(identity, batch, frames[1])
+            case _:
+                raise MessageError(f"{len(frames)} frames make no message")
 
     def _greet(self, identity: bytes) -> None:
         self._greeted.add(identity)
         self._send(identity, Ready(epoch=self._epoch))
 
-    def _take(self, identity: bytes, batch: Batch) -> None:
+    def _take(self, identity: bytes, batch: Batch, body: bytes) -> None:
         """Take a batch. One meant for an earlier writer comes again once its worker knows of this one."""
         if batch.epoch != self._epoch:
             if identity not in self._greeted:
@@ -215,7 +224,7 @@ class Writer:
             return
         sender = (identity, batch.serial)
         if self._unwritten is None or sender not in self._unwritten.batches:
-            self._intake.add_batch(sender, batch)
+            self._intake.add_batch(sender, Received(body, batch.details))
         self._arrived.set()
         self._bound()
 
@@ -228,7 +237,7 @@ class Writer:
 
     def _bound(self) -> None:
         """Stop reading while too much waits."""
-        waiting = self._intake.count + (self._unwritten.count if self._unwritten is not None else 0)
+        waiting = self._intake.size + (self._unwritten.size if self._unwritten is not None else 0)
         if waiting > PENDING_MAX:
             self._room.clear()
         else:
@@ -245,11 +254,11 @@ class Writer:
                     await self._hurried()
 
     async def _hurried(self) -> None:
-        """Return soon if somebody waits for a commit, else never."""
+        """Return soon if somebody waits for a commit, or much does, else never."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            if self._child.clock.now_ns() < self._hurry_until_ns:
+            if self._child.clock.now_ns() < self._hurry_until_ns or self._intake.size >= MUCH:
                 await asyncio.sleep(HURRY_S)
                 return
 
@@ -280,7 +289,7 @@ class Writer:
     def _write(self, work: Intake) -> Figures:
         """Write it, in one transaction. Runs in the journal's thread."""
         try:
-            self._journal.apply(work.facts())
+            self._journal.apply_all(facts for _, facts in work.parts())
         except (OverflowError, UnicodeEncodeError) as exc:
             log.warning("a fact that no journal can hold: %s", exc)
             self._write_parts(work)
@@ -319,7 +328,7 @@ class Writer:
         if self._error is None:
             log.error("cannot write, and will try again: %s", exc)
         self._error = str(exc)
-        if work.count > DETAILS_MAX:
+        if work.size > DETAILS_MAX:
             self._given_up += work.drop_details()
         self._bound()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 import zmq
 
 from downtimer import messages
-from downtimer.messages import Ack, Batch, Ready
+from downtimer.messages import VERDICTS, Ack, Batch, Body, Ready
 
 if TYPE_CHECKING:
     from downtimer.model import Verdict
@@ -54,16 +54,17 @@ class Drain:
             self._bound.set()
             while not self._ending.is_set():
                 if socket.poll(_POLL_MS):
-                    identity, frame = socket.recv_multipart()
+                    identity, frame, *bodies = socket.recv_multipart()
                     message = messages.POINTS_UP.decode(frame)
                     answer: Ready | Ack = Ready(epoch=_EPOCH)
                     if isinstance(message, Batch):
-                        self._take(message)
+                        self._take(messages.BODY.decode(bodies[0]))
                         answer = Ack(epoch=_EPOCH, serial=message.serial)
                     socket.send_multipart([identity, messages.encode(answer)])
 
-    def _take(self, batch: Batch) -> None:
-        for fact in batch.spans:
-            self.spans[fact.span.verdict] += 1
-            if not fact.is_open:
-                self.probes[fact.span.verdict] += fact.span.probes
+    def _take(self, body: Body) -> None:
+        for row in body.spans:
+            verdict = VERDICTS[row.verdict]
+            self.spans[verdict] += 1
+            if not row.is_open:
+                self.probes[verdict] += row.probes

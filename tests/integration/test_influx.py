@@ -60,6 +60,7 @@ def section(server: InfluxServer, **more: object) -> DbSection:
         "password": credentials.password if credentials else None,
         "ssl": False,
         "verify_ssl": True,
+        "address_window": None,
     }
     return DbSection(**(fields | more))  # type: ignore[arg-type]
 

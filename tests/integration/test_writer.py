@@ -4,14 +4,28 @@ import resource
 import time
 from pathlib import Path
 
+import msgspec
+
+from downtimer import messages
 from downtimer.errors import ExitCode
-from downtimer.messages import Ack, Beat, CannotStart, Progress, Ready, Record, SpanFact, Targets
+from downtimer.messages import (
+    Ack,
+    Batch,
+    Beat,
+    CannotStart,
+    Progress,
+    Ready,
+    Record,
+    SpanFact,
+    SpanRow,
+    Targets,
+)
 from downtimer.model import Event, Incarnation, Mark, Span
 from downtimer.store.journal import JournalReader, list_runs
 from tests.fake_supervisor import TIMEOUT_S
 from tests.unit.runs import address, down, ns, service, up
 from tests.waiting import wait_until
-from tests.writer_env import Bench
+from tests.writer_env import Bench, Teller
 
 NOVA = service("nova")
 INCARNATION = Incarnation("api.1")
@@ -75,6 +89,23 @@ def test_killed_between_batches_everything_is_there_once(tmp_path: Path) -> None
     assert read(bench) == spans
 
 
+def test_many_spans_told_at_once_are_there_once(tmp_path: Path) -> None:
+    """And again at a checkpoint, with a writer that began in between."""
+    bench = Bench(tmp_path)
+    states = [address(f"10.0.{number // 250}.{number % 250}") for number in range(25_000)]
+    spans = [up(0, 60, target=state.target.id, check="icmp") for state in states]
+    rows = [SpanRow.of(span, is_open=True) for span in spans]
+    with bench.worker() as link:
+        with bench.writer(states) as writer:
+            Teller(link).tell([msgspec.structs.replace(row, length_ns=0, probes=1) for row in rows])
+            writer.wait(lambda: writer.state().rows == len(rows), "all of the rows")
+        with bench.writer(states) as writer:
+            Teller(link).tell(rows)
+            writer.flush()
+            assert writer.state().rows == len(rows)
+    assert sorted(read(bench), key=lambda span: span.target) == sorted(spans, key=lambda span: span.target)
+
+
 def test_batch_for_an_earlier_writer_is_dropped_and_its_sender_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     with bench.writer([NOVA]) as writer, bench.worker() as worker:
@@ -94,11 +125,16 @@ def test_malformed_frames_change_nothing(tmp_path: Path) -> None:
         epoch = worker.greet()
         for frames in ([b""], [b"\xc1"], [b"a", b"b"], [b"\x80"], [b"x" * 70_000]):
             worker.send_raw(*frames)
-        worker.send(epoch, 1, SpanFact(down(0, 1), is_open=False))
-        worker.acknowledged(1)
+        head = messages.encode(Batch(epoch=epoch, serial=1))
+        worker.send_raw(head)
+        worker.send_raw(head, b"\x91\xc1")
+        worker.acknowledged(1)  # nothing can be made of it, however often it comes
+        worker.send(epoch, 2, SpanFact(down(0, 1), is_open=False))
+        worker.acknowledged(2)
         assert writer.finish_run(ns(2)) == ExitCode.DONE
     assert read(bench) == [down(0, 1)]
-    assert writer.log.count("not a message of ours") == 4
+    assert writer.log.count("not a message of ours") == 6
+    assert writer.log.count("1 frames make no message") == 1
 
 
 def test_fact_that_no_journal_can_hold_does_not_hold_up_the_others(tmp_path: Path) -> None:

@@ -70,6 +70,21 @@ def test_an_empty_db_section_means_influxdb_with_defaults() -> None:
     assert (db.host, db.port) == ("localhost", 8086)
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("", None),
+        ("address_window = auto\n", None),
+        ("address_window = none\n", 0),
+        ("address_window = 30\n", 30),
+    ],
+)
+def test_window_of_addresses_is_automatic_unless_configured(text: str, seconds: float | None) -> None:
+    db = parse(HOWTO + text).db
+    assert db is not None
+    assert db.address_window == seconds
+
+
 def test_a_percent_sign_is_a_percent_sign() -> None:
     assert parse(HOWTO.replace("secret", "50%off%(x)s%%")).global_.password == "50%off%(x)s%%"
 
@@ -139,6 +154,10 @@ def test_static_blocks_that_overlap_count_once() -> None:
         ),
         (HOWTO.replace("http://", "http://me:pw@"), "[global] keystone_endpoint: has credentials in the URL"),
         (HOWTO.replace("port=8086", "port=99999"), "[db] port: '99999' is no whole number from 1 to 65535"),
+        (
+            HOWTO + "address_window = 5\n",
+            "[db] address_window: '5' is no number of seconds from 10 to 3600; wr",
+        ),
         (HOWTO.replace("password=secret\n", ""), "[global] password: missing"),
         (HOWTO.replace("user=admin", "user="), "[global] user: is empty"),
         ("", "[global] keystone_endpoint: missing, and [static] names no targets either"),

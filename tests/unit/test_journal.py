@@ -14,8 +14,19 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from downtimer.errors import StoreError
-from downtimer.messages import Batch, LatencyWindow, Progress, Sample, SpanFact
-from downtimer.model import SECOND_NS, Baseline, Event, Incarnation, Mark, Run, RunId, Span, TargetState
+from downtimer.messages import Body, LatencyWindow, Progress, Sample, SpanFact, SpanRow
+from downtimer.model import (
+    SECOND_NS,
+    Baseline,
+    Event,
+    Incarnation,
+    Mark,
+    Run,
+    RunId,
+    Span,
+    TargetState,
+    Verdict,
+)
 from downtimer.store.journal import (
     Facts,
     JournalReader,
@@ -26,6 +37,7 @@ from downtimer.store.journal import (
     list_runs,
     prune,
 )
+from downtimer.store.outbox import LINES_MAX, OutboxReader, Row
 from tests.unit.runs import address, down, ns, service, slow, unknown, up
 
 RUN = Run(
@@ -83,10 +95,10 @@ def lines(path: str) -> list[str]:
     """Return the points that wait for InfluxDB."""
     connection = sqlite3.connect(path)
     try:
-        rows = connection.execute("SELECT lines FROM outbox ORDER BY id").fetchall()
+        rows = connection.execute("SELECT points, lines FROM outbox ORDER BY id").fetchall()
     finally:
         connection.close()
-    return [line for (text,) in rows for line in msgspec.json.decode(text, type=list[str])]
+    return [line for points, text in rows for line in Row(points, text).lines()]
 
 
 # --- facts ---
@@ -176,18 +188,69 @@ def test_order_and_repeats_of_facts_change_nothing(told: list[SpanFact | Progres
         writer = JournalWriter(path, RUN, ships=False)
         writer.apply(facts())
         for fact in told:
-            batch = Batch(
-                epoch="",
-                serial=0,
-                spans=(fact,) if isinstance(fact, SpanFact) else (),
-                progress=(fact,) if isinstance(fact, Progress) else (),
-            )
             single = Facts()
-            single.add_batch(batch)
+            single.add(_body(fact))
             writer.apply(single)
         found = read(path)
         writer.close()
     assert found == _expected(told)
+
+
+TOLD = st.lists(
+    st.builds(
+        SpanFact,
+        st.builds(
+            lambda first, length, probes, verdict: Span(
+                target=NOVA.target.id,
+                check="answers",
+                verdict=verdict,
+                first_sent_ns=first,
+                last_sent_ns=first + length,
+                probes=probes,
+                max_gap_ns=1,
+            ),
+            st.integers(0, 2),
+            st.integers(0, 2),
+            st.integers(1, 3),
+            st.just(Verdict.UP),
+        ),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(TOLD, max_size=3))
+def test_spans_written_in_bulk_are_those_written_one_by_one(commits: list[list[SpanFact]]) -> None:
+    """With InfluxDB they are written one by one; without, in bulk, with guesses about what is new."""
+    found = []
+    with TemporaryDirectory() as folder:
+        for ships in (False, True):
+            writer = JournalWriter(f"{folder}/{ships}.sqlite", RUN, ships=ships)
+            for told in commits:
+                writer.apply(facts(states=(NOVA,)))
+                writer.apply_all([Facts(spans=[*told[:5]]), Facts(spans=[*told[5:]])])
+            found.append((writer.rows, read(writer.path)))
+            writer.close()
+    assert found[0] == found[1]
+    ranks: dict[int, tuple[int, bool, int]] = {}
+    for fact in (fact for told in commits for fact in told):
+        rank = (fact.span.last_sent_ns, not fact.is_open, fact.span.probes)
+        first_ns = fact.span.first_sent_ns
+        ranks[first_ns] = max(rank, ranks.get(first_ns, rank))
+    rows, spans = found[0]
+    assert rows == len(ranks)
+    assert {span.first_sent_ns: (span.last_sent_ns, span.probes) for span in spans} == {
+        first_ns: (last_ns, probes) for first_ns, (last_ns, _, probes) in ranks.items()
+    }
+
+
+def _body(fact: SpanFact | Progress) -> Body:
+    """Return what a worker sends to say so."""
+    if isinstance(fact, Progress):
+        return Body(progress=(fact,))
+    return Body(spans=(SpanRow.of(fact.span, is_open=fact.is_open),))
 
 
 def _expected(told: list[SpanFact | Progress]) -> list[Span]:
@@ -411,6 +474,41 @@ def test_end_of_the_run_is_the_last_point(path: str) -> None:
     writer.close()
 
 
+def test_each_outage_of_one_commit_is_told(path: str) -> None:
+    writer = JournalWriter(path, RUN, ships=True)
+    writer.apply(facts(up(0, 1), down(1.5, 2), up(2.5, 3), down(3.5, 4), up(4.5, 5), down(5.5, 6)))
+    assert len([line for line in lines(path) if line.startswith("outages")]) == 2
+    writer.close()
+    again = JournalWriter(path, RUN, ships=True)
+    again.apply(facts(up(6.5, 7)))
+    assert len([line for line in lines(path) if line.startswith("outages")]) == 3
+    again.close()
+
+
+def test_outbox_gives_its_points_in_order_and_in_loads(path: str) -> None:
+    """Each as it is, one with line breaks, too; a load is no larger than a request may be."""
+    writer = JournalWriter(path, RUN, ships=True)
+    many = facts()
+    many.samples = [
+        Sample(target=NOVA.target.id, check="answers", sent_ns=i, up=True) for i in range(LINES_MAX)
+    ]
+    many.marks = [Mark(at_ns=7, text="step\n2"), Mark(at_ns=8, text="step 3")]
+    writer.apply(many)
+    reader = OutboxReader(path)
+    after, found, loads = 0, list[str](), 0
+    while load := reader.next(after):
+        assert load.points == len(load.lines()) <= LINES_MAX
+        assert load.text() == "\n".join(load.lines())
+        after, loads = load.through_id, loads + 1
+        found += load.lines()
+    reader.close()
+    assert found == lines(path)
+    assert loads == 2
+    assert len(found) == writer.outbox.points == LINES_MAX + 5
+    assert [line for line in found if "\n" in line] == [line for line in found if "step\n2" in line] != []
+    writer.close()
+
+
 def test_full_outbox_gives_up_the_oldest_and_counts_them(path: str) -> None:
     writer = JournalWriter(path, RUN, ships=True, outbox_bytes_max=3_000)
     for second in range(30):
@@ -546,3 +644,25 @@ def test_journal_of_the_first_layout_is_lifted(writer: JournalWriter, path: str)
         read(path)
     JournalWriter(path, run, ships=False).close()
     assert read(path) == before
+
+
+def test_what_waited_in_the_former_layout_is_still_to_be_shipped(path: str) -> None:
+    """There a row of the outbox was a JSON array."""
+    writer = JournalWriter(path, RUN, ships=True)
+    marked = facts(up(0, 1))
+    marked.marks = [Mark(at_ns=1, text='two\nlines, "é"')]
+    writer.apply(marked)
+    writer.apply(facts(down(2, 3)))
+    writer.close()
+    before = lines(path)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("DELETE FROM outbox")
+    for some in (before[:3], before[3:]):
+        row = (len(some), 1, msgspec.json.encode(some).decode())
+        connection.execute("INSERT INTO outbox (points, bytes, lines) VALUES (?, ?, ?)", row)
+    connection.execute("PRAGMA user_version = 3")
+    connection.close()
+    again = JournalWriter(path, RUN, ships=True)
+    assert lines(path)[:-1] == before  # that the run goes on is said, too
+    assert again.outbox.points == len(before) + 1
+    again.close()

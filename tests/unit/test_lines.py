@@ -18,6 +18,7 @@ from downtimer.store.lines import (
     format_field,
     format_head,
     format_line,
+    format_tags,
 )
 from tests.unit.runs import address, service
 
@@ -122,7 +123,9 @@ def test_fields_bear_their_type(value: FieldValue, text: str) -> None:
 
 
 def test_empty_and_missing_tags_are_left_out() -> None:
-    assert format_head("m", [("b", "2"), ("empty", ""), ("none", None), ("a", "1")]) == "m,a=1,b=2"
+    assert (
+        format_head("m", format_tags([("b", "2"), ("empty", ""), ("none", None), ("a", "1")])) == "m,a=1,b=2"
+    )
 
 
 def test_point_without_fields_is_no_point() -> None:
@@ -146,7 +149,7 @@ values = st.one_of(
 def test_point_is_read_as_it_was_written(
     measurement: str, tags: dict[str, str], value: FieldValue, time_ns: int
 ) -> None:
-    line = format_line(format_head(measurement, tags.items()), [("value", value)], time_ns)
+    line = format_line(format_head(measurement, format_tags(tags.items())), [("value", value)], time_ns)
     assert line is not None
     assert parse(line) == (measurement, tags, {"value": value}, time_ns)
 
@@ -250,12 +253,37 @@ def test_mark_keeps_its_text(text: str) -> None:
     assert parse(line)[2] == {"text": text}
 
 
+@given(
+    st.integers(0, 99),
+    st.integers(0, 99),
+    st.none() | st.integers(0, 10**10),
+    st.none() | st.integers(0, 10**10),
+)
+def test_window_of_an_address_is_written_as_any_other_point(
+    sent: int, lost: int, rtt_min_ns: int | None, rtt_max_ns: int | None
+) -> None:
+    lines = LineMaker(RUN)
+    lines.know(FLOATING.target)
+    window = AddressWindow(
+        target=FLOATING.target.id,
+        start_ns=7,
+        sent=sent,
+        lost=lost,
+        rtt_min_ns=rtt_min_ns,
+        rtt_max_ns=rtt_max_ns,
+    )
+    seconds = [None if rtt_ns is None else rtt_ns / 10**9 for rtt_ns in (rtt_min_ns, rtt_max_ns)]
+    fields = [("sent", sent), ("lost", lost), ("rtt_min", seconds[0]), ("rtt_max", seconds[1])]
+    head = f"floating_ip_pings,address=172.16.166.151,project=shop,{TAGS}"
+    assert lines.address(window) == format_line(head, fields, RUN.start_utc_ns + 7)
+
+
 def test_every_point_has_run_and_vantage() -> None:
     lines = LineMaker(RUN)
     made = [
         lines.run_begun(RUN),
         lines.run_ended(RUN, [("spans", 1)], 5),
-        lines.target(NOVA, 1),
+        lines.target(NOVA, 1, "{}"),
         lines.progress(Progress(Incarnation("api.1"), "answers", 5, 1, 1)),
         lines.mark(Mark(at_ns=2, text="x")),
         lines.event(Event(at_ns=2, kind="k", text="x")),

@@ -2,6 +2,8 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from downtimer import clock, config, messages
 from downtimer.errors import MessageError
@@ -36,6 +38,23 @@ SPAN = Span(
     incarnation=Incarnation("icmp.0"),
 )
 RUN = Run(id=RunId("r"), label="l", vantage="v", cloud="c", start_utc_ns=1, boot_origin_ns=2, boot_id="b")
+
+INSTANTS = st.integers(0, 1 << 60)
+SPANS = st.builds(
+    Span,
+    target=st.sampled_from([ID, TargetId("Ž \n")]),
+    check=st.sampled_from(["icmp", ""]),
+    verdict=st.sampled_from(Verdict),
+    first_sent_ns=st.just(7),
+    last_sent_ns=st.integers(7, 1 << 60),
+    probes=INSTANTS,
+    widest_ns=INSTANTS,
+    causes=st.dictionaries(st.sampled_from(["no-reply", "http-503"]), INSTANTS),
+    max_gap_ns=INSTANTS,
+    dated_ns=st.none() | INSTANTS,
+    watched_ns=st.none() | INSTANTS,
+    incarnation=st.sampled_from([Incarnation("icmp.0"), Incarnation("")]),
+)
 
 UP: list[messages.Message] = [
     messages.Hello(incarnation=Incarnation("icmp.0"), pid=1),
@@ -74,10 +93,9 @@ DOWN: list[messages.Message] = [
     messages.Finish(serial=1, end_ns=2, ship_s=3.0),
     messages.Record(marks=(Mark(at_ns=1, text="t"),), events=(Event(at_ns=1, kind="k", text="t"),)),
 ]
-BATCH = messages.Batch(
-    epoch="e",
-    serial=1,
-    spans=(messages.SpanFact(SPAN, is_open=True),),
+BATCH = messages.Batch(epoch="e", serial=1)
+BODY = messages.Body(
+    spans=(messages.SpanRow.of(SPAN, is_open=True),),
     samples=(messages.Sample(target=ID, check="answers", sent_ns=1, up=None, cause="send"),),
     latencies=(
         messages.LatencyWindow(
@@ -109,8 +127,16 @@ def test_only_the_whole_list_or_the_next_difference_follows() -> None:
 
 def test_a_batch_and_its_acknowledgement_arrive_as_they_were() -> None:
     assert messages.POINTS_UP.decode(messages.encode(BATCH)) == BATCH
+    assert messages.BODY.decode(messages.encode(BODY)) == BODY
     ack = messages.Ack(epoch="e", serial=1)
     assert messages.POINTS_DOWN.decode(messages.encode(ack)) == ack
+
+
+@given(SPANS, st.booleans())
+def test_span_that_has_travelled_is_as_it_was(span: Span, is_open: bool) -> None:  # noqa: FBT001 - drawn
+    row = messages.SpanRow.of(span, is_open=is_open)
+    (came,) = messages.BODY.decode(messages.encode(messages.Body(spans=(row,)))).spans
+    assert (came.span(), came.is_open) == (span, is_open)
 
 
 @pytest.mark.parametrize(
