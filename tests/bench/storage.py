@@ -13,13 +13,13 @@ process: decoded, made lines of, and committed.
 
 The journal: a day of 10,000 addresses, 1 % of which (other ones each time) fail for 30 s every ten minutes,
 and of ten services with 21 checks, written minute by minute, with a checkpoint every ten minutes, and without
-InfluxDB. The tables were measured in one process, once; 100,000 addresses have a checkpoint an hour there.
+InfluxDB. The tables were measured in one process, once; 100,000 addresses have four checkpoints there.
 """
 
 import os
 import time
 import tracemalloc
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -29,12 +29,14 @@ from downtimer import messages
 from downtimer.messages import Ack, AddressWindow, Batch, Ready, Sample, SpanRow
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Run, RunId, TargetState
 from downtimer.store.journal import Facts, JournalWriter
+from downtimer.store.schema import connect_to_read
 from downtimer.store.ship import has_leftovers
 from downtimer.workers.intake import Intake, Received
 from downtimer.workers.outbox import Outbox
 from tests.bench.flapping import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
 from tests.bench.figures import Figure, Growth, Results
 from tests.integration.influx_env import InfluxServer
+from tests.waiting import wait_until
 from tests.writer_env import Bench, Teller, WriterProcess, put
 
 MANY: Final = 100_000
@@ -102,8 +104,17 @@ def _writer(
     bench = Bench(folder, db=db)
     with bench.writer(states) as writer, bench.worker("icmp") as link:
         worker = Teller(link)
-        writer.flush()
+        _wait(lambda: _targets(bench.journal) == len(states), "the targets in the journal")
         yield writer, worker, bench
+
+
+def _targets(journal: str) -> int:
+    """Return how many targets a journal knows."""
+    connection = connect_to_read(journal)
+    try:
+        return int(connection.execute("SELECT count(*) FROM target WHERE state IS NOT NULL").fetchone()[0])
+    finally:
+        connection.close()
 
 
 def _tell_spans(folder: Path) -> tuple[float, float, float]:
@@ -157,11 +168,11 @@ def _ship(folder: Path) -> tuple[float, float, float]:
     with InfluxServer(folder / "influxdb") as server:
         db = f"[db]\nhost = {server.host}\nport = {server.port}\n"
         with _writer(folder, states + services(), db) as (writer, worker, bench):
-            _wait_until_shipped(bench)
+            _wait(lambda: not has_leftovers(bench.journal), "an empty outbox")
             pids = writer.process.pid, server.pid
             before, began = [_cpu_s(pid) for pid in pids], time.monotonic()
             worker.tell_details(_details(states))
-            _wait_until_shipped(bench)
+            _wait(lambda: not has_leftovers(bench.journal), "an empty outbox")
             took_s = time.monotonic() - began
             spent = [1e6 * (_cpu_s(pid) - had) / count for pid, had in zip(pids, before, strict=True)]
         series = server.query('SELECT count("sent") FROM "floating_ip_pings"')
@@ -208,13 +219,8 @@ def _details(states: list[TargetState]) -> Iterator[AddressWindow | Sample]:
             )
 
 
-def _wait_until_shipped(bench: Bench) -> None:
-    """Wait until the outbox is empty."""
-    deadline = time.monotonic() + _PATIENCE_S
-    while has_leftovers(bench.journal):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the outbox does not get empty")
-        time.sleep(0.02)
+def _wait(is_so: Callable[[], bool], what: str) -> None:
+    wait_until(is_so, timeout_s=_PATIENCE_S, what=what)
 
 
 # --- the journal ---
@@ -283,7 +289,7 @@ def _commit(writer: JournalWriter, told: Iterable[SpanRow | AddressWindow | Samp
 def _growth_of_journals(directory: Path) -> Growth:
     rows = []
     for count in SIZES:
-        every = CHECKPOINTS_EVERY if count < MANY else 6 * CHECKPOINTS_EVERY
+        every = CHECKPOINTS_EVERY if count < MANY else 36 * CHECKPOINTS_EVERY
         rows.append((count, *_day(directory / f"journal-{count}", count, checkpoints_every=every)))
     columns = ("Addresses", "MB after a minute", "MB after a day, 1 % flapping")
     return Growth(what="The size of the journal", columns=columns, rows=tuple(rows))
