@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
-from downtimer.messages import Listing, Powers
-from downtimer.model import SECOND_NS, Baseline, Kind, PowerChange, TargetId, TargetState
+from downtimer.messages import Listing, Normal, Powers, Reached
+from downtimer.model import SECOND_NS, Kind, PowerChange, TargetId, TargetState
 
 RETIRE_NS: Final = 5 * SECOND_NS
 """Two complete lists so far apart must lack an address before it is retired."""
@@ -21,7 +21,6 @@ class TargetList:
         self._states = {state.target.id: state for state in states}
         self._complete_ns: int | None = None  # when the last complete list was asked for
         self._powers_ns: int | None = None  # when Nova was last asked for its servers
-        self.serial = 0
 
     def __len__(self) -> int:
         return len(self._states)
@@ -55,7 +54,7 @@ class TargetList:
             changed += self._back(listing)
             changed += self._missing(listing, answers)
             self._complete_ns = listing.at_ns
-        return self._change(*changed)
+        return self._change(changed)
 
     def _as_states(self, listing: Listing) -> Iterable[TargetState]:
         for target in listing.found:
@@ -111,44 +110,48 @@ class TargetList:
                 changed.append(replace(state, powers=(*state.powers, change)))
         if told.complete:
             self._powers_ns = told.at_ns
-        return self._change(*changed)
+        return self._change(changed)
 
     # --- what workers have learnt ---
 
-    def learn(self, target: TargetId, check: str, baseline: Baseline) -> TargetState | None:
-        """Take what a worker has learnt of a check; return the changed target, None for a stranger."""
-        state = self._states.get(target)
-        if state is None:
-            return None
-        changed = replace(state, baselines={**state.baselines, check: baseline})
-        self._states[target] = changed
-        return changed
+    def learn(self, normals: Iterable[Normal]) -> tuple[TargetState, ...]:
+        """Take the baselines that a worker has learnt; return the targets that have changed by it."""
+        return self._change(
+            replace(state, baselines={**state.baselines, normal.check: normal.baseline})
+            for normal in normals
+            if (state := self._states.get(normal.target)) is not None
+        )
 
-    def silent(self, target: TargetId, at_ns: int) -> tuple[TargetState, ...]:
-        """An address has not answered any echo; return it if that is news."""
-        state = self._states.get(target)
-        if state is None or state.silent_ns is not None or state.method is not None:
-            return ()
-        return self._change(replace(state, silent_ns=at_ns))
+    def silent(self, targets: Iterable[TargetId], at_ns: int) -> tuple[TargetState, ...]:
+        """These addresses have not answered any echo; return those of which that is news."""
+        return self._change(
+            replace(state, silent_ns=at_ns)
+            for target in targets
+            if (state := self._states.get(target)) and state.silent_ns is None and state.method is None
+        )
 
-    def reached(self, target: TargetId, method: str) -> tuple[TargetState, ...]:
-        """An address that was silent has answered; return it if that is the first word on it."""
-        state = self._states.get(target)
-        if state is None or state.method is not None:
-            return ()
-        return self._change(replace(state, method=method))
+    def reached(self, reached: Iterable[Reached]) -> tuple[TargetState, ...]:
+        """Addresses that were silent have answered; return those of which it is the first word."""
+        return self._change(
+            replace(state, method=each.method)
+            for each in reached
+            if (state := self._states.get(each.target)) and state.method is None
+        )
 
     def unfit(self, target: TargetId, check: str, why: str) -> tuple[TargetState, ...]:
         """A check of a service has turned out not to be possible; return the service if that is news."""
         state = self._states.get(target)
         if state is None or check in state.unfit:
             return ()
-        return self._change(replace(state, unfit={**state.unfit, check: why}))
+        return self._change([replace(state, unfit={**state.unfit, check: why})])
 
-    def _change(self, *states: TargetState) -> tuple[TargetState, ...]:
-        self._states |= {state.target.id: state for state in states}
-        self.serial += bool(states)
-        return states
+    def _change(self, states: Iterable[TargetState]) -> tuple[TargetState, ...]:
+        """Keep these; each is made of what the one before has left. Return them."""
+        changed = []
+        for state in states:
+            self._states[state.target.id] = state
+            changed.append(state)
+        return tuple(changed)
 
 
 def _is_probed(state: TargetState) -> bool:

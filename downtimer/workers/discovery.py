@@ -128,7 +128,8 @@ class Discovery:
         match order:
             case Targets():
                 self._known.apply(order)
-                self._told.set()
+                if not order.more:
+                    self._told.set()
             case Look():
                 self._look.set()
             case Answering():

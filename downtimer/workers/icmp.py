@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from downtimer.clock import Batch, Stamps
-from downtimer.messages import Counts, Method, Silent, Token
+from downtimer.messages import Counts, Token
 from downtimer.model import (
     ICMP,
     MILLISECOND_NS,
@@ -63,7 +63,6 @@ class IcmpEngine:
         self._child = child
         self._clock = child.clock
         self._watch = child.watch
-        self._bus = child.bus
         self._stamps = Stamps(child.clock)
         self._findings = findings
         self._section = config.icmp
@@ -345,7 +344,7 @@ class IcmpEngine:
         address.silent_from_ns = None
         if address.is_silent:
             address.is_silent = False
-            self._bus.send(Method(target=address.id, method=ICMP))
+            self._findings.reached(address.id, ICMP)
         if self._wants_windows:
             address.window.answered(answer.latency_ns)
         self._put(address)
@@ -411,7 +410,7 @@ class IcmpEngine:
         for address in self._addresses.values():
             if address.silent_from_ns is not None and now_ns >= address.silent_from_ns:
                 address.silent_from_ns, address.is_silent = None, True
-                self._bus.send(Silent(target=address.id))
+                self._findings.silent(address.id)
 
     def _make_rates(self, now_ns: int) -> Rates:
         paces = [address.series.pace for address in self._addresses.values()]

@@ -25,7 +25,7 @@ import zmq.asyncio
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
-from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings
+from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings, Targets, Took
 from downtimer.model import SECOND_NS, Event, Incarnation
 from downtimer.workers.stalls import LoopWatch
 
@@ -48,19 +48,32 @@ class Bus:
 
     def __init__(self, socket: zmq.asyncio.Socket) -> None:
         self._socket = socket
+        self._took: int | None = None  # the portion of the target list that is being taken in
 
     def send(self, message: BusUp) -> None:
         """Send without blocking. If the supervisor does not read, it is dead or will end us."""
         wire.send_now(self._socket, [messages.encode(message)])
 
     async def receive(self) -> BusDown:
-        """Return the next order; frames that are no message of ours are logged and passed over."""
+        """Return the next order; frames that are no message of ours are logged and passed over.
+
+        Whoever asks for it has done the last one. After a portion of the target list the loop gets its turn
+        before there is another.
+        """
+        if self._took is not None:
+            self.send(Took(serial=self._took))
+            self._took = None
+            await asyncio.sleep(0)
         while True:
             frame = await self._socket.recv()
             try:
-                return messages.BUS_DOWN.decode(frame)
+                order = messages.BUS_DOWN.decode(frame)
             except MessageError as exc:
                 log.warning("bus: %s", exc)
+                continue
+            if isinstance(order, Targets):
+                self._took = order.serial
+            return order
 
     async def settings(self) -> Settings:
         """Return the first order, which must be the settings."""

@@ -101,7 +101,7 @@ def test_a_retired_address_stays_retired_in_the_supervisors_list_until_it_is_bac
     def look(at_s: int, *found: Target) -> None:
         for part in discovery.compare(listed(*found), at_ns=at_s * SECOND_NS, complete=True):
             changed = supervisor.apply(part, lambda _: True)
-            discovery.apply(Targets(serial=supervisor.serial, whole=False, changed=changed))
+            discovery.apply(Targets(serial=at_s, whole=False, changed=changed))
 
     look(0, FIRST, SECOND)
     for at_s in (10, 20, 30, 40):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from downtimer.messages import Listing, Powers
+from downtimer.messages import Listing, Normal, Powers, Reached
 from downtimer.model import (
     SECOND_NS,
     Baseline,
@@ -58,7 +58,6 @@ def test_what_is_found_is_probed() -> None:
     changed = apply(targets, listing(1, SERVICE, address(1)))
     assert [one.target for one in changed] == [SERVICE, address(1)]
     assert (targets.count_probed(Kind.SERVICE), targets.count_probed(Kind.ADDRESS)) == (1, 1)
-    assert targets.serial == 1
 
 
 def test_a_reference_is_probed_but_not_reported() -> None:
@@ -117,7 +116,7 @@ def test_a_service_is_never_retired() -> None:
 def test_a_changed_description_keeps_what_was_learnt() -> None:
     targets = TargetList()
     apply(targets, listing(1, address(1)))
-    targets.learn(address(1).id, "icmp", Baseline(latency_ns=5))
+    targets.learn([Normal(address(1).id, "icmp", Baseline(latency_ns=5))])
     (changed,) = apply(targets, listing(31, address(1, project="q")))
     assert changed.target.project == "q"
     assert changed.baselines == {"icmp": Baseline(latency_ns=5)}
@@ -125,14 +124,7 @@ def test_a_changed_description_keeps_what_was_learnt() -> None:
 
 
 def test_what_is_learnt_of_a_stranger_is_passed_over() -> None:
-    assert TargetList().learn(TargetId("x"), "icmp", Baseline()) is None
-
-
-def test_the_serial_counts_differences_only() -> None:
-    targets = TargetList()
-    apply(targets, listing(1, address(1)))
-    apply(targets, listing(2))
-    assert targets.serial == 1
+    assert TargetList().learn([Normal(TargetId("x"), "icmp", Baseline())]) == ()
 
 
 def test_a_list_that_drops_most_addresses_retires_nothing_that_answers() -> None:
@@ -162,14 +154,20 @@ def test_a_list_that_drops_half_is_believed(listed: int, missing: int) -> None:
 def test_a_silent_address_is_tried_until_the_first_word_on_how_it_answers() -> None:
     targets = TargetList()
     apply(targets, listing(1, address(1)))
-    (silent,) = targets.silent(address(1).id, 12 * SECOND_NS)
+    (silent,) = targets.silent([address(1).id], 12 * SECOND_NS)
     assert (silent.silent_ns, silent.method, silent.check) == (12 * SECOND_NS, None, "icmp")
-    assert targets.silent(address(1).id, 13 * SECOND_NS) == ()
-    (reached,) = targets.reached(address(1).id, "tcp-22")
+    assert targets.silent([address(1).id], 13 * SECOND_NS) == ()
+    (reached,) = targets.reached([Reached(address(1).id, "tcp-22"), Reached(address(1).id, "tcp-80")])
     assert (reached.method, reached.port, reached.check) == ("tcp-22", 22, "tcp")
-    assert targets.reached(address(1).id, "icmp") == ()
-    assert targets.reached(TargetId("x"), "icmp") == targets.silent(TargetId("x"), 1) == ()
-    assert targets.serial == 3
+    assert targets.reached([Reached(address(1).id, "icmp")]) == ()
+    assert targets.reached([Reached(TargetId("x"), "icmp")]) == targets.silent([TargetId("x")], 1) == ()
+
+
+def test_both_normals_of_a_target_that_are_told_together_are_kept() -> None:
+    targets = TargetList()
+    apply(targets, listing(1, SERVICE))
+    targets.learn([Normal(SERVICE.id, check, Baseline(latency_ns=5)) for check in ("answers", "works")])
+    assert state(targets, SERVICE).baselines.keys() == {"answers", "works"}
 
 
 def server(targets: TargetList, at_s: float, power: Power | None = None) -> tuple[PowerChange, ...]:
