@@ -184,14 +184,16 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
 
     Attributes:
         at_ns: When the list was asked for.
-        found: Targets that are new, or whose description changed.
-        missing: Targets that the list lacks.
-        complete: False if a part could not be listed; then nothing is missing.
+        found: Targets that are new, whose description changed, or which the list before lacked.
+        missing: Addresses that the list lacks and that are not retired yet.
+        lacks_most: Those that the list before had are more than half of all that it had.
+        complete: It is told to its end, and is whole; False if a part is still to come, or could not be had.
     """
 
     at_ns: int
     found: tuple[Target, ...] = ()
     missing: tuple[TargetId, ...] = ()
+    lacks_most: bool = False
     complete: bool = True
 
 

@@ -4,6 +4,7 @@ Runs in the supervisor's event loop and does no I/O that can block.
 """
 
 import asyncio
+import heapq
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ log = logging.getLogger(__name__)
 PROBING: Final = ("api", "icmp")
 REPORTING: Final = ("discovery", *PROBING)
 """Children whose findings go to the writer."""
+
+CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
+"""What they probe."""
 
 CHILDREN: Final = ("writer", *REPORTING)
 
@@ -208,14 +212,14 @@ class Measurement:
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
-    def down(self) -> list[Turned]:
-        """Return what is down now of what is measured for its own sake, the longest first."""
-        found = [turned for turned in self.picture.down() if self._is_current(turned)]
-        return sorted(found, key=lambda turned: (turned.since_ns, turned.target))
+    def down(self, most: int) -> list[Turned]:
+        """Return what is down of what is measured for its own sake, the longest first; at most so many."""
+        found = (turned for turned in self.picture.down() if self._is_current(turned))
+        return heapq.nsmallest(most, found, key=lambda turned: (turned.since_ns, turned.target))
 
     def references(self) -> tuple[int, int]:
         """Return how many references there are whose normal is known, and how many of these fail now."""
-        counted = [state for state in self.targets.states() if state.target.reference and state.baselines]
+        counted = [state for state in self.targets.others() if state.target.reference and state.baselines]
         return len(counted), sum(self.picture.is_down(state.target.id, ICMP) for state in counted)
 
     def _is_current(self, turned: Turned) -> bool:
@@ -317,7 +321,7 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
+        if not self._started.is_set() and self._listed and all(map(self._has_measured, CHECKED)):
             self._started.set()
 
     def _has_measured(self, kind: Kind) -> bool:
@@ -346,7 +350,7 @@ class Measurement:
 
     def _on_listing(self, listing: Listing) -> None:
         self._listed = True
-        if self.targets.lacks_most(listing):
+        if listing.complete and listing.lacks_most:
             self.note("discovery", "a list lacks most addresses of the last one; what answers is measured on")
         changed = self.targets.apply(listing, self._answers)
         self._feeds.tell(changed)

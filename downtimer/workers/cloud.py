@@ -12,10 +12,11 @@ from typing import Final
 
 import msgspec
 
-from downtimer import catalog, endpoints, paging, targets
-from downtimer.catalog import Catalog, FloatingIp
+from downtimer import catalog, endpoints, paging
+from downtimer.catalog import Catalog
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
+from downtimer.listing import Names, Owner
 from downtimer.model import SECOND_NS, Power, Target, TargetId
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
@@ -47,7 +48,7 @@ class CloudList:
 
     Attributes:
         services: Of the catalog; the last known ones if Keystone was away.
-        addresses: Associated floating IPs; what could be had.
+        addresses: Owners of associated floating IPs, by packed address; what could be had.
         away: Why, by what was away; empty if the listing is complete.
         oddities: Entries that were passed over.
         powers: What is known of servers, by id.
@@ -57,7 +58,7 @@ class CloudList:
     """
 
     services: tuple[Target, ...] = ()
-    addresses: list[Target] = field(default_factory=list)
+    addresses: dict[bytes, Owner] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)
     oddities: list[str] = field(default_factory=list)
     powers: Mapping[str, Power] = field(default_factory=dict)
@@ -94,7 +95,7 @@ class Cloud:
         self._identity = Identity(section, self._rest, clock)
         self._catalog = Catalog(())
         self._networks: set[str] = set()  # regions that had a Neutron
-        self._projects = Names()
+        self._projects = NamesById()
         self._may_ask = may_ask
         self._tell = tell
         self._servers = Servers()
@@ -122,6 +123,10 @@ class Cloud:
         for target in known:
             self._projects.learn(target.project_id, target.project)
             self._servers.remember(target.server_id, target.server)
+
+    def names(self, owner: Owner) -> Names:
+        """Return the names that go with the owner of an address."""
+        return Names(self._projects.get(owner.project_id), self._servers.name(owner.server_id))
 
     def read(self) -> CloudList:
         """Read all lists."""
@@ -219,7 +224,7 @@ class Cloud:
 
     def _read_addresses(self, found: CloudList) -> None:
         """List every region's floating IPs; an address in several regions is the first one's."""
-        made: dict[targets.Address, FloatingIp] = {}
+        made = found.addresses
         networks = self._catalog.of_type("network")
         for region in self._networks - networks.keys():
             found.away[_neutron(region)] = f"the catalog has no {_neutron(region)} any more"
@@ -234,13 +239,13 @@ class Cloud:
             except (AwayError, SignInError, paging.PagingError) as exc:
                 found.away[name] = f"{name} at {url} cannot list floating IPs: {_clause(exc)}"
                 continue
-            made |= {item.address: item for item in listed if item.address not in made}
+            for packed, owner in listed.items():
+                made.setdefault(packed, owner)
         self._rest.limit(NAMES_S)
-        self._find_projects(found, made.values())
+        self._find_projects(found)
         self._find_servers(found)
-        found.addresses = [self._describe(item) for item in made.values()]
 
-    def _read_floating(self, found: CloudList, url: str) -> list[FloatingIp]:
+    def _read_floating(self, found: CloudList, url: str) -> dict[bytes, Owner]:
         """Return a region's list.
 
         Raises:
@@ -260,23 +265,14 @@ class Cloud:
 
         return paging.read_pages(fetch, name, query)
 
-    def _describe(self, item: FloatingIp) -> Target:
-        return targets.address(
-            item.address,
-            project_id=item.project_id,
-            project=self._projects.get(item.project_id),
-            server_id=item.server_id,
-            server=self._servers.name(item.server_id),
-        )
-
     # --- what adorns addresses: had if it can be had, else passed over in silence ----------------
 
-    def _find_projects(self, found: CloudList, listed: Iterable[FloatingIp]) -> None:
+    def _find_projects(self, found: CloudList) -> None:
         """Look for the names of projects that are not known yet."""
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
-        wanted, now_ns = {item.project_id for item in listed}, self._clock.now_ns()
+        wanted, now_ns = {owner.project_id for owner in found.addresses.values()}, self._clock.now_ns()
         if not self._projects.needs_look(wanted, now_ns) or not self._wait_to_ask("identity"):
             return
         self._projects.note_look(wanted, now_ns)
@@ -330,7 +326,7 @@ class Cloud:
         return first is None or self._may_ask(first.id)
 
 
-class Names:
+class NamesById:
     """Names by id, as far as they are known."""
 
     def __init__(self) -> None:
