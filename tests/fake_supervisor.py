@@ -155,15 +155,18 @@ class FakeSupervisor:
         identity, frame = socket.recv_multipart()
         assert identity.decode() == self._incarnation
         message = messages.BUS_UP.decode(frame)
+        self._answer(socket, message)
+        with self._changed:
+            self.heard.append(message)
+            self._changed.notify_all()
+
+    def _answer(self, socket: "zmq.Socket[bytes]", message: messages.BusUp) -> None:
         if isinstance(message, messages.Hello):
             self._say(socket, self._settings())
             self._say(socket, Targets(serial=1, whole=True, changed=self._known))
         if isinstance(message, messages.MayAsk):
             hangs = message.target in self.hanging
             self._say(socket, messages.Answering(target=message.target, hangs=hangs))
-        with self._changed:
-            self.heard.append(message)
-            self._changed.notify_all()
 
     def _say(self, socket: "zmq.Socket[bytes]", order: BusDown) -> None:
         socket.send_multipart([self._incarnation.encode(), messages.encode(order)])
