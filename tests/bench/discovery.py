@@ -2,9 +2,10 @@
 
 A simulated Neutron and Nova list floating IPs and servers in pages of 1,000, as real ones do; a simulated
 Keystone signs in. A real discovery process lists all of it, its own start included, and then again, without
-any change. Then the whole daemon is started on the same cloud, with an echo every ten seconds to each address;
-all are on this host. Meanwhile the supervisor is asked by its control socket fifty times a second: the
-longest wait for an answer shows how long anything has held it up. Peak memory is of one process (VmHWM).
+any change. Then the whole daemon is started on the same cloud, with an echo each ten seconds to every
+address; all are on this host. Meanwhile the supervisor is asked by its control socket fifty times a second:
+the longest wait for an answer shows how long anything has held it up. Peak memory is of one process
+(VmHWM).
 """
 
 import contextlib
