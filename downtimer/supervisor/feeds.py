@@ -7,6 +7,8 @@ once, and travels as it stands when it leaves.
 """
 
 import asyncio
+import itertools
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
@@ -44,22 +46,24 @@ class Feed:
 
     def __init__(self, wants: Wants) -> None:
         self._wants = wants
-        self._waiting: dict[TargetId, None] = {}  # in order, each once
+        self._whole: deque[TargetId] = deque()  # what was there at hello and is not told yet
+        self._waiting: dict[TargetId, None] = {}  # what has changed since, in order, each once
+        self._ready: Targets | None = None
         self._serial = 0
         self._taken = 0
         self._is_open = False
         self._is_whole = False  # the next portion begins the whole list
 
-    def begin(self, states: Iterable[TargetState]) -> None:
+    def begin(self, targets: Iterable[TargetId]) -> None:
         """Begin with everything, for a new process of the class."""
-        self._waiting = {}
+        self.close()
+        self._whole = deque(targets)
         self._taken = self._serial
         self._is_open = self._is_whole = True
-        self.put(states)
 
     def close(self) -> None:
         """There is nobody to be told."""
-        self._waiting = {}
+        self._whole, self._waiting, self._ready = deque(), {}, None
         self._is_open = self._is_whole = False
 
     def put(self, states: Iterable[TargetState]) -> None:
@@ -74,25 +78,42 @@ class Feed:
     @property
     def is_done(self) -> bool:
         """Whether everything is on its way."""
-        return not self._waiting and not self._is_whole
+        return not (self._whole or self._waiting or self._ready or self._is_whole)
 
     def next(self, get: Callable[[TargetId], TargetState | None]) -> Targets | None:
         """Return the next portion, for `sent` to follow; None if there is none, or no room for it yet."""
         if self.is_done or self._serial - self._taken >= AHEAD:
             return None
-        ids = [id_ for id_, _ in zip(self._waiting, range(PORTION), strict=False)]
-        return Targets(
-            serial=self._serial + 1,
-            whole=self._is_whole,
-            more=len(self._waiting) > len(ids),
-            changed=tuple(state for id_ in ids if (state := get(id_)) is not None),
-        )
+        if self._ready is None:
+            changed = (*self._take_whole(get), *self._take_waiting(get))
+            more = bool(self._whole or self._waiting)
+            self._ready = Targets(serial=self._serial + 1, whole=self._is_whole, more=more, changed=changed)
+        return self._ready
 
     def sent(self, portion: Targets) -> None:
         """That portion is on its way."""
-        for state in portion.changed:
-            del self._waiting[state.target.id]
-        self._serial, self._is_whole = portion.serial, False
+        self._serial = portion.serial
+        self._ready, self._is_whole = None, False
+
+    def _take_whole(self, get: Callable[[TargetId], TargetState | None]) -> list[TargetState]:
+        """Take what the child has use for of the next portion of the whole list, which may be nothing."""
+        states = []
+        for _ in range(min(len(self._whole), PORTION)):
+            target = self._whole.popleft()
+            self._waiting.pop(target, None)
+            state = get(target)
+            if state is not None and self._wants(state):
+                states.append(state)
+        return states
+
+    def _take_waiting(self, get: Callable[[TargetId], TargetState | None]) -> list[TargetState]:
+        """Take a portion of what has changed, once the whole list is told."""
+        if self._whole:
+            return []
+        targets = list(itertools.islice(self._waiting, PORTION))
+        for target in targets:
+            del self._waiting[target]
+        return [state for target in targets if (state := get(target)) is not None]
 
 
 class Feeds:
@@ -111,9 +132,9 @@ class Feeds:
         self._feeds = {name: Feed(wants) for name, wants in WANTS.items()}
         self._work = asyncio.Event()
 
-    def begin(self, name: str, states: Iterable[TargetState]) -> None:
+    def begin(self, name: str, targets: Iterable[TargetId]) -> None:
         """A new process of this class is to be told everything."""
-        self._feeds[name].begin(states)
+        self._feeds[name].begin(targets)
         self._work.set()
 
     def close(self, name: str) -> None:

@@ -4,10 +4,11 @@ Runs in the supervisor's event loop and does no I/O that can block.
 """
 
 import asyncio
+import gc
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -65,6 +66,11 @@ DRAIN_TARGETS_S: Final = 10.0
 COMMIT_S: Final = 30.0
 SHIP_S: Final = 30.0
 RECORDS_MAX: Final = 10_000
+FREEZE: Final = 500
+"""When so many targets change together the collector is not to look at what there is, ever again.
+
+A hundred thousand targets are in no cycle, and to go through all of them takes a third of a second.
+"""
 
 
 class StartError(DowntimerError):
@@ -152,6 +158,8 @@ class Measurement:
         Raises:
             StartError: It can't be done; nothing is left running.
         """
+        if len(self.targets) >= FREEZE:
+            gc.freeze()
         self.roster.start()
         self._tasks = [asyncio.create_task(task) for task in (self._tick(), self._feeds.run())]
         for task in self._tasks:
@@ -252,7 +260,7 @@ class Measurement:
         """A new process of this class said hello: it gets its settings and the whole target list."""
         self.picture.forget(child.name)
         self.roster.send(child.name, self.settings)
-        self._feeds.begin(child.name, self.targets.states())
+        self._feeds.begin(child.name, self.targets.ids())
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)
         if child.name == "writer":
@@ -267,7 +275,7 @@ class Measurement:
             case Listing():
                 self._on_listing(message)
             case Powers():
-                self._feeds.tell(self.targets.apply_powers(message), ("writer", "discovery"))
+                self._tell(self.targets.apply_powers(message), ("writer", "discovery"))
             case Learnt() | Unfit():
                 self._on_finding(message)
             case Took():
@@ -336,15 +344,15 @@ class Measurement:
             self._on_unfit(found)
 
     def _on_learnt(self, learnt: Learnt) -> None:
-        self._feeds.tell(self.targets.learn(learnt.normals), ("writer",))
+        self._tell(self.targets.learn(learnt.normals), ("writer",))
         changed = self.targets.silent(learnt.silent, self.clock.now_ns())
         changed += self.targets.reached(learnt.reached)
-        self._feeds.tell(changed, ("writer", *PROBING))
+        self._tell(changed, ("writer", *PROBING))
 
     def _on_unfit(self, unfit: Unfit) -> None:
         self.picture.clear(unfit.target, unfit.check)
         changed = self.targets.unfit(unfit.target, unfit.check, unfit.why)
-        self._feeds.tell(changed, ("writer", "api"))
+        self._tell(changed, ("writer", "api"))
         for state in changed:
             self.note("check", f"{state.target.name} is not asked whether it {unfit.check}: {unfit.why}")
 
@@ -353,12 +361,18 @@ class Measurement:
         if listing.complete and listing.lacks_most:
             self.note("discovery", "a list lacks most addresses of the last one; what answers is measured on")
         changed = self.targets.apply(listing, self._answers)
-        self._feeds.tell(changed)
+        self._tell(changed)
         if any(state.missing_ns == listing.at_ns for state in changed):
             self.roster.send("discovery", Look())  # a second list is to confirm it
 
     def _answers(self, state: TargetState) -> bool:
         return not self.picture.is_down(state.target.id, state.check)
+
+    def _tell(self, changed: tuple[TargetState, ...], names: Iterable[str] = CHILDREN) -> None:
+        """Tell these children how targets stand now."""
+        self._feeds.tell(changed, names)
+        if len(changed) >= FREEZE:
+            gc.freeze()
 
     # --- once a second ---
 

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from downtimer.messages import Listing, Normal, Powers, Reached
 from downtimer.model import SECOND_NS, Kind, PowerChange, Target, TargetId, TargetState
 
 RETIRE_NS: Final = 5 * SECOND_NS
 """Two complete lists so far apart must lack an address before it is retired."""
+
+_NOTHING: Final[dict[str, Any]] = {}  # one for all of whom nothing is known, for they are many
 
 Answers = Callable[[TargetState], bool]
 """Tells whether an address answers."""
@@ -33,9 +35,9 @@ class TargetList:
         """Return what is known of a target, None for a stranger."""
         return self._states.get(target)
 
-    def states(self) -> Iterable[TargetState]:
-        """Return all of them."""
-        return self._states.values()
+    def ids(self) -> Iterable[TargetId]:
+        """Return the ids of all of them."""
+        return self._states.keys()
 
     def others(self) -> Iterator[TargetState]:
         """Yield all that are no addresses measured for their own sake."""
@@ -64,7 +66,9 @@ class TargetList:
         """Return the state of a target that is listed; a retirement is undone."""
         old = self._states.get(target.id)
         if old is None:
-            return TargetState(target=target, discovered_ns=at_ns, listed_ns=at_ns)
+            return TargetState(
+                target=target, discovered_ns=at_ns, listed_ns=at_ns, baselines=_NOTHING, unfit=_NOTHING
+            )
         return replace(
             old,
             target=target,

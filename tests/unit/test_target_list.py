@@ -169,11 +169,12 @@ def test_what_is_counted_is_what_is_there(steps: list[tuple[set[int], set[int], 
     for step, (found, missing, complete) in enumerate(steps):
         gone = tuple(map(address, missing - found))
         apply(targets, listing(6 * step, *map(address, found), SERVICE, missing=gone, complete=complete))
+        states = [one for id_ in targets.ids() if (one := targets.get(id_)) is not None]
         for kind in Kind:
-            probed = [one for one in targets.states() if one.target.kind is kind and one.retired_ns is None]
+            probed = [one for one in states if one.target.kind is kind and one.retired_ns is None]
             assert targets.count_probed(kind) == len(probed)
         assert [one.target for one in targets.others()] == [SERVICE]
-        again = TargetList(targets.states())
+        again = TargetList(states)
         assert [again.count_probed(kind) for kind in Kind] == [targets.count_probed(kind) for kind in Kind]
 
 
