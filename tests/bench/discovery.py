@@ -18,24 +18,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
-from downtimer import config, messages
+from downtimer import config
 from downtimer.control import client
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.errors import ControlError, NotRunningError
-from downtimer.messages import Listing, Look, Powers, Took
-from downtimer.supervisor.feeds import WANTS, Feed
-from downtimer.supervisor.targets import TargetList
+from downtimer.messages import Listing, Look, Powers
 from downtimer.workers.discovery import LOOK_NS
 from tests.bench.figures import Figure, Growth, Results
 from tests.bench.large_cloud import large_cloud
-from tests.fake_supervisor import FakeSupervisor
+from tests.fake_supervisor import KeepingSupervisor
 from tests.integration.command import Command
 from tests.waiting import wait_until
-
-if TYPE_CHECKING:
-    import zmq
 
 SIZES: Final = (1_000, 10_000, 100_000)
 LISTING_S: Final = 60.0
@@ -47,29 +42,6 @@ SETTLE_S: Final = 2.0
 IDLE_S: Final = 5.0
 _MB: Final = 1024 * 1024
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
-
-
-class Supervisor(FakeSupervisor):
-    """Keeps the target list as the real one does, and tells discovery of it."""
-
-    def __init__(self, module: str, given: config.Config) -> None:
-        super().__init__(module, given)
-        self.targets_list = TargetList()
-        self._feed = Feed(WANTS["discovery"])
-
-    def _answer(self, socket: "zmq.Socket[bytes]", message: messages.BusUp) -> None:
-        if isinstance(message, messages.Hello):
-            self._say(socket, self._settings())
-            self._feed.begin(())
-        elif isinstance(message, Listing):
-            self._feed.put(self.targets_list.apply(message, lambda _: True))
-        elif isinstance(message, Took):
-            self._feed.took(message.serial)
-        else:
-            super()._answer(socket, message)
-        while (portion := self._feed.next(self.targets_list.get)) is not None:
-            self._say(socket, portion)
-            self._feed.sent(portion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +132,14 @@ def _rows(found: dict[int, list[Any]]) -> tuple[tuple[float, ...], ...]:
 def _list(cloud: SimulatedCloud, size: int) -> Listings:
     text = f"[global]\nkeystone_endpoint={cloud.keystone_url}\nuser=admin\npassword=secret\n"
     given = config.parse(f"{text}[targets]\nagents=no\n[vantage]\nreference=none\n", "/nowhere/conf.ini")
-    with Supervisor("downtimer.workers.discovery", given) as supervisor:
+    with KeepingSupervisor("downtimer.workers.discovery", given) as supervisor:
         started = time.monotonic()
         pid = supervisor.process.pid
         supervisor.wait(lambda: len(supervisor.complete()) == 1, "list", timeout_s=LISTING_S)
         first_s = time.monotonic() - started
         time.sleep(LOOK_NS / 1e9 + SETTLE_S)  # it is not asked again sooner, and takes in what it is told
         first_cpu_s = cpu_s(pid)
-        assert len(supervisor.targets_list) >= size
+        assert len(supervisor.kept) >= size
         told = len(supervisor.of_kind(Powers))
         started = time.monotonic()
         supervisor.send(Look())
