@@ -136,12 +136,19 @@ class Known:
         found: list[Target] = []
         for target in self._news(listed):
             if len(found) == CHUNK:
-                yield Listing(at_ns=at_ns, found=tuple(found), complete=False)
+                yield Listing(at_ns=at_ns, found=tuple(found), more=True, complete=False)
                 found = []
             found.append(target)
         while len(missing) > CHUNK:
             ids, missing = _ids_of(missing[:CHUNK]), missing[CHUNK:]
-            yield Listing(at_ns=at_ns, found=tuple(found), missing=ids, lacks_most=lacks_most, complete=False)
+            yield Listing(
+                at_ns=at_ns,
+                found=tuple(found),
+                missing=ids,
+                lacks_most=lacks_most,
+                more=True,
+                complete=False,
+            )
             found = []
         yield Listing(
             at_ns=at_ns,

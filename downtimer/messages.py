@@ -187,6 +187,7 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
         found: Targets that are new, whose description changed, or which the list before lacked.
         missing: Addresses that the list lacks and that are not retired yet.
         lacks_most: Those that the list before had are more than half of all that it had.
+        more: Another part of it follows at once.
         complete: It is told to its end, and is whole; False if a part is still to come, or could not be had.
     """
 
@@ -194,6 +195,7 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
     found: tuple[Target, ...] = ()
     missing: tuple[TargetId, ...] = ()
     lacks_most: bool = False
+    more: bool = False
     complete: bool = True
 
 

@@ -357,7 +357,7 @@ class Measurement:
             self.note("check", f"{state.target.name} is not asked whether it {unfit.check}: {unfit.why}")
 
     def _on_listing(self, listing: Listing) -> None:
-        self._listed = True
+        self._listed = self._listed or not listing.more
         if listing.complete and listing.lacks_most:
             self.note("discovery", "a list lacks most addresses of the last one; what answers is measured on")
         changed = self.targets.apply(listing, self._answers)

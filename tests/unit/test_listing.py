@@ -125,10 +125,10 @@ def test_a_great_list_travels_in_parts_of_which_the_last_is_complete() -> None:
     many = [targets.address(ipaddress.ip_address("10.0.0.0") + number) for number in range(2 * CHUNK + 1)]
     held = known(state(FIRST))
     parts = list(held.compare(listed(*many), at_ns=7, complete=True))
-    assert [(len(part.found), part.missing, part.complete) for part in parts] == [
-        (CHUNK, (), False),
-        (CHUNK, (), False),
-        (1, (FIRST.id,), True),
+    assert [(len(part.found), part.missing, part.more, part.complete) for part in parts] == [
+        (CHUNK, (), True, False),
+        (CHUNK, (), True, False),
+        (1, (FIRST.id,), False, True),
     ]
     assert [target for part in parts for target in part.found] == many
 
@@ -136,10 +136,10 @@ def test_a_great_list_travels_in_parts_of_which_the_last_is_complete() -> None:
 def test_many_that_are_missing_travel_in_parts_too() -> None:
     many = [targets.address(ipaddress.ip_address("10.0.0.0") + number) for number in range(2 * CHUNK + 1)]
     parts = list(known(*map(state, many)).compare(listed(FIRST), at_ns=7, complete=True))
-    assert [(len(part.missing), part.lacks_most, part.complete) for part in parts] == [
-        (CHUNK, True, False),
-        (CHUNK, True, False),
-        (1, True, True),
+    assert [(len(part.missing), part.lacks_most, part.more, part.complete) for part in parts] == [
+        (CHUNK, True, True, False),
+        (CHUNK, True, True, False),
+        (1, True, False, True),
     ]
     assert {id_ for part in parts for id_ in part.missing} == {target.id for target in many}
     assert [target for part in parts for target in part.found] == [FIRST]
