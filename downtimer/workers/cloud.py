@@ -30,6 +30,12 @@ KEYSTONE: Final = "Keystone"
 LISTING_S: Final = 50.0
 """For all requests of one listing; less than the deadline after which the process counts as hung."""
 
+PAGE_S: Final = 30.0
+"""So long it may go on after each page of addresses: a large cloud may take seconds for every thousand."""
+
+LISTING_MOST_S: Final = 600.0
+"""But no longer than this."""
+
 NAMES_S: Final = 20.0
 """For the names among them: a list of addresses does not wait for long for what only adorns it."""
 
@@ -77,6 +83,7 @@ class Cloud:
         *,
         may_ask: Callable[[TargetId], bool],
         tell: Callable[[SignedIn], object],
+        got_on: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -85,6 +92,7 @@ class Cloud:
             clock: The run's.
             may_ask: Waits for the moment to ask a service; False if a call to it hangs.
             tell: Is told a new token at once; the lists may take a while.
+            got_on: Is told when a long list gets on.
 
         Raises:
             CannotStartError: The file of CA certificates can't be used.
@@ -98,7 +106,9 @@ class Cloud:
         self._projects = NamesById()
         self._may_ask = may_ask
         self._tell = tell
+        self._got_on = got_on
         self._servers = Servers()
+        self._begun_ns = clock.now_ns()  # the listing
 
     @property
     def renew_ns(self) -> int | None:
@@ -132,6 +142,7 @@ class Cloud:
         """Read all lists."""
         found = CloudList()
         self._rest.begin(LISTING_S)
+        self._begun_ns = self._clock.now_ns()
         try:
             self._read_catalog(found)
         except SignInError as exc:
@@ -253,15 +264,21 @@ class Cloud:
             SignInError: There is no token.
             PagingError: It is no list, or one without an end.
         """
-        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}))
+        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}, is_long=True))
         found.oddities += odd
         return listed
 
     def _pages(
-        self, found: CloudList, url: str, name: str, query: Mapping[str, str]
+        self, found: CloudList, url: str, name: str, query: Mapping[str, str], *, is_long: bool = False
     ) -> Iterable[msgspec.Raw]:
+        """Read a list; `is_long`: it may take its time, as long as it gets on."""
+
         def fetch(page: Mapping[str, str]) -> bytes:
-            return self._signed(found, url, lambda held: self._rest.get(url, held.token, page))
+            body = self._signed(found, url, lambda held: self._rest.get(url, held.token, page))
+            if is_long and self._clock.now_ns() - self._begun_ns < LISTING_MOST_S * SECOND_NS:
+                self._rest.extend(PAGE_S)
+                self._got_on()
+            return body
 
         return paging.read_pages(fetch, name, query)
 

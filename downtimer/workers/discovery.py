@@ -41,7 +41,7 @@ from downtimer.workers.agents import Agents
 from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
 from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
-from downtimer.workers.worker import Blocking, CannotStartError, Child, cut_after, main
+from downtimer.workers.worker import Blocking, CannotStartError, Child, Cut, cut_after, main
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,8 @@ class Discovery:
         self._loop = asyncio.get_running_loop()
         self._known = Known()
         self._gate = Gate(child.bus, child.settings.config.api, self._known.has)
-        self._finder = Finder(child, self._gate, self._tell_token)
+        self._finder = Finder(child, self._gate, self._tell_token, self._got_on)
+        self._cutting: Cut | None = None  # the listing under way
         self._told = asyncio.Event()  # the supervisor's list is here
         self._was_told = asyncio.Event()  # something of it
         self._look = asyncio.Event()
@@ -172,9 +173,12 @@ class Discovery:
     async def _wait(self, started_ns: int) -> None:
         """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s.
 
-        Called when the last one has ended, whose lists may be as new as that.
+        Called when the last one has ended, whose lists may be as new as that. One that took longer than its
+        interval is followed by a rest as long: what takes a cloud so much is not asked of it all the time.
         """
-        earliest_ns = self._child.clock.now_ns() + LOOK_NS
+        ended_ns = self._child.clock.now_ns()
+        took_ns = ended_ns - started_ns
+        earliest_ns = ended_ns + (took_ns if took_ns > EVERY_NS else LOOK_NS)
         due_ns = max(started_ns + EVERY_NS, earliest_ns)
         renew_ns = self._finder.renew_ns
         if renew_ns is not None:
@@ -195,7 +199,7 @@ class Discovery:
         Raises:
             CannotStartError: It must work and does not, for a reason that the user can mend.
         """
-        with cut_after(CUT_S, self._finder.cut):
+        with cut_after(CUT_S, self._finder.cut) as self._cutting:
             found = await self._blocking.call(self._finder.find, DEADLINE_S)
         if self._agents is not None:
             self._agents.take_services(found.services())
@@ -220,6 +224,14 @@ class Discovery:
                 while len(part.found) == CHUNK and not self._known.has_told(part.found[-1]):
                     self._was_told.clear()
                     await self._was_told.wait()
+
+    def _got_on(self) -> None:
+        """A long list gets on, and may go on for as long again. Called by the thread."""
+        self._loop.call_soon_threadsafe(self._prolong)
+
+    def _prolong(self) -> None:
+        if self._blocking.prolong(DEADLINE_S) and self._cutting is not None:
+            self._cutting.after(CUT_S)
 
     def _tell_token(self, new: SignedIn) -> None:
         """Tell the api worker of a new token. Called by the thread."""
@@ -256,13 +268,15 @@ class Found:
 class Finder:
     """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
 
-    def __init__(self, child: Child, gate: Gate, tell: Callable[[SignedIn], object]) -> None:
-        """`tell` is told a new token."""
+    def __init__(
+        self, child: Child, gate: Gate, tell: Callable[[SignedIn], object], got_on: Callable[[], object]
+    ) -> None:
+        """`tell` is told a new token, `got_on` that a long list gets on."""
         config = child.settings.config
         self._gate = gate
         self._cloud: Cloud | None = None
         if config.global_.keystone_endpoint is not None:
-            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell)
+            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell, got_on=got_on)
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}

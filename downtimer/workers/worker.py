@@ -140,17 +140,43 @@ class Blocking:
         finally:
             self._deadline_ns = None
 
+    def prolong(self, deadline_s: float) -> bool:
+        """Give the call under way so long from now on, for it gets on; return False if there is none."""
+        if self._deadline_ns is None:
+            return False
+        self._deadline_ns = self._clock.now_ns() + int(deadline_s * SECOND_NS)
+        return True
+
     def is_overdue(self) -> bool:
         """Tell whether the call under way has exceeded its deadline; then the loop must not beat."""
         return self._deadline_ns is not None and self._clock.now_ns() > self._deadline_ns
 
 
+class Cut:
+    """What is to happen if something that should have ended by itself has not."""
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        self._cut = cut
+        self._timer: asyncio.TimerHandle | None = None
+
+    def after(self, seconds: float) -> None:
+        """Have it happen so long from now, and not before."""
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cut)
+
+    def cancel(self) -> None:
+        """It has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 @contextlib.contextmanager
-def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[Cut]:
     """Cut off what is awaited within the context if it should have ended by itself, and has not by then."""
-    cutting = asyncio.get_running_loop().call_later(seconds, cut)
+    cutting = Cut(cut)
+    cutting.after(seconds)
     try:
-        yield
+        yield cutting
     finally:
         cutting.cancel()
 
