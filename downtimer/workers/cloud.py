@@ -323,6 +323,8 @@ class Cloud:
             self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:
             log.info("servers: %s: %s", url, _clause(exc))
+            if isinstance(exc, AwayError) and not isinstance(exc, RefusedError):
+                self._servers.ran_out(url)
             is_forbidden = isinstance(exc, RefusedError) and exc.status == _FORBIDDEN
             return is_forbidden and self._servers.refused(url) and self._read_servers(found, url)
         return True
