@@ -4,7 +4,6 @@ Pure: no I/O. Everything here comes from outside and may be anything: an entry t
 passed over and named, and never spoils the others.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,11 +12,13 @@ from typing import Final, TypeVar
 import msgspec
 
 from downtimer import endpoints, targets
+from downtimer.listing import Owner
 from downtimer.model import Power, Target
 from downtimer.targets import Endpoint
 
 _SHOWN: Final = 120
 _NAME_MAX: Final = 255
+_ODD_MAX: Final = 1_000
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _T = TypeVar("_T")
@@ -170,43 +171,47 @@ def _add_endpoint(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FloatingIp:
-    """A floating IP that is associated with a port; `server_id` is None where that is no server's."""
+def read_floating(items: Iterable[msgspec.Raw]) -> tuple[dict[bytes, Owner], list[str]]:
+    """Return the associated floating IPs in Neutron's list by packed address, and what was odd about it.
 
-    address: targets.Address
-    project_id: str | None
-    server_id: str | None
-
-
-def read_floating(items: Iterable[msgspec.Raw]) -> tuple[list[FloatingIp], list[str]]:
-    """Return the associated floating IPs in Neutron's list, and what was odd about it.
-
-    Each address once: where external networks overlap, the first stands.
+    Where external networks overlap, the first of an address stands. The server is None where the port is
+    no server's.
     """
-    found: dict[targets.Address, FloatingIp] = {}
+    found: dict[bytes, Owner] = {}
     odd: list[str] = []
+    projects: dict[str, str] = {}  # each text once: there are few of them
     for item in items:
         raw = _decode(_FLOATING.decode, item)
         if isinstance(raw, str):
-            odd.append(f"Neutron lists a malformed floating IP: {raw}")
+            _note(odd, f"Neutron lists a malformed floating IP: {raw}")
             continue
         if not raw.port_id:
             continue
         try:
-            at = _address(raw.floating_ip_address)
+            packed = _address(raw.floating_ip_address)
         except ValueError:
-            odd.append(f"Neutron lists a floating IP that is no address: {_shown(raw.floating_ip_address)}")
+            _note(odd, f"Neutron lists a floating IP that is no address: {_shown(raw.floating_ip_address)}")
             continue
-        found.setdefault(at, FloatingIp(at, raw.project_id or raw.tenant_id or None, _server_of(raw)))
-    return list(found.values()), odd
+        project = raw.project_id or raw.tenant_id
+        owner = Owner(projects.setdefault(project, project) if project else None, _server_of(raw))
+        found.setdefault(packed, owner)
+    return found, odd
 
 
-def _address(text: str) -> targets.Address:
-    at = ipaddress.ip_address(text)
-    if at.is_unspecified or at.is_multicast or (at.version == 6 and at.scope_id is not None):
+def _note(odd: list[str], text: str) -> None:
+    if len(odd) < _ODD_MAX:  # who reads them shows fewer; a list may have nothing else
+        odd.append(text)
+
+
+def _address(text: str) -> bytes:
+    packed = targets.pack(text)
+    if not any(packed) or packed[0] in _MULTICAST[len(packed)]:
         raise ValueError("not to be probed")
-    return at
+    return packed
+
+
+_MULTICAST: Final = {4: range(224, 240), 16: range(255, 256)}
+"""First bytes of such addresses, by length."""
 
 
 def _server_of(raw: _RawFloatingIp) -> str | None:

@@ -1,87 +1,196 @@
 """What a listing changes: what was listed, held against the targets that the supervisor has.
 
-Pure: no I/O. Discovery asks the cloud for its lists; this says what of them is news.
+Pure: no I/O. Discovery asks the cloud for its lists; this says what of them is news. Of a hundred thousand
+addresses neither side of the comparison keeps more than it takes: of those listed to whom each belongs, of
+those that the supervisor has a hash of what it was told of each.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
+from downtimer import targets
 from downtimer.messages import Listing, Targets
-from downtimer.model import Kind, Power, Target, TargetId
+from downtimer.model import Kind, Power, Target, TargetId, TargetState
 
-CHUNK: Final = 5_000
+CHUNK: Final = 2_000
 """Most targets in one message: a great list travels in several, so that nobody stalls on it."""
+
+
+class Owner(NamedTuple):
+    """To whom an address belongs, as far as is known."""
+
+    project_id: str | None = None
+    server_id: str | None = None
+
+
+NOBODY: Final = Owner()
+
+
+class Names(NamedTuple):
+    """The names that go with an owner, as far as they are known."""
+
+    project: str | None = None
+    server: str | None = None
+
+
+UNNAMED: Final = Names()
+
+
+@dataclass(slots=True, kw_only=True)
+class Listed:
+    """Everything that was listed and is to be measured.
+
+    Attributes:
+        others: All that is no address of the cloud's or of the configuration: services, references.
+        addresses: Owners by packed address.
+        names: Tells the names of an owner.
+    """
+
+    others: dict[TargetId, Target] = field(default_factory=dict)
+    addresses: dict[bytes, Owner] = field(default_factory=dict)
+    names: Callable[[Owner], Names] = lambda _: UNNAMED
+
+    def describe(self, packed: bytes, owner: Owner) -> Target:
+        """Return an address's target."""
+        names = self.names(owner)
+        return targets.address(
+            targets.unpack(packed),
+            project_id=owner.project_id,
+            project=names.project,
+            server_id=owner.server_id,
+            server=names.server,
+        )
 
 
 class Known:
     """The supervisor's targets, as far as a listing needs them."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
+        self._others: dict[TargetId, Target] = {}
+        self._hashes: dict[bytes, int] = {}  # of the descriptions of addresses
+        self._missing: set[bytes] = set()  # these are news when listed again, as are
+        self._retired: set[bytes] = set()
         self._powers: dict[str, Power] = {}  # of servers; those that are not here run
-        self._targets: dict[TargetId, Target] = {}
-        self._absent: set[TargetId] = set()  # missing or retired: news when listed again
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._others) + len(self._hashes)
 
     def has(self, target: TargetId) -> bool:
-        """Tell whether the supervisor has a target."""
-        return target in self._targets
+        """Tell whether the supervisor has a target that is no address."""
+        return target in self._others
 
-    def targets(self) -> Iterable[Target]:
-        """Return all of them."""
-        return self._targets.values()
+    def has_told(self, target: Target) -> bool:
+        """Tell whether the supervisor has a target, described like this."""
+        if target.kind is not Kind.ADDRESS or target.reference:
+            return self._others.get(target.id) == target
+        return self._hashes.get(targets.pack(target.name)) == _hash_of(target)
 
     def apply(self, told: Targets) -> None:
         """Take what the supervisor tells."""
         if told.whole:
-            self._targets, self._absent = {}, set()
+            self._begin()
         for state in told.changed:
-            id_ = state.target.id
-            self._targets[id_] = state.target
-            if state.target.server_id is not None:
-                self._powers[state.target.server_id] = state.power
-            if state.missing_ns is None and state.retired_ns is None:
-                self._absent.discard(id_)
+            target = state.target
+            if target.kind is Kind.ADDRESS and not target.reference:
+                self._apply_address(state)
             else:
-                self._absent.add(id_)
+                self._others[target.id] = target
 
-    def compare(self, listed: Mapping[TargetId, Target], *, at_ns: int, complete: bool) -> Iterator[Listing]:
+    def _apply_address(self, state: TargetState) -> None:
+        target = state.target
+        packed = targets.pack(target.name)
+        self._hashes[packed] = _hash_of(target)
+        self._missing.discard(packed)
+        self._retired.discard(packed)
+        if state.retired_ns is not None:
+            self._retired.add(packed)
+        elif state.missing_ns is not None:
+            self._missing.add(packed)
+        if target.server_id is not None:
+            self._powers.pop(target.server_id, None)
+            if state.power is not Power.RUNNING:
+                self._powers[target.server_id] = state.power
+
+    def compare(self, listed: Listed, *, at_ns: int, complete: bool) -> Iterator[Listing]:
         """Return the messages that say what is news; only the last may be complete.
 
         Every complete list is told, also one without news: it says that all else was listed again.
         References are never missing: the route to a gateway goes with the very link it is to judge. Nor are
-        agents, which have lists of their own.
+        agents, which have lists of their own, nor services. What is retired is not told to be missing again.
 
         Args:
             listed: Everything that was listed.
             at_ns: When the lists were asked for.
             complete: False if a part could not be listed; then nothing is missing.
         """
-        found = [
-            target
-            for id_, target in listed.items()
-            if id_ in self._absent or self._targets.get(id_) != target
-        ]
-        missing = self._missing(listed) if complete else ()
-        while len(found) > CHUNK:
-            yield Listing(at_ns=at_ns, found=tuple(found[:CHUNK]), complete=False)
-            del found[:CHUNK]
-        yield Listing(at_ns=at_ns, found=tuple(found), missing=tuple(missing), complete=complete)
+        missing: list[bytes] = []
+        lacks_most = False
+        if complete:
+            missing = list(self._hashes.keys() - listed.addresses.keys() - self._retired)
+            lacks_most = self._lacks_most(missing)
+            self._missing.update(missing)  # so that they are news when the next list has them
+        found: list[Target] = []
+        for target in self._news(listed):
+            if len(found) == CHUNK:
+                yield Listing(at_ns=at_ns, found=tuple(found), more=True, complete=False)
+                found = []
+            found.append(target)
+        while len(missing) > CHUNK:
+            ids, missing = _ids_of(missing[:CHUNK]), missing[CHUNK:]
+            yield Listing(
+                at_ns=at_ns,
+                found=tuple(found),
+                missing=ids,
+                lacks_most=lacks_most,
+                more=True,
+                complete=False,
+            )
+            found = []
+        yield Listing(
+            at_ns=at_ns,
+            found=tuple(found),
+            missing=_ids_of(missing),
+            lacks_most=lacks_most,
+            complete=complete,
+        )
 
-    def news_of_powers(
-        self, listed: Mapping[TargetId, Target], powers: Mapping[str, Power]
-    ) -> dict[str, Power]:
+    def _news(self, listed: Listed) -> Iterator[Target]:
+        """Yield what is new, was changed, or is back."""
+        for id_, target in listed.others.items():
+            if self._others.get(id_) != target:
+                yield target
+        names, hashes, away = listed.names, self._hashes, self._missing | self._retired
+        for packed, owner in listed.addresses.items():
+            if hashes.get(packed) != hash((owner, names(owner))) or packed in away:
+                yield listed.describe(packed, owner)
+
+    def _lacks_most(self, missing: Iterable[bytes]) -> bool:
+        """Tell whether more than half of the addresses that were listed before are missing now."""
+        dropped = sum(packed not in self._missing for packed in missing)
+        return 2 * dropped > len(self._hashes) - len(self._missing) - len(self._retired)
+
+    def news_of_powers(self, listed: Listed, powers: Mapping[str, Power]) -> dict[str, Power]:
         """Return what is news of the servers behind the addresses that are listed."""
-        servers = {target.server_id for target in listed.values() if target.server_id is not None}
-        return {
+        news = {
             server: power
-            for server in servers
-            if (power := powers.get(server)) is not None
-            and power is not self._powers.get(server, Power.RUNNING)
+            for server, power in powers.items()
+            if power is not self._powers.get(server, Power.RUNNING)
         }
+        if not news:
+            return news
+        servers = {owner.server_id for owner in listed.addresses.values()}
+        return {server: power for server, power in news.items() if server in servers}
 
-    def _missing(self, listed: Mapping[TargetId, Target]) -> Iterator[TargetId]:
-        for id_, target in self._targets.items():
-            if id_ not in listed and not target.reference and target.kind is not Kind.AGENT:
-                yield id_
+
+def _hash_of(target: Target) -> int:
+    """Return the hash of what a listing says of an address; that of an equal one is the same."""
+    owner = Owner(target.project_id, target.server_id)
+    return hash((owner, Names(target.project, target.server)))
+
+
+def _ids_of(packed: Iterable[bytes]) -> tuple[TargetId, ...]:
+    return tuple(targets.address_id(targets.unpack(each)) for each in packed)

@@ -104,22 +104,16 @@ class CannotStart(Message, frozen=True, kw_only=True, tag="cannot-start"):
     reason: str
 
 
-class Learnt(Message, frozen=True, kw_only=True, tag="learnt"):
-    """A worker has learnt (more of) a check's baseline."""
+class Normal(msgspec.Struct, frozen=True):
+    """A check's baseline, as far as it is learnt."""
 
     target: TargetId
     check: str
     baseline: Baseline
 
 
-class Silent(Message, frozen=True, kw_only=True, tag="silent"):
-    """The icmp worker got no answer at all from an address in its first 10 s of probing."""
-
-    target: TargetId
-
-
-class Method(Message, frozen=True, kw_only=True, tag="method"):
-    """An address that was silent has answered. The first word on a target stands.
+class Reached(msgspec.Struct, frozen=True):
+    """An address that was silent has answered.
 
     Attributes:
         target: The address.
@@ -128,6 +122,26 @@ class Method(Message, frozen=True, kw_only=True, tag="method"):
 
     target: TargetId
     method: str
+
+
+class Learnt(Message, frozen=True, kw_only=True, tag="learnt"):
+    """What a worker has learnt of its targets since it last said so; of each kind at most 1,000.
+
+    Attributes:
+        normals: Baselines that are new, or more of what was known.
+        silent: Addresses that have not answered any echo in their first 10 s of probing.
+        reached: Such ones that have answered now. The first word on a target stands.
+    """
+
+    normals: tuple[Normal, ...] = ()
+    silent: tuple[TargetId, ...] = ()
+    reached: tuple[Reached, ...] = ()
+
+
+class Took(Message, frozen=True, kw_only=True, tag="took"):
+    """A portion of the target list has been taken in: there is room for another."""
+
+    serial: int
 
 
 class MayAsk(Message, frozen=True, kw_only=True, tag="may-ask"):
@@ -176,14 +190,18 @@ class Listing(Message, frozen=True, kw_only=True, tag="listing"):
 
     Attributes:
         at_ns: When the list was asked for.
-        found: Targets that are new, or whose description changed.
-        missing: Targets that the list lacks.
-        complete: False if a part could not be listed; then nothing is missing.
+        found: Targets that are new, whose description changed, or which the list before lacked.
+        missing: Addresses that the list lacks and that are not retired yet.
+        lacks_most: Those that the list before had are more than half of all that it had.
+        more: Another part of it follows at once.
+        complete: It is told to its end, and is whole; False if a part is still to come, or could not be had.
     """
 
     at_ns: int
     found: tuple[Target, ...] = ()
     missing: tuple[TargetId, ...] = ()
+    lacks_most: bool = False
+    more: bool = False
     complete: bool = True
 
 
@@ -286,16 +304,18 @@ class Settings(Message, frozen=True, kw_only=True, tag="settings"):
 
 
 class Targets(Message, frozen=True, kw_only=True, tag="targets"):
-    """The target list: whole after hello, then numbered differences.
+    """A portion of the target list: whole after hello, then differences; what a class has use for.
 
     Attributes:
-        serial: Counts the differences. A worker that has missed one ends, for its successor gets the whole.
-        whole: True if `changed` is all there is.
+        serial: Counts the portions. A worker that has missed one ends, for its successor gets the whole.
+        whole: A whole list begins: whatever its portions lack, up to the first without `more`, is no target.
+        more: Another portion follows at once.
         changed: Targets that are new, changed or retired.
     """
 
     serial: int
     whole: bool
+    more: bool = False
     changed: tuple[TargetState, ...]
 
     def follows(self, serial: int) -> bool:
@@ -505,8 +525,7 @@ BusUp = (
     | Beat
     | CannotStart
     | Learnt
-    | Silent
-    | Method
+    | Took
     | Unfit
     | MayAsk
     | Answering

@@ -34,6 +34,11 @@ class Selection:
         self._include = [parse(pattern) for pattern in include]
         self._exclude = [parse(pattern) for pattern in exclude]
 
+    @property
+    def is_particular(self) -> bool:
+        """Whether there is anything that it may not want."""
+        return bool(self._include or self._exclude)
+
     def wants(self, target: Target) -> bool:
         """Tell whether the target is to be measured."""
         if any(matches(target) for matches in self._exclude):

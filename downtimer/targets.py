@@ -6,7 +6,8 @@ Pure: no I/O. An id is the natural key of its target within a run, and readable:
 """
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -21,6 +22,7 @@ _STATIC = "static"
 _ADDRESS = "address"
 _REFERENCE = "reference"
 _AGENT = "agent"
+_PACKED_4: Final = 4
 
 REFERENCES: Final = f"{_REFERENCE}/"
 """With what the ids of references begin."""
@@ -112,20 +114,40 @@ def address_id(at: Address) -> TargetId:
     return TargetId(f"{_ADDRESS}/{at}")
 
 
+def pack(text: str) -> bytes:
+    """Return an address in 4 or 16 bytes, which a hundred thousand of them are kept in.
+
+    Raises:
+        ValueError: It is none. With a zone it is none, either.
+    """
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, UnicodeEncodeError) as exc:
+        raise ValueError(f"{text!r} is no address") from exc
+
+
+def unpack(packed: bytes) -> Address:
+    """Return the address that was packed."""
+    return ipaddress.IPv4Address(packed) if len(packed) == _PACKED_4 else ipaddress.IPv6Address(packed)
+
+
 def reference(at: Address) -> Target:
     """Return the target for an address that tells whether our own link works."""
     return Target(id=TargetId(f"{_REFERENCE}/{at}"), kind=Kind.ADDRESS, name=str(at), reference=True)
 
 
-def static(section: StaticSection) -> Iterator[Target]:
-    """Return the targets of ``[static]``: URLs, then addresses."""
-    for name, url in section.urls:
-        yield static_service(name, url)
-    for at in _expand(section.ips):
-        yield address(at)
+def static_services(section: StaticSection) -> Iterator[Target]:
+    """Return the services of ``[static]``."""
+    return (static_service(name, url) for name, url in section.urls)
 
 
-def _expand(blocks: Iterable[str]) -> Iterator[Address]:
-    """Return every address of the blocks: network and broadcast address, too (floating IPs may be those)."""
-    for block in blocks:
-        yield from ipaddress.ip_network(block)
+def static_addresses(section: StaticSection) -> Iterator[bytes]:
+    """Return every address of the blocks of ``[static]``, packed.
+
+    Network and broadcast address, too: floating IPs may be those.
+    """
+    for block in section.ips:
+        network = ipaddress.ip_network(block)
+        first, size = int(network.network_address), network.max_prefixlen // 8
+        for number in range(first, first + network.num_addresses):
+            yield number.to_bytes(size, "big")

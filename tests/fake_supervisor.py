@@ -20,6 +20,8 @@ from downtimer.clock import Anchor, tie
 from downtimer.config import Config
 from downtimer.messages import BusDown, Finish, Listing, Settings, Targets
 from downtimer.model import Incarnation, Run, RunId, Target, TargetId, TargetState
+from downtimer.supervisor.feeds import WANTS, Feed
+from downtimer.supervisor.targets import TargetList
 
 TIMEOUT_S: Final = 30.0
 _POLL_MS: Final = 20
@@ -164,15 +166,18 @@ class FakeSupervisor:
         identity, frame = socket.recv_multipart()
         assert identity.decode() == self._incarnation
         message = messages.BUS_UP.decode(frame)
+        self._answer(socket, message)
+        with self._changed:
+            self.heard.append(message)
+            self._changed.notify_all()
+
+    def _answer(self, socket: "zmq.Socket[bytes]", message: messages.BusUp) -> None:
         if isinstance(message, messages.Hello):
             self._say(socket, self._settings())
             self._say(socket, Targets(serial=1, whole=True, changed=self._known))
         if isinstance(message, messages.MayAsk):
             hangs = message.target in self.hanging
             self._say(socket, messages.Answering(target=message.target, hangs=hangs))
-        with self._changed:
-            self.heard.append(message)
-            self._changed.notify_all()
 
     def _say(self, socket: "zmq.Socket[bytes]", order: BusDown) -> None:
         socket.send_multipart([self._incarnation.encode(), messages.encode(order)])
@@ -185,6 +190,33 @@ class FakeSupervisor:
             points=self._points,
             journal="/nowhere",
         )
+
+
+class KeepingSupervisor(FakeSupervisor):
+    """Keeps the target list as the real one does, and tells discovery of it.
+
+    Attributes:
+        kept: The list.
+    """
+
+    def __init__(self, module: str, given: Config) -> None:
+        super().__init__(module, given)
+        self.kept = TargetList()
+        self._feed = Feed(WANTS["discovery"])
+
+    def _answer(self, socket: "zmq.Socket[bytes]", message: messages.BusUp) -> None:
+        if isinstance(message, messages.Hello):
+            self._say(socket, self._settings())
+            self._feed.begin(())
+        elif isinstance(message, Listing):
+            self._feed.put(self.kept.apply(message, lambda _: True))
+        elif isinstance(message, messages.Took):
+            self._feed.took(message.serial)
+        else:
+            super()._answer(socket, message)
+        while (portion := self._feed.next(self.kept.get)) is not None:
+            self._say(socket, portion)
+            self._feed.sent(portion)
 
 
 def _run(anchor: Anchor) -> Run:

@@ -1,17 +1,37 @@
 """The lists that discovery reads: floating IPs as the simulated Neutron, servers as the simulated Nova."""
 
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from downtimer.demo.api import Calls
 from downtimer.demo.httpd import Request, Response, json_response
-from downtimer.demo.paging import BadPageError, Item, paginate
+from downtimer.demo.paging import BadPageError, Item, Ordered, paginate
 from downtimer.demo.refusals import forbidden, refusal
 from downtimer.demo.services import PROFILES
 from downtimer.demo.tokens import Claims
-from downtimer.demo.world import FloatingIp, Server, WorldFile, make_uuid
+from downtimer.demo.world import FloatingIp, Server, World, WorldFile, make_uuid
 
 _CREATED = "2024-01-01T00:00:00Z"
+
+
+class Lists:
+    """Lists made of one state of the world, until there is another. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._world: World | None = None
+        self._made: dict[str | None, Ordered] = {}
+
+    def get(self, world: World, scope: str | None, make: Callable[[], Iterable[Item]]) -> Ordered:
+        """Return the list of a project, or of all (None); `make` makes it."""
+        with self._lock:
+            if world is not self._world:
+                self._world, self._made = world, {}
+            if scope not in self._made:
+                self._made[scope] = Ordered(make())
+            return self._made[scope]
 
 
 class Network:
@@ -19,6 +39,7 @@ class Network:
 
     def __init__(self, world: WorldFile) -> None:
         self._world = world
+        self._lists = Lists()
 
     @property
     def calls(self) -> Calls:
@@ -27,11 +48,12 @@ class Network:
 
     def _floatingips(self, request: Request, claims: Claims) -> Response:
         world = self._world.read()
-        seen = [
-            _floatingip(item)
-            for item in world.floatingips
-            if claims.admin or item.project_id == claims.project_id
-        ]
+        scope = None if claims.admin else claims.project_id
+
+        def make() -> Iterator[Item]:
+            return (_floatingip(item) for item in world.floatingips if scope in (None, item.project_id))
+
+        seen = self._lists.get(world, scope, make)
         return _listed("neutron", "floatingips", seen, request, cap=world.page_cap)
 
 
@@ -40,6 +62,7 @@ class Compute:
 
     def __init__(self, world: WorldFile) -> None:
         self._world = world
+        self._lists = Lists()
 
     @property
     def calls(self) -> Calls:
@@ -52,18 +75,20 @@ class Compute:
             return forbidden(PROFILES["nova"], request, "os_compute_api:servers:detail:get_all_tenants")
         world = self._world.read()
         since = request.query.get("changes-since")
-        seen = [
-            _server(item)
-            for item in world.servers
-            if (everywhere or item.project_id == claims.project_id) and _is_asked_for(item, since)
-        ]
+        scope = None if everywhere else claims.project_id
+
+        def make() -> Iterator[Item]:
+            mine = (item for item in world.servers if scope in (None, item.project_id))
+            return (_server(item) for item in mine if _is_asked_for(item, since))
+
+        seen = self._lists.get(world, scope, make) if since is None else Ordered(make())
         return _listed("nova", "servers", seen, request, cap=world.page_cap)
 
 
-def _listed(service: str, name: str, items: list[Item], request: Request, *, cap: int) -> Response:
+def _listed(service: str, name: str, listed: Ordered, request: Request, *, cap: int) -> Response:
     url = f"http://{request.headers.get('host', 'localhost')}{request.path}"
     try:
-        page = paginate(items, request.query, cap=cap, url=url)
+        page = paginate(listed, request.query, cap=cap, url=url)
     except BadPageError as error:
         return refusal(service, request, 400, str(error))
     content: dict[str, Any] = {name: page.items}

@@ -5,13 +5,14 @@ that lists can change at run time and a restarted service remembers.
 """
 
 import hashlib
-import json
 import os
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Self
+
+import msgspec
 
 from downtimer.demo.services import PROFILES, endpoint_url
 
@@ -117,25 +118,13 @@ class World:
         """Replace the file atomically; it holds a password, so only its owner may read it."""
         scratch = path.with_suffix(".new")
         scratch.touch(mode=0o600)
-        scratch.write_text(json.dumps(asdict(self)))
+        scratch.write_bytes(msgspec.json.encode(self))
         scratch.replace(path)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: bytes) -> Self:
         """Decode what `save` wrote."""
-        fields: dict[str, Any] = json.loads(text)
-        decoded = {key: tuple(kind(**item) for item in fields[key]) for key, kind in _KINDS.items()}
-        names = {key: tuple(fields[key]) for key in ("revoked", "forbidden")}
-        return cls(**fields | decoded | names)
-
-
-_KINDS: Final = {
-    "users": User,
-    "endpoints": Endpoint,
-    "floatingips": FloatingIp,
-    "servers": Server,
-    "agents": Agent,
-}
+        return msgspec.json.decode(text, type=cls)
 
 
 class WorldFile:
@@ -153,7 +142,7 @@ class WorldFile:
             found = os.stat(self._path)  # noqa: PTH116 - one call, on every request
             stamp = (found.st_ino, found.st_mtime_ns)
             if stamp != self._stamp:
-                self._world = World.from_json(self._path.read_text())
+                self._world = World.from_json(self._path.read_bytes())
                 self._stamp = stamp
             return self._world
 

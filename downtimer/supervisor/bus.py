@@ -39,6 +39,12 @@ class Bus:
                 continue
             return incarnation, message
 
+    def has_more(self) -> bool:
+        """Tell whether something is here that was not received yet."""
+        events = self._socket.getsockopt(zmq.EVENTS)
+        assert isinstance(events, int)  # noqa: S101 - for the type checker
+        return bool(events & zmq.POLLIN)
+
     def send(self, to: Incarnation, message: BusDown) -> bool:
         """Send to one child without blocking; False if it is not there, or does not read."""
         with contextlib.suppress(zmq.ZMQError):  # EHOSTUNREACH: gone; its successor gets all at hello

@@ -4,9 +4,11 @@ Runs in the supervisor's event loop and does no I/O that can block.
 """
 
 import asyncio
+import gc
+import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -25,15 +27,13 @@ from downtimer.messages import (
     Listing,
     Look,
     MayAsk,
-    Method,
     Powers,
     Record,
     Report,
     Settings,
-    Silent,
-    Targets,
     Token,
     TokenRejected,
+    Took,
     Turned,
     Unfit,
     WriterState,
@@ -41,6 +41,7 @@ from downtimer.messages import (
 from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
+from downtimer.supervisor.feeds import Feeds
 from downtimer.supervisor.roster import Roster, end_on_defect
 from downtimer.supervisor.targets import TargetList
 from downtimer.verdicts import is_hang
@@ -51,6 +52,9 @@ PROBING: Final = ("api", "icmp")
 REPORTING: Final = ("discovery", *PROBING)
 """Children whose findings go to the writer."""
 
+CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
+"""What they probe."""
+
 CHILDREN: Final = ("writer", *REPORTING)
 
 START_S: Final = 90.0
@@ -58,9 +62,15 @@ START_LOSSES_MAX: Final = 3
 WALL_STEP_NS: Final = SECOND_NS // 10
 FLUSH_S: Final = 10.0
 DRAIN_S: Final = 30.0
+DRAIN_TARGETS_S: Final = 10.0
 COMMIT_S: Final = 30.0
 SHIP_S: Final = 30.0
 RECORDS_MAX: Final = 10_000
+FREEZE: Final = 500
+"""When so many targets change together the collector is not to look at what there is, ever again.
+
+A hundred thousand targets are in no cycle, and to go through all of them takes a third of a second.
+"""
 
 
 class StartError(DowntimerError):
@@ -136,9 +146,9 @@ class Measurement:
         self._started = asyncio.Event()
         self._failure: str | None = None
         self._token: Token | None = None
-        self._learnt: dict[TargetId, TargetState] = {}
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
-        self._ticking: asyncio.Task[None] | None = None
+        self._feeds = Feeds(targets.get, self.roster.send)
+        self._tasks: list[asyncio.Task[None]] = []
 
     # --- its life ---
 
@@ -148,9 +158,12 @@ class Measurement:
         Raises:
             StartError: It can't be done; nothing is left running.
         """
+        if len(self.targets) >= FREEZE:
+            gc.freeze()
         self.roster.start()
-        self._ticking = asyncio.create_task(self._tick())
-        self._ticking.add_done_callback(end_on_defect)
+        self._tasks = [asyncio.create_task(task) for task in (self._tick(), self._feeds.run())]
+        for task in self._tasks:
+            task.add_done_callback(end_on_defect)
         try:
             await self._until_started()
         except BaseException:
@@ -169,6 +182,7 @@ class Measurement:
     async def flush(self) -> Flushed:
         """Have everything recorded that is known."""
         now_ns = self.clock.now_ns()
+        await self._feeds.drain("writer", DRAIN_TARGETS_S)
         # The writer is asked first, too, for then it commits at once what the workers send meanwhile.
         *workers, _ = await asyncio.gather(*(self._flush(name) for name in (*REPORTING, "writer")))
         answers = dict(zip(REPORTING, workers, strict=True))
@@ -187,7 +201,7 @@ class Measurement:
         config = self.settings.config
         drain_s = DRAIN_S + max(config.api.timeout, config.icmp.timeout)
         await self.roster.finish(REPORTING, lambda serial: Finish(serial=serial), drain_s)
-        self._tell_learnt()
+        await self._feeds.drain("writer", DRAIN_TARGETS_S)
         end_ns = self.clock.now_ns()
         answers = await self.roster.finish(
             ["writer"],
@@ -206,14 +220,14 @@ class Measurement:
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
-    def down(self) -> list[Turned]:
-        """Return what is down now of what is measured for its own sake, the longest first."""
-        found = [turned for turned in self.picture.down() if self._is_current(turned)]
-        return sorted(found, key=lambda turned: (turned.since_ns, turned.target))
+    def down(self, most: int) -> list[Turned]:
+        """Return what is down of what is measured for its own sake, the longest first; at most so many."""
+        found = (turned for turned in self.picture.down() if self._is_current(turned))
+        return heapq.nsmallest(most, found, key=lambda turned: (turned.since_ns, turned.target))
 
     def references(self) -> tuple[int, int]:
         """Return how many references there are whose normal is known, and how many of these fail now."""
-        counted = [state for state in self.targets.states() if state.target.reference and state.baselines]
+        counted = [state for state in self.targets.others() if state.target.reference and state.baselines]
         return len(counted), sum(self.picture.is_down(state.target.id, ICMP) for state in counted)
 
     def _is_current(self, turned: Turned) -> bool:
@@ -235,9 +249,9 @@ class Measurement:
         self.roster.send("writer", record)
 
     async def _end(self) -> None:
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)  # it may have died of a defect
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # one may have died of a defect
         await self.roster.kill()
 
     # --- what the roster says ---
@@ -246,8 +260,7 @@ class Measurement:
         """A new process of this class said hello: it gets its settings and the whole target list."""
         self.picture.forget(child.name)
         self.roster.send(child.name, self.settings)
-        whole = Targets(serial=self.targets.serial, whole=True, changed=self.targets.states())
-        self.roster.send(child.name, whole)
+        self._feeds.begin(child.name, self.targets.ids())
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)
         if child.name == "writer":
@@ -262,9 +275,11 @@ class Measurement:
             case Listing():
                 self._on_listing(message)
             case Powers():
-                self._tell_changed(self.targets.apply_powers(message))
-            case Learnt() | Silent() | Method() | Unfit():
+                self._tell(self.targets.apply_powers(message), ("writer", "discovery"))
+            case Learnt() | Unfit():
                 self._on_finding(message)
+            case Took():
+                self._feeds.took(child.name, message.serial)
             case Token() | MayAsk() | TokenRejected() | Answering():
                 self._pass_on(message)
             case Report():
@@ -293,6 +308,7 @@ class Measurement:
 
     def lost(self, child: Child, why: str) -> None:
         """A process ended that was not told to."""
+        self._feeds.close(child.name)
         if child.state is State.FATAL:
             why = child.reason or why
             self._fail(why)
@@ -313,66 +329,58 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
+        if not self._started.is_set() and self._listed and all(map(self._has_measured, CHECKED)):
             self._started.set()
 
     def _has_measured(self, kind: Kind) -> bool:
         counts = self.picture.counts(kind)
         return not self.targets.count_probed(kind) or counts != Counts(unseen=counts.unseen)
 
-    def _on_finding(self, message: Learnt | Silent | Method | Unfit) -> None:
-        """A worker has found out something about a target."""
-        match message:
-            case Learnt():
-                state = self.targets.learn(message.target, message.check, message.baseline)
-                if state is not None:
-                    self._learnt[state.target.id] = state
-            case Silent():
-                self._tell_changed(self.targets.silent(message.target, self.clock.now_ns()))
-            case Method():
-                self._tell_changed(self.targets.reached(message.target, message.method))
-            case Unfit():
-                self.picture.clear(message.target, message.check)
-                changed = self.targets.unfit(message.target, message.check, message.why)
-                self._tell_changed(changed)
-                for state in changed:
-                    name = state.target.name
-                    self.note("check", f"{name} is not asked whether it {message.check}: {message.why}")
+    def _on_finding(self, found: Learnt | Unfit) -> None:
+        """A worker has found out something about targets."""
+        if isinstance(found, Learnt):
+            self._on_learnt(found)
+        else:
+            self._on_unfit(found)
+
+    def _on_learnt(self, learnt: Learnt) -> None:
+        self._tell(self.targets.learn(learnt.normals), ("writer",))
+        changed = self.targets.silent(learnt.silent, self.clock.now_ns())
+        changed += self.targets.reached(learnt.reached)
+        self._tell(changed, ("writer", *PROBING))
+
+    def _on_unfit(self, unfit: Unfit) -> None:
+        self.picture.clear(unfit.target, unfit.check)
+        changed = self.targets.unfit(unfit.target, unfit.check, unfit.why)
+        self._tell(changed, ("writer", "api"))
+        for state in changed:
+            self.note("check", f"{state.target.name} is not asked whether it {unfit.check}: {unfit.why}")
 
     def _on_listing(self, listing: Listing) -> None:
-        self._listed = True
-        if self.targets.lacks_most(listing):
+        self._listed = self._listed or not listing.more
+        if listing.complete and listing.lacks_most:
             self.note("discovery", "a list lacks most addresses of the last one; what answers is measured on")
         changed = self.targets.apply(listing, self._answers)
-        self._tell_changed(changed)
+        self._tell(changed)
         if any(state.missing_ns == listing.at_ns for state in changed):
             self.roster.send("discovery", Look())  # a second list is to confirm it
 
     def _answers(self, state: TargetState) -> bool:
         return not self.picture.is_down(state.target.id, state.check)
 
-    def _tell_changed(self, changed: tuple[TargetState, ...]) -> None:
-        """Tell all children how targets stand now."""
-        if changed:
-            difference = Targets(serial=self.targets.serial, whole=False, changed=changed)
-            for name in CHILDREN:
-                self.roster.send(name, difference)
+    def _tell(self, changed: tuple[TargetState, ...], names: Iterable[str] = CHILDREN) -> None:
+        """Tell these children how targets stand now."""
+        self._feeds.tell(changed, names)
+        if len(changed) >= FREEZE:
+            gc.freeze()
 
     # --- once a second ---
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1.0)
-            self._tell_learnt()
             step_ns = self.clock.wall_step_ns()
             if abs(step_ns) >= WALL_STEP_NS:
                 self.note(
                     "clock", f"the wall clock was stepped by {step_ns / SECOND_NS:+.3f} s; no figure moves"
                 )
-
-    def _tell_learnt(self) -> None:
-        """Tell the writer what was learnt since the last time, in one message."""
-        if self._learnt:
-            changed = tuple(self._learnt.values())
-            self._learnt = {}
-            self.roster.send("writer", Targets(serial=self.targets.serial, whole=False, changed=changed))

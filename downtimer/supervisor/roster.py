@@ -135,6 +135,7 @@ class Roster:
     async def _listen(self) -> None:
         while True:
             incarnation, message = await self._bus.receive()
+            await asyncio.sleep(0)  # where many wait, `receive` alone would never give way to others
             child = self.children.get(incarnation.partition(".")[0])
             if child is None or child.incarnation != incarnation:
                 log.info("bus: a late word of %s", incarnation)
@@ -152,7 +153,7 @@ class Roster:
                     self._listener.told(child, message)
 
     async def _watch(self) -> None:
-        """Restart what is due; kill what is silent. The inbox was drained before, by the other task."""
+        """Restart what is due; kill what is silent, unless its word may be in the inbox."""
         last_ns = self._clock.now_ns()
         while True:
             await asyncio.sleep(WATCH_S)
@@ -163,7 +164,7 @@ class Roster:
             for child in self.children.values():
                 if was_late:
                     child.count_anew(now_ns)
-                elif child.is_overdue(now_ns):
+                elif child.is_overdue(now_ns) and not self._bus.has_more():
                     self._why[child.incarnation] = (
                         f"was silent for {child.age_s(now_ns):.1f} s and was killed"
                     )

@@ -37,7 +37,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
         "references": _references(measurement),
         "lacking": list(_lacking(measurement)),
         "complaints": list(picture.complaints),
-        "down": [_down(measurement, turned, now_ns) for turned in measurement.down()[:DOWN_MAX]],
+        "down": [_down(measurement, turned, now_ns) for turned in measurement.down(DOWN_MAX)],
         "journal": {
             "path": measurement.settings.journal,
             "rows": writer.rows if writer is not None else None,
@@ -78,7 +78,7 @@ def _references(measurement: Measurement) -> dict[str, int]:
 
 def _lacking(measurement: Measurement) -> Iterator[dict[str, Any]]:
     """Yield each check that a service of the catalog has not."""
-    for state in measurement.targets.states():
+    for state in measurement.targets.others():
         for check, why in state.lacks.items():
             yield {"name": state.target.name, "region": state.target.region, "check": check, "why": why}
 

@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from downtimer.checks import is_identity
-from downtimer.messages import Answering, Counts, Method, Token, Unfit
+from downtimer.messages import Answering, Counts, Token, Unfit
 from downtimer.model import (
     ANSWERS,
     LOGIN,
@@ -80,6 +80,7 @@ class ApiEngine:
         config = child.settings.config
         self._clock = child.clock
         self._bus = child.bus
+        self._findings = findings
         self._outbox = findings.outbox
         self._section = config.api
         self._db = config.db
@@ -263,7 +264,7 @@ class ApiEngine:
 
     def _found(self, target: TargetId, port: int) -> None:
         """A silent address has answered on a port."""
-        self._bus.send(Method(target=target, method=method_of(port)))
+        self._findings.reached(target, method_of(port))
 
     # --- how it stands ---
 

@@ -12,10 +12,11 @@ from typing import Final
 
 import msgspec
 
-from downtimer import catalog, endpoints, paging, targets
-from downtimer.catalog import Catalog, FloatingIp
+from downtimer import catalog, endpoints, paging
+from downtimer.catalog import Catalog
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
+from downtimer.listing import Names, Owner
 from downtimer.model import SECOND_NS, Power, Target, TargetId
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
@@ -28,6 +29,12 @@ KEYSTONE: Final = "Keystone"
 
 LISTING_S: Final = 50.0
 """For all requests of one listing; less than the deadline after which the process counts as hung."""
+
+PAGE_S: Final = 30.0
+"""So long it may go on after each page of addresses: a large cloud may take seconds for every thousand."""
+
+LISTING_MOST_S: Final = 600.0
+"""But no longer than this."""
 
 NAMES_S: Final = 20.0
 """For the names among them: a list of addresses does not wait for long for what only adorns it."""
@@ -47,7 +54,7 @@ class CloudList:
 
     Attributes:
         services: Of the catalog; the last known ones if Keystone was away.
-        addresses: Associated floating IPs; what could be had.
+        addresses: Owners of associated floating IPs, by packed address; what could be had.
         away: Why, by what was away; empty if the listing is complete.
         oddities: Entries that were passed over.
         powers: What is known of servers, by id.
@@ -57,7 +64,7 @@ class CloudList:
     """
 
     services: tuple[Target, ...] = ()
-    addresses: list[Target] = field(default_factory=list)
+    addresses: dict[bytes, Owner] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)
     oddities: list[str] = field(default_factory=list)
     powers: Mapping[str, Power] = field(default_factory=dict)
@@ -76,6 +83,7 @@ class Cloud:
         *,
         may_ask: Callable[[TargetId], bool],
         tell: Callable[[SignedIn], object],
+        got_on: Callable[[], object] = lambda: None,
     ) -> None:
         """Prepare it; nothing is sent yet.
 
@@ -84,6 +92,7 @@ class Cloud:
             clock: The run's.
             may_ask: Waits for the moment to ask a service; False if a call to it hangs.
             tell: Is told a new token at once; the lists may take a while.
+            got_on: Is told when a long list gets on.
 
         Raises:
             CannotStartError: The file of CA certificates can't be used.
@@ -94,10 +103,12 @@ class Cloud:
         self._identity = Identity(section, self._rest, clock)
         self._catalog = Catalog(())
         self._networks: set[str] = set()  # regions that had a Neutron
-        self._projects = Names()
+        self._projects = NamesById()
         self._may_ask = may_ask
         self._tell = tell
+        self._got_on = got_on
         self._servers = Servers()
+        self._begun_ns = clock.now_ns()  # the listing
 
     @property
     def renew_ns(self) -> int | None:
@@ -123,10 +134,15 @@ class Cloud:
             self._projects.learn(target.project_id, target.project)
             self._servers.remember(target.server_id, target.server)
 
+    def names(self, owner: Owner) -> Names:
+        """Return the names that go with the owner of an address."""
+        return Names(self._projects.get(owner.project_id), self._servers.name(owner.server_id))
+
     def read(self) -> CloudList:
         """Read all lists."""
         found = CloudList()
         self._rest.begin(LISTING_S)
+        self._begun_ns = self._clock.now_ns()
         try:
             self._read_catalog(found)
         except SignInError as exc:
@@ -219,7 +235,7 @@ class Cloud:
 
     def _read_addresses(self, found: CloudList) -> None:
         """List every region's floating IPs; an address in several regions is the first one's."""
-        made: dict[targets.Address, FloatingIp] = {}
+        made = found.addresses
         networks = self._catalog.of_type("network")
         for region in self._networks - networks.keys():
             found.away[_neutron(region)] = f"the catalog has no {_neutron(region)} any more"
@@ -234,13 +250,13 @@ class Cloud:
             except (AwayError, SignInError, paging.PagingError) as exc:
                 found.away[name] = f"{name} at {url} cannot list floating IPs: {_clause(exc)}"
                 continue
-            made |= {item.address: item for item in listed if item.address not in made}
+            for packed, owner in listed.items():
+                made.setdefault(packed, owner)
         self._rest.limit(NAMES_S)
-        self._find_projects(found, made.values())
+        self._find_projects(found)
         self._find_servers(found)
-        found.addresses = [self._describe(item) for item in made.values()]
 
-    def _read_floating(self, found: CloudList, url: str) -> list[FloatingIp]:
+    def _read_floating(self, found: CloudList, url: str) -> dict[bytes, Owner]:
         """Return a region's list.
 
         Raises:
@@ -248,35 +264,32 @@ class Cloud:
             SignInError: There is no token.
             PagingError: It is no list, or one without an end.
         """
-        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}))
+        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}, is_long=True))
         found.oddities += odd
         return listed
 
     def _pages(
-        self, found: CloudList, url: str, name: str, query: Mapping[str, str]
+        self, found: CloudList, url: str, name: str, query: Mapping[str, str], *, is_long: bool = False
     ) -> Iterable[msgspec.Raw]:
+        """Read a list; `is_long`: it may take its time, as long as it gets on."""
+
         def fetch(page: Mapping[str, str]) -> bytes:
-            return self._signed(found, url, lambda held: self._rest.get(url, held.token, page))
+            body = self._signed(found, url, lambda held: self._rest.get(url, held.token, page))
+            if is_long and self._clock.now_ns() - self._begun_ns < LISTING_MOST_S * SECOND_NS:
+                self._rest.extend(PAGE_S)
+                self._got_on()
+            return body
 
         return paging.read_pages(fetch, name, query)
 
-    def _describe(self, item: FloatingIp) -> Target:
-        return targets.address(
-            item.address,
-            project_id=item.project_id,
-            project=self._projects.get(item.project_id),
-            server_id=item.server_id,
-            server=self._servers.name(item.server_id),
-        )
-
     # --- what adorns addresses: had if it can be had, else passed over in silence ----------------
 
-    def _find_projects(self, found: CloudList, listed: Iterable[FloatingIp]) -> None:
+    def _find_projects(self, found: CloudList) -> None:
         """Look for the names of projects that are not known yet."""
         held = self._identity.signed_in
         if held is not None:
             self._projects.learn(held.project_id, held.project)
-        wanted, now_ns = {item.project_id for item in listed}, self._clock.now_ns()
+        wanted, now_ns = {owner.project_id for owner in found.addresses.values()}, self._clock.now_ns()
         if not self._projects.needs_look(wanted, now_ns) or not self._wait_to_ask("identity"):
             return
         self._projects.note_look(wanted, now_ns)
@@ -310,6 +323,8 @@ class Cloud:
             self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:
             log.info("servers: %s: %s", url, _clause(exc))
+            if isinstance(exc, AwayError) and not isinstance(exc, RefusedError):
+                self._servers.ran_out(url)
             is_forbidden = isinstance(exc, RefusedError) and exc.status == _FORBIDDEN
             return is_forbidden and self._servers.refused(url) and self._read_servers(found, url)
         return True
@@ -330,7 +345,7 @@ class Cloud:
         return first is None or self._may_ask(first.id)
 
 
-class Names:
+class NamesById:
     """Names by id, as far as they are known."""
 
     def __init__(self) -> None:

@@ -11,13 +11,14 @@ configuration. Later it goes on trying.
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from downtimer import targets
 from downtimer.checks import Plan
-from downtimer.listing import Known
+from downtimer.listing import CHUNK, NOBODY, Known, Listed, Owner
 from downtimer.messages import (
     Answering,
     Beat,
@@ -26,20 +27,21 @@ from downtimer.messages import (
     Done,
     Finish,
     Flush,
+    Listing,
     Look,
     Powers,
     Targets,
     Token,
     TokenRejected,
 )
-from downtimer.model import SECOND_NS, Kind, Target, TargetId
+from downtimer.model import SECOND_NS, Kind, Target
 from downtimer.selection import Selection
 from downtimer.workers import gateway
 from downtimer.workers.agents import Agents
 from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
 from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
-from downtimer.workers.worker import Blocking, CannotStartError, Child, cut_after, main
+from downtimer.workers.worker import Blocking, CannotStartError, Child, Cut, cut_after, main
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +53,13 @@ CUT_S: Final = 55.0
 """When a listing is cut off that should have ended by itself: somebody drips."""
 
 DEADLINE_S: Final = 60.0
+TAKEN_S: Final = 2.0
+"""How long a part of a great list waits until the supervisor has taken in the one before the last."""
+
 ODDITIES_MAX: Final = 20
 """Most malformed entries that are named in a run's events, so that a hostile list cannot flood them."""
 
 _KIND: Final = "discovery"
-
-Listed = dict[TargetId, Target]
 
 
 async def body(child: Child) -> None:
@@ -77,8 +80,10 @@ class Discovery:
         self._loop = asyncio.get_running_loop()
         self._known = Known()
         self._gate = Gate(child.bus, child.settings.config.api, self._known.has)
-        self._finder = Finder(child, self._gate, self._tell_token)
+        self._finder = Finder(child, self._gate, self._tell_token, self._got_on)
+        self._cutting: Cut | None = None  # the listing under way
         self._told = asyncio.Event()  # the supervisor's list is here
+        self._was_told = asyncio.Event()  # something of it
         self._look = asyncio.Event()
         self._blocking = Blocking(_KIND, child.clock)
         self._troubles = Troubles(child)
@@ -128,7 +133,11 @@ class Discovery:
         match order:
             case Targets():
                 self._known.apply(order)
-                self._told.set()
+                self._was_told.set()
+                if not self._told.is_set():
+                    self._finder.remember(state.target for state in order.changed)
+                    if not order.more:
+                        self._told.set()
             case Look():
                 self._look.set()
             case Answering():
@@ -154,7 +163,6 @@ class Discovery:
     async def _list_forever(self) -> None:
         await self._told.wait()
         must_work = len(self._known) == 0
-        self._finder.remember(self._known)
         while True:
             self._look.clear()
             started_ns = self._child.clock.now_ns()
@@ -165,9 +173,12 @@ class Discovery:
     async def _wait(self, started_ns: int) -> None:
         """Wait until the next listing is due, or the token is, or somebody says look; never less than 5 s.
 
-        Called when the last one has ended, whose lists may be as new as that.
+        Called when the last one has ended, whose lists may be as new as that. One that took longer than its
+        interval is followed by a rest as long: what takes a cloud so much is not asked of it all the time.
         """
-        earliest_ns = self._child.clock.now_ns() + LOOK_NS
+        ended_ns = self._child.clock.now_ns()
+        took_ns = ended_ns - started_ns
+        earliest_ns = ended_ns + (took_ns if took_ns > EVERY_NS else LOOK_NS)
         due_ns = max(started_ns + EVERY_NS, earliest_ns)
         renew_ns = self._finder.renew_ns
         if renew_ns is not None:
@@ -188,7 +199,7 @@ class Discovery:
         Raises:
             CannotStartError: It must work and does not, for a reason that the user can mend.
         """
-        with cut_after(CUT_S, self._finder.cut):
+        with cut_after(CUT_S, self._finder.cut) as self._cutting:
             found = await self._blocking.call(self._finder.find, DEADLINE_S)
         if self._agents is not None:
             self._agents.take_services(found.services())
@@ -197,12 +208,30 @@ class Discovery:
         if must_work and problem is not None:
             raise CannotStartError(problem)
         self._troubles.note(found)
+        sent: list[Listing] = []
         for part in self._known.compare(found.listed, at_ns=at_ns, complete=not found.cloud.away):
             self._child.bus.send(part)
-            await asyncio.sleep(0)
+            sent = [*sent[-1:], part]
+            await self._until_taken(sent[0])
         powers = self._known.news_of_powers(found.listed, found.cloud.powers)
         if powers or found.cloud.knows_powers:
             self._child.bus.send(Powers(at_ns=at_ns, changed=powers, complete=found.cloud.knows_powers))
+
+    async def _until_taken(self, part: Listing) -> None:
+        """Wait until the supervisor has taken that in, lest great lists pile up between us."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAKEN_S):
+                while len(part.found) == CHUNK and not self._known.has_told(part.found[-1]):
+                    self._was_told.clear()
+                    await self._was_told.wait()
+
+    def _got_on(self) -> None:
+        """A long list gets on, and may go on for as long again. Called by the thread."""
+        self._loop.call_soon_threadsafe(self._prolong)
+
+    def _prolong(self) -> None:
+        if self._blocking.prolong(DEADLINE_S) and self._cutting is not None:
+            self._cutting.after(CUT_S)
 
     def _tell_token(self, new: SignedIn) -> None:
         """Tell the api worker of a new token. Called by the thread."""
@@ -227,29 +256,32 @@ class Found:
 
     def __init__(self, cloud: CloudList) -> None:
         self.cloud = cloud
-        self.listed: Listed = {}
+        self.listed = Listed()
         self.clash: str | None = None
         self.complaints: tuple[str, ...] | None = None
 
     def services(self) -> list[Target]:
         """Return the services of the catalog that are to be measured."""
-        return [target for target in self.cloud.services if target.id in self.listed]
+        return [target for target in self.cloud.services if target.id in self.listed.others]
 
 
 class Finder:
     """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
 
-    def __init__(self, child: Child, gate: Gate, tell: Callable[[SignedIn], object]) -> None:
-        """`tell` is told a new token."""
+    def __init__(
+        self, child: Child, gate: Gate, tell: Callable[[SignedIn], object], got_on: Callable[[], object]
+    ) -> None:
+        """`tell` is told a new token, `got_on` that a long list gets on."""
         config = child.settings.config
         self._gate = gate
         self._cloud: Cloud | None = None
         if config.global_.keystone_endpoint is not None:
-            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell)
+            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell, got_on=got_on)
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
-        self._static: Listed = {target.id: target for target in targets.static(config.static)}
+        self._static = {target.id: target for target in targets.static_services(config.static)}
+        self._static_addresses = dict.fromkeys(targets.static_addresses(config.static), NOBODY)
         self._references = config.vantage.reference
 
     @property
@@ -275,17 +307,17 @@ class Finder:
         """The token of that instant was refused; return whether to list again for a new one."""
         return self._cloud is not None and self._cloud.doubt(issued_ns)
 
-    def remember(self, known: Known) -> None:
+    def remember(self, known: Iterable[Target]) -> None:
         """Take names from the targets of an earlier life."""
         if self._cloud is not None:
-            self._cloud.remember(known.targets())
+            self._cloud.remember(known)
 
     def find(self) -> Found:
         """List everything once."""
         self._gate.begin_listing()
         found = Found(CloudList() if self._cloud is None else self._cloud.read())
-        # An address that is both static and a floating IP is one target, with the cloud's description.
-        found.listed |= self._static
+        listed = found.listed
+        listed.others |= self._static
         kept: list[Target] = []
         for target in filter(self._selection.wants, found.cloud.services):
             if target.name in self._static_names:
@@ -294,12 +326,24 @@ class Finder:
                 )
                 continue
             kept.append(target)
-        found.listed |= {target.id: target for target in self._plan.of(kept)}
-        found.listed |= {target.id: target for target in filter(self._selection.wants, found.cloud.addresses)}
+        listed.others |= {target.id: target for target in self._plan.of(kept)}
+        listed.others |= {target.id: target for target in gateway.references(self._references)}
+        self._add_addresses(listed, found.cloud.addresses)
         if KEYSTONE not in found.cloud.away:
             found.complaints = tuple(self._plan.strangers(found.cloud.services))
-        found.listed |= {target.id: target for target in gateway.references(self._references)}
         return found
+
+    def _add_addresses(self, listed: Listed, floating: dict[bytes, Owner]) -> None:
+        """Add those of the configuration, and those of the cloud that are wanted.
+
+        One that is both is one target, with the cloud's description.
+        """
+        if self._cloud is not None:
+            listed.names = self._cloud.names
+        if self._selection.is_particular:
+            wants = self._selection.wants
+            floating = {at: owner for at, owner in floating.items() if wants(listed.describe(at, owner))}
+        listed.addresses = {**self._static_addresses, **floating} if self._static_addresses else floating
 
 
 class Troubles:

@@ -289,7 +289,7 @@ class Echoes:
         """Tell that an address answers echoes, if it was told to be silent."""
         if lane.addresses.is_silent[row]:
             lane.addresses.is_silent[row] = False
-            self._findings.method(lane.addresses.id_of(row), ICMP)
+            self._findings.reached(lane.addresses.id_of(row), ICMP)
 
     def take_quote(self, lane: Lane, quote: Quote, now_ns: int) -> None:
         """Resolve the probe that met an ICMP error."""

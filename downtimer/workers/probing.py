@@ -7,9 +7,10 @@ to the writer and the supervisor, and ends it in good order.
 import asyncio
 import gc
 import logging
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from downtimer.errors import MessageError
 from downtimer.messages import (
@@ -20,9 +21,9 @@ from downtimer.messages import (
     Flush,
     Learnt,
     MayAsk,
-    Method,
+    Normal,
     Progress,
-    Silent,
+    Reached,
     Targets,
     Token,
     Turned,
@@ -45,9 +46,19 @@ PORTION: Final = 128
 ROOM_S: Final = 1.5
 """So long it takes the writer at most to commit what it has, if it does."""
 
+LEARNT_MAX: Final = 1_000
+"""Most of each kind in one message of what was learnt, so that nobody stalls on it."""
+
+LEARNT_S: Final = 0.1
+"""How long what was learnt is collected: a hundred thousand addresses learn their normal in one second."""
+
+LEARNT_MORE_S: Final = 0.01
+
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
 TURNED_MAX: Final = 1_000
+
+_T = TypeVar("_T")
 
 
 class Reach(NamedTuple):
@@ -123,6 +134,10 @@ class Findings:
         self.outbox = outbox
         self._child = child
         self._turned: dict[tuple[TargetId, str], Turned] = {}  # only how it stands now is worth telling
+        self._normals: deque[Normal] = deque()
+        self._silent: deque[TargetId] = deque()
+        self._reached: deque[Reached] = deque()
+        self._telling: asyncio.TimerHandle | None = None
         self.hurry = asyncio.Event()
 
     def span(self, span: Span, *, is_open: bool) -> None:
@@ -139,15 +154,45 @@ class Findings:
 
     def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
         """Take what has been learnt of a check's normal."""
-        self._child.bus.send(Learnt(target=target, check=check, baseline=baseline))
+        self._normals.append(Normal(target, check, baseline))
+        self._tell_in(LEARNT_S)
 
     def silent(self, target: TargetId) -> None:
-        """Take that an address has not answered any echo in its first seconds."""
-        self._child.bus.send(Silent(target=target))
+        """Take that an address has not answered any echo in its first 10 s."""
+        self._silent.append(target)
+        self._tell_in(LEARNT_S)
 
-    def method(self, target: TargetId, method: str) -> None:
-        """Take that an address that was silent has answered, and by what."""
-        self._child.bus.send(Method(target=target, method=method))
+    def reached(self, target: TargetId, method: str) -> None:
+        """Take that an address which was silent has answered."""
+        self._reached.append(Reached(target, method))
+        self._tell_in(LEARNT_S)
+
+    def has_learnt(self) -> bool:
+        """Tell whether something of that was not told yet."""
+        return bool(self._normals or self._silent or self._reached)
+
+    def tell_learnt(self) -> None:
+        """Tell the supervisor all that has been learnt, at once."""
+        while self.has_learnt():
+            self._tell_some()
+
+    def _tell_in(self, seconds: float) -> None:
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(seconds, self._tell_next)
+
+    def _tell_next(self) -> None:
+        """Tell one message of it, and the next one in another turn of the loop."""
+        self._telling = None
+        self._tell_some()
+        if self.has_learnt():
+            self._tell_in(LEARNT_MORE_S)
+
+    def _tell_some(self) -> None:
+        learnt = Learnt(
+            normals=_take(self._normals), silent=_take(self._silent), reached=_take(self._reached)
+        )
+        if learnt != Learnt():
+            self._child.bus.send(learnt)
 
     def turned(self, target: TargetId, check: str, since_ns: int, cause: str | None) -> None:
         """Take a change between good and down; it is told at once."""
@@ -167,6 +212,11 @@ class Findings:
         )
 
 
+def _take(waiting: deque[_T]) -> tuple[_T, ...]:
+    """Take what fits into one message."""
+    return tuple(waiting.popleft() for _ in range(min(len(waiting), LEARNT_MAX)))
+
+
 class Probing:
     """A probing worker's loop."""
 
@@ -176,7 +226,8 @@ class Probing:
         self._outbox = self._delivery.outbox
         self._findings = Findings(child, self._outbox)
         self._engine = make_engine(child, self._findings)
-        self._serial = 0  # of the newest target list
+        self._serial = 0  # of the last portion of the target list
+        self._listed: set[TargetId] | None = None  # by a whole list of which more is to come
 
     async def run(self) -> None:
         """Work until told to finish."""
@@ -226,14 +277,20 @@ class Probing:
             raise MessageError(f"a difference of the target list is missing after {self._serial}")
         self._serial = targets.serial
         if targets.whole:
-            self._engine.keep_only([state.target.id for state in targets.changed])
+            self._listed = set()
         for number, state in enumerate(targets.changed):
             if number % PORTION == PORTION - 1:
                 await asyncio.sleep(0)
             self._engine.update(state)
+        if self._listed is not None:
+            self._listed.update(state.target.id for state in targets.changed)
+            if not targets.more:
+                self._engine.keep_only(self._listed)
+                self._listed = None
 
     async def _flush(self) -> None:
         """Record every open span as it stands, and wait until the writer has all that is known now."""
+        self._findings.tell_learnt()
         await self._record_open_spans()
         self._note_progress()
         await self._delivery.flush()

@@ -177,6 +177,12 @@ class Rest:
         self._adapter.close()
         self._adapter.deadline = time.monotonic() + seconds
 
+    def extend(self, seconds: float) -> None:
+        """Give the listing so long from now on, unless it has more, or is over."""
+        now_s = time.monotonic()
+        if self._adapter.deadline > now_s:
+            self._adapter.deadline = max(self._adapter.deadline, now_s + seconds)
+
     def limit(self, seconds: float) -> None:
         """Give the rest of the listing so long, if that is less than it has."""
         self._adapter.deadline = min(self._adapter.deadline, time.monotonic() + seconds)

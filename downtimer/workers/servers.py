@@ -1,8 +1,9 @@
 """The servers behind floating IPs: their names, and whether their owners have stopped them.
 
 Owned by discovery's thread. Nova is asked for everything once and then, with each listing, for what has
-changed since (``changes-since``), by its own clock: the newest change that it has told. So a large cloud
-is not listed again and again. What cannot be had stays unknown, in silence.
+changed since (``changes-since``), by its own clock: the newest change that it has told. So a large cloud is
+not listed again and again; if it takes too long for one listing, the next goes on where that ended. What
+cannot be had stays unknown, in silence.
 """
 
 from collections.abc import Iterable, Mapping
@@ -28,11 +29,17 @@ class _Place:
         newest: The newest change that it has told of; None before the first whole list.
         tried_ns: When it was last asked for a whole list.
         sees_all: It lets this user see the servers of all projects.
+        last: The last server of a whole list that is not had to its end; None if there is no such.
+        since: The newest change told of when that list was begun: what came later may have been passed by.
+        goes_on: There was no time for the rest of it, which is asked for next.
     """
 
     newest: datetime | None = None
     tried_ns: int | None = None
     sees_all: bool = True
+    last: str | None = None
+    since: datetime | None = None
+    goes_on: bool = False
 
 
 class Servers:
@@ -62,10 +69,17 @@ class Servers:
         query = {"all_tenants": "1"} if place.sees_all else {}
         if place.newest is not None:
             return {**query, "changes-since": f"{place.newest - _OVERLAP:%Y-%m-%dT%H:%M:%SZ}"}
+        if place.goes_on and place.last is not None:
+            place.goes_on = False
+            return {**query, "marker": place.last}
         if place.tried_ns is not None and now_ns - place.tried_ns < AGAIN_NS:
             return None
-        place.tried_ns = now_ns
+        place.tried_ns, place.last, place.since = now_ns, None, None
         return query
+
+    def ran_out(self, url: str) -> None:
+        """Note that there was no time for the rest of a whole list."""
+        self._places[url].goes_on = True
 
     def refused(self, url: str) -> bool:
         """Note that the query was not permitted; return whether to ask for the own project instead."""
@@ -77,12 +91,17 @@ class Servers:
         """Take what Nova has answered. What `listed` raises passes through; the list is not whole then."""
         place = self._places[url]
         newest, is_empty = place.newest, True
+        began = newest is not None or place.last is None  # this is no rest of a whole list
         for server in listed:
             is_empty = False
             self.remember(server.id, server.name)
             self._powers[server.id] = server.power
             if server.updated is not None and (newest is None or server.updated > newest):
                 newest = server.updated
-        place.newest = newest
-        if newest is None and is_empty:  # a cloud without servers, of which the next list is as short
+            place.last = server.id
+            if began:
+                place.since = newest
+        place.newest = newest if began else place.since
+        place.last = None
+        if place.newest is None and is_empty:  # a cloud without servers, of which the next list is as short
             place.tried_ns = None

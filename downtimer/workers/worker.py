@@ -25,7 +25,7 @@ import zmq.asyncio
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
-from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings
+from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings, Targets, Took
 from downtimer.model import SECOND_NS, Event, Incarnation
 from downtimer.workers.stalls import LoopWatch
 
@@ -48,19 +48,32 @@ class Bus:
 
     def __init__(self, socket: zmq.asyncio.Socket) -> None:
         self._socket = socket
+        self._took: int | None = None  # the portion of the target list that is being taken in
 
     def send(self, message: BusUp) -> None:
         """Send without blocking. If the supervisor does not read, it is dead or will end us."""
         wire.send_now(self._socket, [messages.encode(message)])
 
     async def receive(self) -> BusDown:
-        """Return the next order; frames that are no message of ours are logged and passed over."""
+        """Return the next order; frames that are no message of ours are logged and passed over.
+
+        Whoever asks for it has done the last one. After a portion of the target list the loop gets its turn
+        before there is another.
+        """
+        if self._took is not None:
+            self.send(Took(serial=self._took))
+            self._took = None
+            await asyncio.sleep(0)
         while True:
             frame = await self._socket.recv()
             try:
-                return messages.BUS_DOWN.decode(frame)
+                order = messages.BUS_DOWN.decode(frame)
             except MessageError as exc:
                 log.warning("bus: %s", exc)
+                continue
+            if isinstance(order, Targets):
+                self._took = order.serial
+            return order
 
     async def settings(self) -> Settings:
         """Return the first order, which must be the settings."""
@@ -127,17 +140,43 @@ class Blocking:
         finally:
             self._deadline_ns = None
 
+    def prolong(self, deadline_s: float) -> bool:
+        """Give the call under way so long from now on, for it gets on; return False if there is none."""
+        if self._deadline_ns is None:
+            return False
+        self._deadline_ns = self._clock.now_ns() + int(deadline_s * SECOND_NS)
+        return True
+
     def is_overdue(self) -> bool:
         """Tell whether the call under way has exceeded its deadline; then the loop must not beat."""
         return self._deadline_ns is not None and self._clock.now_ns() > self._deadline_ns
 
 
+class Cut:
+    """What is to happen if something that should have ended by itself has not."""
+
+    def __init__(self, cut: Callable[[], None]) -> None:
+        self._cut = cut
+        self._timer: asyncio.TimerHandle | None = None
+
+    def after(self, seconds: float) -> None:
+        """Have it happen so long from now, and not before."""
+        self.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cut)
+
+    def cancel(self) -> None:
+        """It has ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
 @contextlib.contextmanager
-def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[None]:
+def cut_after(seconds: float, cut: Callable[[], None]) -> Iterator[Cut]:
     """Cut off what is awaited within the context if it should have ended by itself, and has not by then."""
-    cutting = asyncio.get_running_loop().call_later(seconds, cut)
+    cutting = Cut(cut)
+    cutting.after(seconds)
     try:
-        yield
+        yield cutting
     finally:
         cutting.cancel()
 

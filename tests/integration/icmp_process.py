@@ -21,12 +21,13 @@ import numpy.typing as npt
 
 from downtimer.clock import SystemSource
 from downtimer.demo.processes import Lines, Spawner, kill
+from downtimer.messages import Learnt
 from downtimer.model import ICMP, SECOND_NS, Kind, TargetId
 from downtimer.workers.icmp import RENEW_NS, IcmpEngine
 from downtimer.workers.mmsg import Incoming
 from downtimer.workers.worker import CannotStartError
 from tests import engines
-from tests.engines import Bench, RecordingBus
+from tests.engines import Bench
 from tests.waiting import wait_until
 
 HELD_UP_S = 0.3
@@ -123,8 +124,9 @@ def _report(bench: Bench) -> str:
         for window in bench.outbox.addresses
     ]
     lag_ns = bench.child.clock.now_ns() - bench.engine.reach()[ICMP].through_ns
-    assert isinstance(bench.child.bus, RecordingBus)
-    said = [[type(message).__name__, getattr(message, "method", "")] for message in bench.child.bus.said]
+    learnt = bench.said(Learnt)
+    said = [["silent", ""] for message in learnt for _ in message.silent]
+    said += [["reached", each.method] for message in learnt for each in message.reached]
     return json.dumps({"spans": spans, "windows": windows, "lag_ns": lag_ns, "said": said})
 
 

@@ -6,11 +6,11 @@ import socket
 import time
 from collections.abc import Iterator
 
-from downtimer.messages import Method
+from downtimer.messages import Learnt
 from downtimer.model import TCP, Kind, Target, TargetId, TargetState, Verdict
 from downtimer.workers.api import ApiEngine
 from tests import engines
-from tests.engines import Bench, RecordingBus
+from tests.engines import Bench
 from tests.ports import free_port
 
 HOST = "127.0.0.1"
@@ -55,8 +55,7 @@ def filtered() -> Iterator[int]:
 
 def methods(bench: Bench) -> list[str]:
     """Return what the engine said of methods."""
-    assert isinstance(bench.child.bus, RecordingBus)
-    return [message.method for message in bench.child.bus.said if isinstance(message, Method)]
+    return [each.method for message in bench.said(Learnt) for each in message.reached]
 
 
 def search(*ports: int) -> Bench:

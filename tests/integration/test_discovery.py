@@ -17,6 +17,7 @@ from downtimer.config import Config
 from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
 from downtimer.demo.services import PROFILES
 from downtimer.demo.world import Endpoint, World
+from downtimer.listing import CHUNK
 from downtimer.messages import (
     Beat,
     CannotStart,
@@ -29,7 +30,7 @@ from downtimer.messages import (
     TokenRejected,
 )
 from downtimer.model import SECOND_NS, Kind, Power, PowerChange, Target, TargetId
-from tests.fake_supervisor import FakeSupervisor, as_known
+from tests.fake_supervisor import FakeSupervisor, KeepingSupervisor, as_known
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
 from tests.ports import free_port
@@ -223,9 +224,21 @@ def test_static_targets_need_no_keystone() -> None:
 
 
 def test_as_many_static_addresses_as_are_allowed() -> None:
-    with discovery(configure(None, sections="[static]\nips=127.2.0.0/15\n")) as supervisor:
+    with KeepingSupervisor(MODULE, configure(None, sections="[static]\nips=127.2.0.0/15\n")) as supervisor:
         assert len(listed_once(supervisor)) == 131_072
-        assert max(len(part.found) for part in supervisor.of_kind(Listing)) <= 5_000
+        assert max(len(part.found) for part in supervisor.of_kind(Listing)) <= CHUNK
+        assert supervisor.finish() == 0
+
+
+def test_a_great_list_is_news_once() -> None:
+    """What the supervisor has taken in is not told again, in however many parts it has come."""
+    with KeepingSupervisor(MODULE, configure(None, sections="[static]\nips=127.2.0.0/19\n")) as supervisor:
+        assert len(listed_once(supervisor)) == len(supervisor.kept) == 8_192
+        supervisor.send(Look())
+        supervisor.wait(lambda: len(supervisor.complete()) == 2, "second list")
+        second = supervisor.complete()[1]
+        assert (second.found, second.missing) == ((), ())
+        assert sum(len(part.found) for part in supervisor.of_kind(Listing)) == 8_192
         assert supervisor.finish() == 0
 
 
@@ -575,15 +588,16 @@ def test_a_real_token_with_a_short_life_is_renewed_ahead_of_its_end(
 
 def test_an_empty_list_and_a_partial_one_are_told_as_they_are(cloud: SimulatedCloud) -> None:
     """What to make of them is for the supervisor; a new address is there with the next list."""
-    with discovery(configure(cloud.keystone_url)) as supervisor:
-        tell_known(supervisor, listed_once(supervisor))
+    with KeepingSupervisor(MODULE, configure(cloud.keystone_url)) as supervisor:
+        listed_once(supervisor)
         cloud.change(lambda world: replace(world, floatingips=()))
         (empty,) = relist(supervisor)
-        assert (len(empty.missing), empty.complete) == (len(ADDRESSES), True)
+        assert (len(empty.missing), empty.lacks_most, empty.complete) == (len(ADDRESSES), True, True)
         fill(cloud)
         cloud.change(drop_address(ADDRESSES[3]))
         (partial,) = relist(supervisor)
-        assert partial.missing == (f"address/{ADDRESSES[3]}",)
+        assert (partial.missing, partial.lacks_most) == ((f"address/{ADDRESSES[3]}",), False)
+        assert len(partial.found) == len(ADDRESSES) - 1  # they are back
         new = make_world(cloud.config, ("172.16.166.250",))
         cloud.change(lambda world: replace(world, floatingips=(*world.floatingips, *new.floatingips)))
         (grown,) = relist(supervisor)

@@ -1,6 +1,5 @@
 """What Keystone, Neutron and Nova list, decoded: the good entries, and the odd ones beside them."""
 
-import ipaddress
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from downtimer.catalog import Catalog, FloatingIp, read_catalog, read_floating, read_names, read_server
+from downtimer.catalog import Catalog, read_catalog, read_floating, read_names, read_server
+from downtimer.listing import Owner
 from downtimer.model import Power
+from downtimer.targets import pack, unpack
 
 
 def endpoint(url: str, **fields: object) -> dict[str, object]:
@@ -167,26 +168,26 @@ def floating(address: str, **fields: object) -> dict[str, object]:
 
 def test_associated_floating_ips_with_project_and_server() -> None:
     found, odd = read_floating(raws(floating("172.16.1.5"), floating("172.16.1.6", port_id=None)))
-    assert found == [FloatingIp(ipaddress.ip_address("172.16.1.5"), "q", "server-1")]
+    assert found == {pack("172.16.1.5"): Owner("q", "server-1")}
     assert odd == []
 
 
 def test_old_neutrons_say_tenant_and_give_no_port_details() -> None:
     old = floating("172.16.1.5", tenant_id="t")
     del old["project_id"], old["port_details"]
-    assert read_floating(raws(old))[0] == [FloatingIp(ipaddress.ip_address("172.16.1.5"), "t", None)]
+    assert read_floating(raws(old))[0] == {pack("172.16.1.5"): Owner("t", None)}
 
 
 @pytest.mark.parametrize("owner", ["network:router_gateway", "Octavia", "", None])
 def test_a_port_that_is_no_servers_names_no_server(owner: str | None) -> None:
     port = {"device_id": "lb-1", "device_owner": owner}
-    ((found,), _) = read_floating(raws(floating("172.16.1.5", port_details=port)))
-    assert found.server_id is None
+    found, _ = read_floating(raws(floating("172.16.1.5", port_details=port)))
+    assert found == {pack("172.16.1.5"): Owner("q", None)}
 
 
 def test_addresses_are_normalised_and_stand_once() -> None:
     found, odd = read_floating(raws(floating("2001:DB8:0:0::5"), floating("2001:db8::5", project_id="other")))
-    assert [(str(item.address), item.project_id) for item in found] == [("2001:db8::5", "q")]
+    assert {str(unpack(packed)): owner.project_id for packed, owner in found.items()} == {"2001:db8::5": "q"}
     assert odd == []
 
 
@@ -202,6 +203,11 @@ def test_addresses_are_normalised_and_stand_once() -> None:
         floating("172.16.1.0/24"),
         floating("0.0.0.0"),  # noqa: S104 - nothing is bound
         floating("224.0.0.1"),
+        floating("ff02::1"),
+        floating("::"),
+        floating("172.016.1.5"),
+        floating("172.16.5"),
+        floating("\0"),
         floating("fe80::1%eth0"),
         floating("\x1b[2J"),
         {**floating("172.16.1.9"), "floating_ip_address": 5},
@@ -211,7 +217,7 @@ def test_addresses_are_normalised_and_stand_once() -> None:
 )
 def test_an_odd_floating_ip_is_named_and_spoils_no_other(item: object) -> None:
     found, odd = read_floating(raws(floating("172.16.1.5"), item, floating("172.16.1.6")))
-    assert [str(one.address) for one in found] == ["172.16.1.5", "172.16.1.6"]
+    assert list(found) == [pack("172.16.1.5"), pack("172.16.1.6")]
     (text,) = odd
     assert text.isascii()
     assert text.isprintable()

@@ -10,8 +10,9 @@ from downtimer import clock, config
 from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
 from downtimer.model import SECOND_NS
+from downtimer.targets import pack
 from downtimer.workers import cloud
-from downtimer.workers.cloud import Cloud
+from downtimer.workers.cloud import LISTING_MOST_S, Cloud
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import RefusedError
 from downtimer.workers.servers import AGAIN_NS
@@ -62,11 +63,19 @@ class FakeRest:
     Attributes:
         status: Of what is at a URL, by its beginning; all else is 200.
         asked: URLs and queries, in order.
+        extended: How often the listing was given more time.
+        heard: Is told each URL before it is answered.
     """
 
     def __init__(self, _: GlobalSection) -> None:
         self.status: dict[str, int] = {}
         self.asked: list[tuple[str, Mapping[str, str]]] = []
+        self.extended = 0
+        self.heard: Callable[[str], object] = lambda _: None
+
+    def extend(self, _: float) -> None:
+        """Count it."""
+        self.extended += 1
 
     def begin(self, _: float) -> None:
         """Do nothing."""
@@ -84,6 +93,7 @@ class FakeRest:
         assert token
         assert headers is None or url.endswith("/auth/tokens")
         self.asked.append((url, query or {}))
+        self.heard(url)
         for start, status in self.status.items():
             if url.startswith(start):
                 raise RefusedError(status)
@@ -116,11 +126,17 @@ class Setting:
         section = config.parse("[global]\nkeystone_endpoint=http://h:5000\npassword=x\n", "/c").global_
         self.machine = Machine()
         run_clock = RunClock(clock.tie(self.machine), self.machine)
-        self.cloud = Cloud(section, run_clock, may_ask=lambda _: True, tell=lambda _: None)
+        self.got_on = 0
+        self.cloud = Cloud(
+            section, run_clock, may_ask=lambda _: True, tell=lambda _: None, got_on=self._count
+        )
         identity, rest = self.cloud._identity, self.cloud._rest  # noqa: SLF001 - the fakes
         assert isinstance(identity, FakeIdentity)
         assert isinstance(rest, FakeRest)
         self.identity, self.rest = identity, rest
+
+    def _count(self) -> None:
+        self.got_on += 1
 
     def queries(self, path: str) -> list[Mapping[str, str]]:
         """Return what the list at the end of that path was asked for."""
@@ -175,3 +191,18 @@ def test_only_who_is_forbidden_to_see_all_servers_asks_for_the_own(
     assert setting.cloud.read().knows_powers
     asked = [query.get("all_tenants") for query in setting.queries("servers/detail")]
     assert asked == then
+
+
+def test_a_list_of_addresses_may_take_its_time_as_long_as_it_gets_on(make: Callable[[], Setting]) -> None:
+    """Only it: what adorns addresses gets no more time. And none may take for ever."""
+    setting = make()
+    setting.cloud.read()
+    assert setting.rest.extended == setting.got_on == 1
+
+    def take_long(url: str) -> None:
+        if url.endswith("floatingips"):
+            setting.machine.pass_s(LISTING_MOST_S)
+
+    setting.rest.heard = take_long
+    assert setting.cloud.read().addresses.keys() == {pack("10.0.0.1")}
+    assert setting.rest.extended == setting.got_on == 1

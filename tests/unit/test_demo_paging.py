@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downtimer.demo.paging import BadPageError, Page, paginate
+from downtimer.demo.paging import BadPageError, Ordered, Page, paginate
 
 URL = "http://h:9696/v2.0/floatingips"
 
@@ -18,10 +18,10 @@ def make(count: int) -> list[dict[str, Any]]:
 
 def follow(items: list[dict[str, Any]], query: dict[str, str], cap: int) -> list[Page]:
     """Read page after page, as a client does."""
-    pages = [paginate(items, query, cap=cap, url=URL)]
+    pages = [paginate(Ordered(items), query, cap=cap, url=URL)]
     while pages[-1].links:
         onward = dict(parse_qsl(urlsplit(pages[-1].links[0]["href"]).query))
-        pages.append(paginate(items, onward, cap=cap, url=URL))
+        pages.append(paginate(Ordered(items), onward, cap=cap, url=URL))
     return pages
 
 
@@ -40,7 +40,7 @@ def test_pages_together_are_the_list_each_item_once(count: int, limit: int | Non
 
 
 def test_no_page_is_longer_than_the_cap_whatever_was_asked_for() -> None:
-    page = paginate(make(10), {"limit": "7"}, cap=4, url=URL)
+    page = paginate(Ordered(make(10)), {"limit": "7"}, cap=4, url=URL)
     assert len(page.items) == 4
     assert page.links == [{"rel": "next", "href": f"{URL}?limit=4&marker=0003"}]
 
@@ -51,12 +51,12 @@ def test_full_last_page_has_a_link_to_an_empty_one_as_in_neutron() -> None:
 
 
 def test_without_limit_and_cap_the_whole_list_comes_without_links() -> None:
-    page = paginate(make(30), {}, cap=0, url=URL)
+    page = paginate(Ordered(make(30)), {}, cap=0, url=URL)
     assert (len(page.items), page.links) == (30, [])
 
 
 def test_filter_applies_before_the_page_is_cut() -> None:
-    page = paginate(make(10), {"project_id": "p1", "limit": "3"}, cap=0, url=URL)
+    page = paginate(Ordered(make(10)), {"project_id": "p1", "limit": "3"}, cap=0, url=URL)
     assert [item["id"] for item in page.items] == ["0001", "0003", "0005"]
     assert "project_id=p1" in page.links[0]["href"]
 
@@ -64,4 +64,4 @@ def test_filter_applies_before_the_page_is_cut() -> None:
 @pytest.mark.parametrize("query", [{"limit": "many"}, {"limit": "-1"}, {"marker": "nobody"}])
 def test_wrong_parameters_are_refused(query: dict[str, str]) -> None:
     with pytest.raises(BadPageError):
-        paginate(make(3), query, cap=0, url=URL)
+        paginate(Ordered(make(3)), query, cap=0, url=URL)

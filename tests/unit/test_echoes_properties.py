@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from downtimer.clock import Batch
-from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Incarnation, Span, TargetId
+from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId
 from downtimer.pace import Rates
 from downtimer.series import SUSPECT_LEAST_NS, Answer, Series
 from downtimer.workers.addresses import Addresses
@@ -49,6 +49,13 @@ class NeverLate(LoopWatch):
     def has_slept_since(self, at_ns: int) -> bool:  # noqa: ARG002 - of the base
         """Tell that it has not."""
         return False
+
+
+class Quiet(Findings):
+    """Tells nobody what is learnt."""
+
+    def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
+        """Pass over it."""
 
 
 @dataclass
@@ -191,7 +198,7 @@ def by_echoes(
     addresses = Addresses(V4, child.incarnation, timeout_ns=rates.timeout_ns)
     net = Net(addresses, fates, chance)
     lane = cast("Lane", net)
-    echoes = Echoes(child, Findings(child, outbox), schedule, rates)
+    echoes = Echoes(child, Quiet(child, outbox), schedule, rates)
     for row in range(len(fates)):
         assert addresses.add(TargetId(str(row)), bytes([10, 0, 0, row])) == row
         echoes.begin(lane, row, None, missed=None)

@@ -151,6 +151,22 @@ def test_a_dripping_body_can_be_cut(client: Rest, serve: Callable[[Answer], str]
     ended.set()
 
 
+def test_a_listing_that_gets_on_has_more_time_but_not_once_it_is_over(
+    client: Rest, serve: Callable[[Answer], str]
+) -> None:
+    def answer_late(request: BaseHTTPRequestHandler) -> None:
+        threading.Event().wait(0.3)
+        say(request)
+
+    client.begin(0.2)
+    client.extend(100)
+    assert client.get(serve(answer_late), "token") == b"{}"
+    client.cut()
+    client.extend(100)
+    with pytest.raises(AwayError, match="took too long"):
+        client.get(serve(say), "token")
+
+
 def test_a_limit_never_lengthens_a_listing(client: Rest, serve: Callable[[Answer], str]) -> None:
     client.begin(-1)
     client.limit(100)

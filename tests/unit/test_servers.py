@@ -42,8 +42,50 @@ def test_a_list_that_broke_off_is_asked_for_again_later_and_what_it_had_is_known
     assert servers.query(URL, AGAIN_NS) == EVERYTHING
 
 
-def _broken() -> Iterator[Server]:
-    yield server("a", Power.STOPPED)
+def test_a_list_for_which_there_was_no_time_goes_on_where_it_ended() -> None:
+    """From then on changes are asked for that came after it was begun: they may have been passed by."""
+    servers = Servers()
+    servers.query(URL, 0)
+    with pytest.raises(RuntimeError):
+        servers.learn(URL, _broken())
+    servers.ran_out(URL)
+    assert servers.query(URL, 1) == EVERYTHING | {"marker": "a"}
+    with pytest.raises(RuntimeError):
+        servers.learn(URL, _broken("b", minute=30))
+    servers.ran_out(URL)
+    assert servers.query(URL, 2) == EVERYTHING | {"marker": "b"}
+    servers.learn(URL, [server("c", minute=40)])
+    assert servers.powers().keys() == {"a", "b", "c"}
+    assert servers.query(URL, 3) == EVERYTHING | {"changes-since": "2026-11-24T11:59:00Z"}
+
+
+def test_changes_that_were_not_told_to_their_end_are_asked_for_again() -> None:
+    servers = Servers()
+    servers.query(URL, 0)
+    servers.learn(URL, [server("a", minute=5)])
+    with pytest.raises(RuntimeError):
+        servers.learn(URL, _broken("b", minute=30))
+    servers.ran_out(URL)
+    since = EVERYTHING | {"changes-since": "2026-11-24T12:04:00Z"}
+    assert servers.query(URL, 1) == since
+    servers.learn(URL, [])
+    assert servers.query(URL, 2) == since
+
+
+def test_a_list_that_does_not_get_on_is_asked_for_from_its_beginning_later() -> None:
+    """A server that it ended at may be gone, and then Nova knows no such marker."""
+    servers = Servers()
+    servers.query(URL, 0)
+    with pytest.raises(RuntimeError):
+        servers.learn(URL, _broken())
+    servers.ran_out(URL)
+    assert servers.query(URL, 1) == EVERYTHING | {"marker": "a"}
+    assert servers.query(URL, 2) is None
+    assert servers.query(URL, AGAIN_NS) == EVERYTHING
+
+
+def _broken(name: str = "a", minute: int = 0) -> Iterator[Server]:
+    yield server(name, Power.STOPPED, minute)
     raise RuntimeError
 
 

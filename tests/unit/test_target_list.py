@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from downtimer.messages import Listing, Powers
+from downtimer.messages import Listing, Normal, Powers, Reached
 from downtimer.model import (
     SECOND_NS,
     Baseline,
@@ -29,12 +30,19 @@ def address(last: int, project: str = "p") -> Target:
 SERVICE = Target(id=TargetId("service/nova"), kind=Kind.SERVICE, name="nova", url="http://h/")
 
 
-def listing(at_s: float, *found: Target, missing: tuple[Target, ...] = (), complete: bool = True) -> Listing:
+def listing(
+    at_s: float,
+    *found: Target,
+    missing: tuple[Target, ...] = (),
+    lacks_most: bool = False,
+    complete: bool = True,
+) -> Listing:
     """Return a listing."""
     return Listing(
         at_ns=int(at_s * SECOND_NS),
         found=found,
         missing=tuple(target.id for target in missing),
+        lacks_most=lacks_most,
         complete=complete,
     )
 
@@ -58,7 +66,6 @@ def test_what_is_found_is_probed() -> None:
     changed = apply(targets, listing(1, SERVICE, address(1)))
     assert [one.target for one in changed] == [SERVICE, address(1)]
     assert (targets.count_probed(Kind.SERVICE), targets.count_probed(Kind.ADDRESS)) == (1, 1)
-    assert targets.serial == 1
 
 
 def test_a_reference_is_probed_but_not_reported() -> None:
@@ -94,7 +101,8 @@ def test_an_address_that_is_listed_again_is_probed_again() -> None:
     apply(targets, listing(1, address(1)))
     for at_s in (31, 61):
         apply(targets, listing(at_s, missing=(address(1),)), lambda _: False)
-    (changed,) = apply(targets, listing(91))
+    (changed,) = apply(targets, listing(91, address(1)))
+    assert targets.count_probed(Kind.ADDRESS) == 1
     assert (changed.missing_ns, changed.retired_ns) == (None, None)
     assert changed.discovered_ns == SECOND_NS
 
@@ -117,7 +125,7 @@ def test_a_service_is_never_retired() -> None:
 def test_a_changed_description_keeps_what_was_learnt() -> None:
     targets = TargetList()
     apply(targets, listing(1, address(1)))
-    targets.learn(address(1).id, "icmp", Baseline(latency_ns=5))
+    targets.learn([Normal(address(1).id, "icmp", Baseline(latency_ns=5))])
     (changed,) = apply(targets, listing(31, address(1, project="q")))
     assert changed.target.project == "q"
     assert changed.baselines == {"icmp": Baseline(latency_ns=5)}
@@ -125,51 +133,68 @@ def test_a_changed_description_keeps_what_was_learnt() -> None:
 
 
 def test_what_is_learnt_of_a_stranger_is_passed_over() -> None:
-    assert TargetList().learn(TargetId("x"), "icmp", Baseline()) is None
-
-
-def test_the_serial_counts_differences_only() -> None:
-    targets = TargetList()
-    apply(targets, listing(1, address(1)))
-    apply(targets, listing(2))
-    assert targets.serial == 1
+    assert TargetList().learn([Normal(TargetId("x"), "icmp", Baseline())]) == ()
 
 
 def test_a_list_that_drops_most_addresses_retires_nothing_that_answers() -> None:
     targets, wobbling = TargetList(), (address(1), address(2))
     apply(targets, listing(1, address(1), address(2), address(3)))
-    assert targets.lacks_most(listing(31, missing=wobbling))
-    apply(targets, listing(31, missing=wobbling))
-    assert not targets.lacks_most(listing(36, missing=wobbling))  # said once
-    assert apply(targets, listing(36, missing=wobbling)) == ()
+    apply(targets, listing(31, missing=wobbling, lacks_most=True))
+    assert apply(targets, listing(35, missing=wobbling)) == ()
     (changed,) = apply(targets, listing(41, missing=wobbling), lambda state: state.target == address(2))
     assert (changed.target, changed.retired_ns) == (address(1), 41 * SECOND_NS)
     assert apply(targets, listing(46, missing=wobbling)) == ()  # one of three by now, and still doubtful
-    (back,) = apply(targets, listing(51, missing=(address(1),)))
+    (back,) = apply(targets, listing(51, address(2), missing=(address(1),)))
     assert (back.target, back.missing_ns, back.is_doubtful) == (address(2), None, False)
 
 
-@pytest.mark.parametrize(("listed", "missing"), [(2, 1), (4, 2), (3, 1)])
-def test_a_list_that_drops_half_is_believed(listed: int, missing: int) -> None:
+def test_a_list_that_is_told_in_parts_is_one_list() -> None:
+    """What is missing was in the complete list before, whose instant stands, not in this one's first part."""
     targets = TargetList()
-    apply(targets, listing(1, *(address(number) for number in range(listed))))
-    gone = tuple(address(number) for number in range(missing))
-    assert not targets.lacks_most(listing(31, missing=gone))
-    apply(targets, listing(31, missing=gone))
-    assert len(apply(targets, listing(36, missing=gone))) == missing
+    apply(targets, listing(1, address(1), address(2)))
+    apply(targets, listing(31))
+    apply(targets, listing(61, missing=(address(1),), complete=False))
+    apply(targets, listing(61, missing=(address(2),)))
+    assert {state(targets, address(number)).listed_ns for number in (1, 2)} == {31 * SECOND_NS}
+
+
+@given(
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)), st.booleans()),
+        max_size=20,
+    )
+)
+def test_what_is_counted_is_what_is_there(steps: list[tuple[set[int], set[int], bool]]) -> None:
+    targets = TargetList()
+    for step, (found, missing, complete) in enumerate(steps):
+        gone = tuple(map(address, missing - found))
+        apply(targets, listing(6 * step, *map(address, found), SERVICE, missing=gone, complete=complete))
+        states = [one for id_ in targets.ids() if (one := targets.get(id_)) is not None]
+        for kind in Kind:
+            probed = [one for one in states if one.target.kind is kind and one.retired_ns is None]
+            assert targets.count_probed(kind) == len(probed)
+        assert [one.target for one in targets.others()] == [SERVICE]
+        again = TargetList(states)
+        assert [again.count_probed(kind) for kind in Kind] == [targets.count_probed(kind) for kind in Kind]
 
 
 def test_a_silent_address_is_tried_until_the_first_word_on_how_it_answers() -> None:
     targets = TargetList()
     apply(targets, listing(1, address(1)))
-    (silent,) = targets.silent(address(1).id, 12 * SECOND_NS)
+    (silent,) = targets.silent([address(1).id], 12 * SECOND_NS)
     assert (silent.silent_ns, silent.method, silent.check) == (12 * SECOND_NS, None, "icmp")
-    assert targets.silent(address(1).id, 13 * SECOND_NS) == ()
-    (reached,) = targets.reached(address(1).id, "tcp-22")
+    assert targets.silent([address(1).id], 13 * SECOND_NS) == ()
+    (reached,) = targets.reached([Reached(address(1).id, "tcp-22"), Reached(address(1).id, "tcp-80")])
     assert (reached.method, reached.port, reached.check) == ("tcp-22", 22, "tcp")
-    assert targets.reached(address(1).id, "icmp") == ()
-    assert targets.reached(TargetId("x"), "icmp") == targets.silent(TargetId("x"), 1) == ()
-    assert targets.serial == 3
+    assert targets.reached([Reached(address(1).id, "icmp")]) == ()
+    assert targets.reached([Reached(TargetId("x"), "icmp")]) == targets.silent([TargetId("x")], 1) == ()
+
+
+def test_both_normals_of_a_target_that_are_told_together_are_kept() -> None:
+    targets = TargetList()
+    apply(targets, listing(1, SERVICE))
+    targets.learn([Normal(SERVICE.id, check, Baseline(latency_ns=5)) for check in ("answers", "works")])
+    assert state(targets, SERVICE).baselines.keys() == {"answers", "works"}
 
 
 def server(targets: TargetList, at_s: float, power: Power | None = None) -> tuple[PowerChange, ...]:
