@@ -39,8 +39,10 @@ from downtimer.workers.names import Names
 from downtimer.workers.pending import Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
+from downtimer.workers.reactor import Reactor
 from downtimer.workers.records import AddressRecord, ServiceRecord
 from downtimer.workers.runner import Runner, Surroundings
+from downtimer.workers.talk import Ground
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
 from downtimer.workers.worker import CannotStartError, Child, main
@@ -90,21 +92,22 @@ class ApiEngine:
             raise CannotStartError(
                 f"{config.path}: [global] cacert: {config.global_.cacert}: {reason}"
             ) from exc
+        self._ground = Ground(Reactor(), Source(config.targets.source))
         self._names = names or Names(child.clock)
-        self._source = Source(config.targets.source)
         self._around = Surroundings(
             child,
             findings,
+            self._ground.reactor,
             Bucket(self._section.budget),
             self._unfit,
             self._recovered,
             self._is_keystone_away,
         )
         self._tokens = Tokens(config.global_, child.clock, child.bus)
-        self._http = HttpSurroundings(self._tls, self._names, self._source)
+        self._http = HttpSurroundings(self._tls, self._names, self._ground)
         self._fallback = Fallback(
             config.icmp.tcp_fallback,
-            source=self._source,
+            ground=self._ground,
             clock=child.clock,
             bucket=self._around.bucket,
             found=self._found,
@@ -205,7 +208,7 @@ class ApiEngine:
             ValueError: It is asked of a URL that is none.
         """
         if isinstance(key, _Port):
-            port = TcpQuestion(key.address, key.number, self._source)
+            port = TcpQuestion(key.address, key.number, self._ground)
             addresses = AddressRecord(self._outbox, is_wanted=self._has_db)
             return Runner(port, addresses, self._around, self._rates[TCP])
         question: Question

@@ -13,9 +13,9 @@ from typing import Final
 from downtimer.clock import RunClock
 from downtimer.model import SECOND_NS, TargetId, Verdict
 from downtimer.pace import Bucket
-from downtimer.source import Source
 from downtimer.verdicts import verdict_of
-from downtimer.workers.talk import Conversation, Result
+from downtimer.workers.reactor import Timer
+from downtimer.workers.talk import Conversation, Ground, Result
 from downtimer.workers.tcp_probe import TcpQuestion
 
 AGAIN_NS: Final = 10 * SECOND_NS
@@ -43,7 +43,7 @@ class _Silent:
     due_ns: int
     tried: int = 0
     probe: Conversation | None = None
-    deadline: asyncio.TimerHandle | None = None
+    deadline: Timer | None = None
 
     def rest(self) -> None:
         """End the attempt under way, if there is one."""
@@ -59,7 +59,7 @@ class Fallback:
 
     Args:
         ports: To try; none, and nothing is.
-        source: Where connections leave from.
+        ground: What the attempts stand on.
         clock: The run's.
         bucket: The cap on what is sent.
         found: Is told which port of which address has answered.
@@ -69,13 +69,13 @@ class Fallback:
         self,
         ports: Sequence[int],
         *,
-        source: Source,
+        ground: Ground,
         clock: RunClock,
         bucket: Bucket,
         found: Callable[[TargetId, int], None],
     ) -> None:
         self._ports = ports
-        self._source = source
+        self._ground = ground
         self._clock = clock
         self._bucket = bucket
         self._found = found
@@ -121,9 +121,9 @@ class Fallback:
         def done(_: Conversation, result: Result) -> None:
             self._tried(target, silent, port, result)
 
-        question = TcpQuestion(silent.address, port, self._source)
+        question = TcpQuestion(silent.address, port, self._ground)
         silent.probe = probe = question.conversation(lambda: None, done)
-        silent.deadline = asyncio.get_running_loop().call_later(timeout_ns / SECOND_NS, probe.expire)
+        silent.deadline = self._ground.reactor.later(timeout_ns / SECOND_NS, probe.expire)
         probe.start(question.resolution().endpoints)
 
     def _tried(self, target: TargetId, silent: _Silent, port: int, result: Result) -> None:

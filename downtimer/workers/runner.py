@@ -7,9 +7,9 @@ Gentle ones wait for each other, and for a call that hangs (`downtimer.workers.p
 away, the verdict of a call that hangs waits a little for what the service may have to say of that.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
@@ -20,6 +20,7 @@ from downtimer.workers.names import Resolution
 from downtimer.workers.pending import Pending, Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import Question
+from downtimer.workers.reactor import Reactor, Timer
 from downtimer.workers.records import Record
 from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
@@ -51,6 +52,7 @@ class Surroundings:
     Attributes:
         child: The process.
         findings: Where they put what they find.
+        reactor: Drives them.
         bucket: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
         recovered: Is told of a series that has failed and is well answered again.
@@ -59,6 +61,7 @@ class Surroundings:
 
     child: Child
     findings: Findings
+    reactor: Reactor
     bucket: Bucket
     unfit: "Unfit"
     recovered: "Callable[[Runner], None]"
@@ -91,7 +94,7 @@ class _Flight:
 
     __slots__ = ("deadline", "left_ns", "overdue", "sent_ns")
 
-    def __init__(self, sent_ns: int, deadline: asyncio.TimerHandle) -> None:
+    def __init__(self, sent_ns: int, deadline: Timer) -> None:
         self.sent_ns = sent_ns
         self.deadline = deadline
         self.left_ns: int | None = None
@@ -124,17 +127,17 @@ class Runner:
         self._around = around
         self._clock = around.child.clock
         self._watch = around.child.watch
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._reactor = around.reactor
+        self._timer: Timer | None = None
         self._armed_ns: int | None = None
         self._flying: dict[Conversation, _Flight] = {}
         self._slot = slot
-        self._pending = Pending(self._let_go)
+        self._pending = Pending(self._reactor, self._let_go)
         self._curious: list[Tell] = []
         self._is_kept = False  # from its probe by another's that is pending, and has said so
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
-        self._sentinel = Sentinel(self._alarm) if has_sentinel else None
+        self._sentinel = Sentinel(self._reactor, self._alarm) if has_sentinel else None
         self._has_alarm = False
         self._telling_ns: int | None = None  # the probe after an alarm, which tells whether that was right
 
@@ -217,7 +220,7 @@ class Runner:
         return self._is_stopped or bool(self._pending)
 
     def _again(self, wait_ns: int) -> None:
-        self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self._fire)
+        self._timer = self._reactor.later(max(wait_ns, 0) / SECOND_NS, self._fire)
 
     def _fire(self) -> None:
         """Send the probe that is due, unless it must wait for its name, its turn or the budget."""
@@ -256,7 +259,7 @@ class Runner:
 
     def _send(self, sent_ns: int, resolution: Resolution) -> None:
         probe = self.question.conversation(lambda: self.series.baseline.status_class, self._done)
-        deadline = self._loop.call_later(self.rates.timeout_ns / SECOND_NS, self._expire, probe)
+        deadline = self._reactor.later(self.rates.timeout_ns / SECOND_NS, partial(self._expire, probe))
         flight = self._flying[probe] = _Flight(sent_ns, deadline)
         probe.start(resolution.endpoints)
         flight.left_ns = self._clock.now_ns()
@@ -269,7 +272,7 @@ class Runner:
             probe.expire()
         elif flight.overdue is None and self.question.hears_out and self._around.is_keystone_away():
             flight.overdue = cause
-            flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, self._expire, probe)
+            flight.deadline = self._reactor.later(HEARING_NS / SECOND_NS, partial(self._expire, probe))
         else:
             del self._flying[probe]
             self.series.hung(flight.sent_ns, now_ns, self._pending.patience_ns())
