@@ -27,10 +27,12 @@ class Slot:
 
     Attributes:
         is_stuck: The call of the one that has it is pending.
+        users: How many series share it.
     """
 
     def __init__(self) -> None:
         self.is_stuck = False
+        self.users = 0
         self._holder: object = None
 
     def take(self, who: object) -> bool:

@@ -19,6 +19,7 @@ Call = Callable[[], None]
 
 _CHANGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _TIMERS_LEAST: Final = 1_000
+_LONG_S: Final = 0.005
 _NEVER: Final = math.inf
 
 
@@ -90,14 +91,16 @@ class Reactor:
         return timer
 
     def _ring(self) -> None:
-        """Call all that is due."""
-        timers, now_s = self._timers, self._loop.time()
+        """Call what is due; if that takes long, not all of it: what has come meanwhile is read first."""
+        timers, began_s = self._timers, self._loop.time()
+        now_s = began_s
         self._alarm_s = -_NEVER  # it is set once, at the end
         try:
-            while timers and timers[0][0] <= now_s:
+            while timers and timers[0][0] <= began_s and now_s - began_s < _LONG_S:
                 call = heapq.heappop(timers)[2].call
                 if call is not None:
                     call()
+                    now_s = self._loop.time()
         finally:
             self._set_alarm()
 

@@ -33,6 +33,9 @@ HEARING_NS: Final = 3 * SECOND_NS
 SELDOM_NS: Final = 5 * SECOND_NS
 """A call that is made no more often than that is not waited for."""
 
+FAR_NS: Final = 2**62
+"""An instant that will never be."""
+
 _BLUR_NS: Final = SECOND_NS
 """If we may have read the end of a hang so late, it is not dated."""
 
@@ -55,7 +58,7 @@ class Surroundings:
         reactor: Drives them.
         bucket: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
-        recovered: Is told of a series that has failed and is well answered again.
+        turned: Is told of a series whose newest probe says something else than `before`.
         is_keystone_away: Tells whether Keystone fails at once, so that services may be waiting for it.
     """
 
@@ -64,7 +67,7 @@ class Surroundings:
     reactor: Reactor
     bucket: Bucket
     unfit: "Unfit"
-    recovered: "Callable[[Runner], None]"
+    turned: "Callable[[Runner, Verdict | None], None]"
     is_keystone_away: Callable[[], bool]
 
 
@@ -104,6 +107,9 @@ class _Flight:
 class Runner:
     """Runs one series of probes.
 
+    Attributes:
+        front_ns: Every probe sent before is judged, and none will be sent before.
+
     Args:
         question: What it asks.
         record: Where it puts what it finds in detail.
@@ -124,6 +130,7 @@ class Runner:
         self.record = record
         self.rates = rates
         self.series = Series(question.check, around.child.incarnation, around.findings)
+        self.front_ns = FAR_NS
         self._around = around
         self._clock = around.child.clock
         self._watch = around.child.watch
@@ -144,8 +151,13 @@ class Runner:
     # --- when ---
 
     def arm(self) -> None:
-        """Set the timer to the instant at which the next probe is due, if it has changed."""
+        """Set the timer to the instant at which the next probe is due, if it has changed.
+
+        To be called whenever one is sent, or resolved, or something else has changed.
+        """
+        judged_ns = self.series.judged_through_ns(FAR_NS)
         due_ns = None if self._is_held else self.series.due_ns(self.rates)
+        self.front_ns = judged_ns if due_ns is None else min(judged_ns, due_ns)
         if due_ns == self._armed_ns:
             return
         if self._timer is not None:
@@ -201,16 +213,12 @@ class Runner:
             tell(hangs=hangs)
 
     def reach(self, now_ns: int) -> Reach:
-        """Return how far it is.
+        """Return how far it is, if it is a gentle one; of the others `front_ns` tells all.
 
         While a call is pending none is due: as long as it is not answered the service has not recovered. Else
         calls are seldom, and where there was none nothing was seen: the open span grows with each of them.
         """
-        due_ns = self.series.due_ns(self.rates)
-        judged_ns = self.series.judged_through_ns(now_ns)
-        through_ns = judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
-        if not self.rates.is_gentle:
-            return Reach(through_ns, through_ns, self.rates.longest_ns)
+        through_ns = min(now_ns, self.front_ns)
         grown_ns = through_ns if self._pending else min(through_ns, self.series.latest_sent_ns)
         return Reach(through_ns, grown_ns, 0)
 
@@ -355,15 +363,15 @@ class Runner:
         verdict = Verdict.UP if cause is None else verdict_of(cause)
         if self._sentinel is not None:
             self._hear(self._sentinel, sent_ns, verdict, now_ns)
-        was_down = self.series.latest is Verdict.DOWN
+        before = self.series.latest
         if cause is None:
             answer = Answer(now_ns - sent_ns, result.status, self._watch.held_up_ns(sent_ns))
             self.series.good(sent_ns, answer, now_ns, self.rates)
         else:
             self.series.bad(sent_ns, cause, now_ns, self.rates)
         self.record.take(self.series.targets(), sent_ns, result, now_ns)
-        if was_down and self.series.latest in (Verdict.UP, Verdict.SLOW):
-            self._around.recovered(self)
+        if self.series.latest is not before:
+            self._around.turned(self, before)
         return verdict
 
     # --- the sentinel ---

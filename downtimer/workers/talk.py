@@ -248,7 +248,7 @@ class Conversation:
 def _is_to_itself(sock: socket.socket, endpoint: Endpoint) -> bool:
     """Tell whether a free port of this host was given to this very socket as its own: nobody listens."""
     own: tuple[object, ...] = sock.getsockname()
-    return own[1] == endpoint.address[1] and own == sock.getpeername()
+    return own[1] == endpoint.address[1] and bool(own == sock.getpeername())
 
 
 def _cause_of_tls(exc: ssl.SSLError) -> str:
