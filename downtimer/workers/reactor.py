@@ -72,12 +72,15 @@ class Reactor:
     def _look(self) -> None:
         """Deal with all that the kernel has by now.
 
-        Who is concerned is known before the first is called: by then the same descriptor may be another's.
+        Who is concerned is settled before the first is called: later a descriptor may be another's.
         """
-        found = self._epoll.poll(0, len(self._calls) + 1)
-        for call in [self._calls.get(descriptor) for descriptor, _ in found]:
-            if call is not None:
+        calls = self._calls
+        found = self._epoll.poll(0, len(calls) + 1)
+        for descriptor, call in [(descriptor, calls.get(descriptor)) for descriptor, _ in found]:
+            if call is not None and calls.get(descriptor) is call:
                 call()
+        if self._timers and self._timers[0][2].call is None:
+            self._set_alarm()  # most timers are cancelled by what comes, and waking up costs more than this
 
     # --- time ---
 
