@@ -42,6 +42,7 @@ from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question
 from downtimer.workers.reactor import Reactor
 from downtimer.workers.records import AddressRecord, ServiceRecord
 from downtimer.workers.runner import Runner, Surroundings
+from downtimer.workers.standings import Standings
 from downtimer.workers.talk import Ground
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
@@ -117,7 +118,7 @@ class ApiEngine:
         )
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
-        self._latest: dict[Kind, dict[TargetId, Verdict | None]] = {Kind.SERVICE: {}, Kind.ADDRESS: {}}
+        self._standings = Standings()
         self._retired: set[TargetId] = set()
         self._slots: dict[str, Slot] = {}  # by service
         self._keystones: set[TargetId] = set()
@@ -238,7 +239,8 @@ class ApiEngine:
     def _unfit(self, runner: Runner, status: int) -> None:
         """What a series asks is not for us, or not known there: tell so, and ask no more."""
         check, targets = runner.series.check, runner.series.targets()
-        key = next(key for key, each in self._runners.items() if each is runner and isinstance(key, Call))
+        keys = self._of_target[targets[0]]
+        key = next(key for key in keys if self._runners[key] is runner and isinstance(key, Call))
         reason = _why_unfit(key, status)
         for target in targets:
             self._bus.send(Unfit(target=target, check=check, why=reason))
@@ -288,16 +290,16 @@ class ApiEngine:
 
     def counts(self) -> dict[Kind, Counts]:
         """Return how the targets stand, each as the worst of its checks does."""
-        return {kind: Counts.of(latest.values()) for kind, latest in self._latest.items()}
+        return self._standings.counts()
 
     def _note_standing(self, target: TargetId) -> None:
         """Note how a target stands, if it is probed at all."""
         keys = self._of_target.get(target)
-        for latest in self._latest.values():
-            latest.pop(target, None)
         if keys:
             kind = Kind.ADDRESS if isinstance(keys[0], _Port) else Kind.SERVICE
-            self._latest[kind][target] = _worst(self._runners[key].series.latest for key in keys)
+            self._standings.put(target, kind, [self._runners[key].series.latest for key in keys])
+        else:
+            self._standings.drop(target)
 
     def reach(self) -> dict[str, Reach]:
         """Return how far each check is."""
@@ -394,13 +396,6 @@ class ApiEngine:
             if number % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
             runner.record.end_window(runner.series.targets(), began_ns)
-
-
-def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """Return the verdict that says most: down, slow, up, unknown; None before the first."""
-    found = set(verdicts)
-    order = (Verdict.DOWN, Verdict.SLOW, Verdict.UP, Verdict.UNKNOWN)
-    return next((verdict for verdict in order if verdict in found), None)
 
 
 def _why_unfit(call: Call, status: int) -> str:
