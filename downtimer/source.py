@@ -3,6 +3,9 @@
 import errno
 import ipaddress
 import socket
+from typing import Final
+
+_BIND_ADDRESS_NO_PORT: Final = 24  # of linux/in.h
 
 
 class Source:
@@ -29,6 +32,10 @@ class Source:
         elif self._address is not None:
             if sock.family != (socket.AF_INET if self._address.version == 4 else socket.AF_INET6):
                 raise OSError(errno.EADDRNOTAVAIL, "the source is of the other family")
+            if sock.type is socket.SOCK_STREAM:
+                # The port is chosen with the connection, and has to be free for that peer only: else some 500
+                # connections a second use up all ports, each of which rests for a minute.
+                sock.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             sock.bind((str(self._address), 0))
 
     def check(self) -> None:

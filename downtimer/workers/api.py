@@ -39,8 +39,11 @@ from downtimer.workers.names import Names
 from downtimer.workers.pending import Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import CallQuestion, HttpSurroundings, Question, RootQuestion
+from downtimer.workers.reactor import Reactor
 from downtimer.workers.records import WINDOW_NS, AddressRecord, ServiceRecord
 from downtimer.workers.runner import Runner, Surroundings
+from downtimer.workers.standings import Standings
+from downtimer.workers.talk import Ground
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
 from downtimer.workers.window_length import window_ns
@@ -49,6 +52,9 @@ from downtimer.workers.worker import CannotStartError, Child, main
 log = logging.getLogger(__name__)
 
 _TICK_S: Final = 1.0
+_AT_A_TIME: Final = 200
+"""So many series may be gone through before a probe that is due gets its turn."""
+
 _LEAST_WORKS_S: Final = 0.2
 _LEAST_LOGIN_S: Final = 1.5  # each costs Keystone up to half a second of CPU
 
@@ -91,27 +97,29 @@ class ApiEngine:
             raise CannotStartError(
                 f"{config.path}: [global] cacert: {config.global_.cacert}: {reason}"
             ) from exc
+        self._ground = Ground(Reactor(), Source(config.targets.source))
         self._names = names or Names(child.clock)
-        self._source = Source(config.targets.source)
         self._around = Surroundings(
             child,
             findings,
+            self._ground.reactor,
             Bucket(self._section.budget),
             self._unfit,
-            self._recovered,
+            self._turned,
             self._is_keystone_away,
         )
         self._tokens = Tokens(config.global_, child.clock, child.bus)
-        self._http = HttpSurroundings(self._tls, self._names, self._source)
+        self._http = HttpSurroundings(self._tls, self._names, self._ground)
         self._fallback = Fallback(
             config.icmp.tcp_fallback,
-            source=self._source,
+            ground=self._ground,
             clock=child.clock,
             bucket=self._around.bucket,
             found=self._found,
         )
         self._runners: dict[_Key, Runner] = {}
         self._of_target: dict[TargetId, list[_Key]] = {}
+        self._standings = Standings()
         self._retired: set[TargetId] = set()
         self._slots: dict[str, Slot] = {}  # by service
         self._keystones: set[TargetId] = set()
@@ -159,7 +167,7 @@ class ApiEngine:
             self._retired.discard(target.id)
         elif not is_probed:
             self._retired.add(target.id)
-        self._keep_names()
+        self._note_standing(target.id)
 
     def keep_only(self, targets: Iterable[TargetId]) -> None:
         """Forget every target but these."""
@@ -168,7 +176,7 @@ class ApiEngine:
         for target in self._of_target.keys() - kept:
             for key in self._of_target.pop(target):
                 self._leave(key, target)
-        self._keep_names()
+            self._note_standing(target)
 
     def _has_runner(self, key: _Key) -> bool:
         """See that there is a runner for that; return False if it can't be asked."""
@@ -196,9 +204,17 @@ class ApiEngine:
             runner.record.end_window([target], self._window_ns, is_last=True)
             runner.drop()
             del self._runners[key]
-            calls = (other for other in self._runners if isinstance(other, Call))
-            if isinstance(key, Call) and all(call.service != key.service for call in calls):
-                del self._slots[key.service]
+            if runner.question.name is not None:
+                self._names.remove(*runner.question.name)
+            if isinstance(key, Call):
+                self._leave_slot(key.service)
+
+    def _leave_slot(self, service: str) -> None:
+        """A call is made no more."""
+        slot = self._slots[service]
+        slot.users -= 1
+        if not slot.users:
+            del self._slots[service]
 
     def _make_runner(self, key: _Key) -> Runner:
         """Return what asks that.
@@ -207,7 +223,7 @@ class ApiEngine:
             ValueError: It is asked of a URL that is none.
         """
         if isinstance(key, _Port):
-            port = TcpQuestion(key.address, key.number, self._source)
+            port = TcpQuestion(key.address, key.number, self._ground)
             addresses = AddressRecord(self._outbox, lambda: self._address_window_ns)
             return Runner(port, addresses, self._around, self._rates[TCP])
         question: Question
@@ -216,24 +232,34 @@ class ApiEngine:
         else:
             question = CallQuestion(key, self._tokens, self._http)
         record = ServiceRecord(question.check, self._outbox, wants_samples=self._db is not None)
-        slot = None if isinstance(key, _Root) else self._slots.setdefault(key.service, Slot())
+        slot = None
+        if isinstance(key, Call):
+            slot = self._slots.setdefault(key.service, Slot())
+            slot.users += 1
         return Runner(question, record, self._around, self._rates[question.check], slot)
 
     def _unfit(self, runner: Runner, status: int) -> None:
         """What a series asks is not for us, or not known there: tell so, and ask no more."""
         check, targets = runner.series.check, runner.series.targets()
-        key = next(key for key, each in self._runners.items() if each is runner and isinstance(key, Call))
+        keys = self._of_target[targets[0]]
+        key = next(key for key in keys if self._runners[key] is runner and isinstance(key, Call))
         reason = _why_unfit(key, status)
         for target in targets:
             self._bus.send(Unfit(target=target, check=check, why=reason))
             self._unfits.add((target, key))
             self._of_target[target].remove(key)
             self._leave(key, target)
+            self._note_standing(target)
 
-    def _recovered(self, runner: Runner) -> None:
-        """A root that has failed is well again: a call that hung meanwhile may have been lost with it."""
-        if runner.question.check == ANSWERS:
-            for target in runner.series.targets():
+    def _turned(self, runner: Runner, before: Verdict | None) -> None:
+        """The newest probe of a series says something else than the one before.
+
+        If a root that has failed is well again, a call that hung meanwhile may have been lost with it.
+        """
+        is_back = before is Verdict.DOWN and runner.series.latest in (Verdict.UP, Verdict.SLOW)
+        for target in runner.series.targets():
+            self._note_standing(target)
+            if is_back and runner.question.check == ANSWERS:
                 for key in self._of_target.get(target, ()):
                     self._runners[key].doubt_pending()
 
@@ -258,10 +284,6 @@ class ApiEngine:
             return [_Root(target.url), *calls] if target.url is not None else []
         return [_Port(target.name, state.port)] if state.port is not None else []
 
-    def _keep_names(self) -> None:
-        names = (runner.question.name for runner in self._runners.values())
-        self._names.keep_only({name for name in names if name is not None})
-
     def _found(self, target: TargetId, port: int) -> None:
         """A silent address has answered on a port."""
         self._findings.reached(target, method_of(port))
@@ -270,19 +292,32 @@ class ApiEngine:
 
     def counts(self) -> dict[Kind, Counts]:
         """Return how the targets stand, each as the worst of its checks does."""
-        latest: dict[Kind, list[Verdict | None]] = {Kind.SERVICE: [], Kind.ADDRESS: []}
-        for keys in filter(None, self._of_target.values()):
+        return self._standings.counts()
+
+    def _note_standing(self, target: TargetId) -> None:
+        """Note how a target stands, if it is probed at all."""
+        keys = self._of_target.get(target)
+        if keys:
             kind = Kind.ADDRESS if isinstance(keys[0], _Port) else Kind.SERVICE
-            latest[kind].append(_worst(self._runners[key].series.latest for key in keys))
-        return {kind: Counts.of(verdicts) for kind, verdicts in latest.items()}
+            self._standings.put(target, kind, [self._runners[key].series.latest for key in keys])
+        else:
+            self._standings.drop(target)
 
     def reach(self) -> dict[str, Reach]:
         """Return how far each check is."""
         now_ns = self._clock.now_ns()
         reach: dict[str, Reach] = {}
+        fronts: dict[str, tuple[int, int]] = {}  # of the many that are not gentle; and how wide they were
         for runner in self._runners.values():
-            check, found = runner.series.check, runner.reach(now_ns)
-            reach[check] = found.with_all_of(reach.get(check, found))
+            check = runner.series.check
+            if runner.rates.is_gentle:
+                found = runner.reach(now_ns)
+                reach[check] = found.with_all_of(reach.get(check, found))
+            else:
+                front_ns, widest_ns = fronts.get(check, (now_ns, 0))
+                fronts[check] = min(front_ns, runner.front_ns), max(widest_ns, runner.series.widest_ns)
+        for check, (front_ns, widest_ns) in fronts.items():
+            reach[check] = Reach(front_ns, front_ns, self._rates[check].longest_ns, widest_ns)
         return reach
 
     def open_spans(self) -> Iterator[Span]:
@@ -308,7 +343,7 @@ class ApiEngine:
             while True:
                 self._fit_rates()
                 if self._clock.now_ns() - self._window_ns >= WINDOW_NS:
-                    self._end_window()
+                    await self._end_window()
                 await asyncio.sleep(_TICK_S)
         finally:
             for task in tasks:
@@ -327,7 +362,7 @@ class ApiEngine:
                 log.error("probes are under way beyond their deadline")
                 break
             await asyncio.sleep(0.01)
-        self._end_window(is_last=True)
+        await self._end_window(is_last=True)
         for runner in self._runners.values():
             runner.series.close()
             runner.drop()
@@ -335,14 +370,16 @@ class ApiEngine:
     def _make_rates(self) -> dict[str, Rates]:
         """Return the rates by check."""
         now_ns, section = self._clock.now_ns(), self._section
-        runners = self._runners.values()
-        counts = Counter(runner.series.check for runner in runners)
-        plain = [runner for runner in runners if not runner.rates.is_gentle]
-        common = Rates.within(
-            section,
-            checks=len(plain),
-            fast=sum(runner.series.pace.is_in_episode(now_ns, runner.rates) for runner in plain),
-        )
+        counts: Counter[str] = Counter()
+        checks = fast = 0
+        for runner in self._runners.values():
+            if runner.rates.is_gentle:
+                counts[runner.series.check] += 1
+            else:
+                checks += 1
+                pace = runner.series.pace
+                fast += not pace.is_calm and pace.is_in_episode(now_ns, runner.rates)
+        common = Rates.within(section, checks=checks, fast=fast)
         return {
             ANSWERS: common,
             TCP: common,
@@ -355,27 +392,26 @@ class ApiEngine:
         }
 
     def _fit_rates(self) -> None:
-        self._rates = self._make_rates()
+        rates = self._make_rates()
+        if rates == self._rates:
+            return
+        self._rates = rates
         for runner in self._runners.values():
-            runner.rates = self._rates[runner.series.check]
+            runner.rates = rates[runner.series.check]
 
-    def _end_window(self, *, is_last: bool = False) -> None:
+    async def _end_window(self, *, is_last: bool = False) -> None:
+        """Put on record what was found since the last one, a few series at a time."""
+        began_ns, self._window_ns = self._window_ns, self._clock.now_ns()
         self._address_window_ns = self._fit_address_window()
-        for runner in self._runners.values():
-            runner.record.end_window(runner.series.targets(), self._window_ns, is_last=is_last)
-        self._window_ns = self._clock.now_ns()
+        for number, runner in enumerate(list(self._runners.values())):
+            if number % _AT_A_TIME == 0:
+                await asyncio.sleep(0)
+            runner.record.end_window(runner.series.targets(), began_ns, is_last=is_last)
 
     def _fit_address_window(self) -> int | None:
         """Return how long the windows of addresses are, as there are so many; None if there are none."""
         addresses = sum(isinstance(key, _Port) for key in self._runners)
         return None if self._db is None else window_ns(addresses, self._db.address_window)
-
-
-def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:
-    """Return the verdict that says most: down, slow, up, unknown; None before the first."""
-    found = set(verdicts)
-    order = (Verdict.DOWN, Verdict.SLOW, Verdict.UP, Verdict.UNKNOWN)
-    return next((verdict for verdict in order if verdict in found), None)
 
 
 def _why_unfit(call: Call, status: int) -> str:

@@ -6,6 +6,8 @@ then on, for the supervisor to say.
 """
 
 import asyncio
+import heapq
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,9 +15,9 @@ from typing import Final
 from downtimer.clock import RunClock
 from downtimer.model import SECOND_NS, TargetId, Verdict
 from downtimer.pace import Bucket
-from downtimer.source import Source
 from downtimer.verdicts import verdict_of
-from downtimer.workers.talk import Conversation, Result
+from downtimer.workers.reactor import Timer
+from downtimer.workers.talk import Conversation, Ground, Result
 from downtimer.workers.tcp_probe import TcpQuestion
 
 AGAIN_NS: Final = 10 * SECOND_NS
@@ -33,7 +35,7 @@ class _Silent:
 
     Attributes:
         address: Its text.
-        due_ns: When the next port is to be tried.
+        due_ns: When the next port is to be tried, or was.
         tried: Ports of this round that have not answered.
         probe: The attempt under way.
         deadline: Its timer.
@@ -43,15 +45,7 @@ class _Silent:
     due_ns: int
     tried: int = 0
     probe: Conversation | None = None
-    deadline: asyncio.TimerHandle | None = None
-
-    def rest(self) -> None:
-        """End the attempt under way, if there is one."""
-        if self.deadline is not None:
-            self.deadline.cancel()
-        if self.probe is not None:
-            self.probe.close()
-        self.probe = self.deadline = None
+    deadline: Timer | None = None
 
 
 class Fallback:
@@ -59,7 +53,7 @@ class Fallback:
 
     Args:
         ports: To try; none, and nothing is.
-        source: Where connections leave from.
+        ground: What the attempts stand on.
         clock: The run's.
         bucket: The cap on what is sent.
         found: Is told which port of which address has answered.
@@ -69,28 +63,33 @@ class Fallback:
         self,
         ports: Sequence[int],
         *,
-        source: Source,
+        ground: Ground,
         clock: RunClock,
         bucket: Bucket,
         found: Callable[[TargetId, int], None],
     ) -> None:
         self._ports = ports
-        self._source = source
+        self._ground = ground
         self._clock = clock
         self._bucket = bucket
         self._found = found
         self._silent: dict[TargetId, _Silent] = {}
+        self._due: list[tuple[int, int, TargetId, _Silent]] = []  # a heap; those under way are not in it
+        self._serials = itertools.count()
+        self._under_way = 0
+        self._has_any = asyncio.Event()
 
     def add(self, target: TargetId, address: str) -> None:
         """Try this address until a port of it answers, or it is removed."""
         if self._ports and target not in self._silent:
-            self._silent[target] = _Silent(address, self._clock.now_ns())
+            silent = self._silent[target] = _Silent(address, self._clock.now_ns())
+            self._wait(target, silent)
 
     def remove(self, target: TargetId) -> None:
         """Try it no more."""
         silent = self._silent.pop(target, None)
         if silent is not None:
-            silent.rest()
+            self._rest(silent)
 
     def keep_only(self, targets: set[TargetId]) -> None:
         """Try no others than these."""
@@ -100,19 +99,32 @@ class Fallback:
     async def run(self, timeout_ns: Callable[[], int]) -> None:
         """Try whatever is due, within the budget. `timeout_ns` tells how long to wait for an answer."""
         while True:
-            now_ns = self._clock.now_ns()
-            under_way = sum(silent.probe is not None for silent in self._silent.values())
-            due = [
-                (target, silent)
-                for target, silent in self._silent.items()
-                if silent.probe is None and silent.due_ns <= now_ns
-            ]
-            for target, silent in sorted(due, key=lambda each: each[1].due_ns):
-                if under_way >= UNDER_WAY_MAX or self._bucket.wait_ns(self._clock.now_ns()):
+            if not self._silent:
+                self._has_any.clear()
+                await self._has_any.wait()
+            while self._due and self._due[0][0] <= self._clock.now_ns() and self._under_way < UNDER_WAY_MAX:
+                _, _, target, silent = self._due[0]
+                is_wanted = self._silent.get(target) is silent
+                if is_wanted and self._bucket.wait_ns(self._clock.now_ns()):
                     break
-                under_way += 1
-                self._try(target, silent, timeout_ns())
+                heapq.heappop(self._due)
+                if is_wanted:
+                    self._try(target, silent, timeout_ns())
             await asyncio.sleep(_TICK_S)
+
+    def _wait(self, target: TargetId, silent: _Silent) -> None:
+        """Have it tried when it is due."""
+        heapq.heappush(self._due, (silent.due_ns, next(self._serials), target, silent))
+        self._has_any.set()
+
+    def _rest(self, silent: _Silent) -> None:
+        """End the attempt under way, if there is one."""
+        if silent.deadline is not None:
+            silent.deadline.cancel()
+        if silent.probe is not None:
+            silent.probe.close()
+            self._under_way -= 1
+        silent.probe = silent.deadline = None
 
     def _try(self, target: TargetId, silent: _Silent, timeout_ns: int) -> None:
         """Try the next port of an address."""
@@ -121,20 +133,22 @@ class Fallback:
         def done(_: Conversation, result: Result) -> None:
             self._tried(target, silent, port, result)
 
-        question = TcpQuestion(silent.address, port, self._source)
+        question = TcpQuestion(silent.address, port, self._ground)
+        self._under_way += 1
         silent.probe = probe = question.conversation(lambda: None, done)
-        silent.deadline = asyncio.get_running_loop().call_later(timeout_ns / SECOND_NS, probe.expire)
+        silent.deadline = self._ground.reactor.later(timeout_ns / SECOND_NS, probe.expire)
         probe.start(question.resolution().endpoints)
 
     def _tried(self, target: TargetId, silent: _Silent, port: int, result: Result) -> None:
-        silent.rest()
+        self._rest(silent)
         if result.cause is None:
             self.remove(target)
             self._found(target, port)
             return
         if verdict_of(result.cause) is Verdict.UNKNOWN:  # our own trouble: the same port again, later
             silent.due_ns = self._clock.now_ns() + AGAIN_NS
-            return
-        silent.tried += 1
+        else:
+            silent.tried += 1
         if silent.tried == len(self._ports):
             silent.tried, silent.due_ns = 0, self._clock.now_ns() + AGAIN_NS
+        self._wait(target, silent)

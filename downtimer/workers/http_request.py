@@ -1,15 +1,17 @@
 """What an HTTP probe sends: taken apart, checked and prepared once, sent again and again."""
 
+import re
 import ssl
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
-import h11
-
 from downtimer import __version__
 
 _PORTS: Final = {"http": 80, "https": 443}
+_TARGET: Final = re.compile(r"[!-~]+")
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"(?:[!-~]+(?:[ \t]+[!-~]+)*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +39,13 @@ class Prepared:
         host: Name or address, without brackets.
         port: Of TCP.
         tls: The context for https; None for http.
-        head: Of the request.
-        body: Of the request.
+        content: The bytes of the request.
     """
 
     host: str
     port: int
     tls: ssl.SSLContext | None
-    head: h11.Request = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    content: bytes = field(repr=False)
 
 
 def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
@@ -68,11 +68,12 @@ def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
         ("Accept", "*/*"),
         *request.headers,
     ]
-    try:
-        head = h11.Request(method=request.method, target=target, headers=headers)
-    except h11.LocalProtocolError as exc:
-        raise ValueError(f"{request.url!r}: no request of HTTP can be made for it") from exc
-    return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, head, request.body)
+    fits = _NAME.fullmatch(request.method) and _TARGET.fullmatch(target)
+    if not fits or not all(_NAME.fullmatch(name) and _VALUE.fullmatch(value) for name, value in headers):
+        raise ValueError(f"{request.url!r}: no request of HTTP can be made for it")
+    lines = [f"{request.method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    content = "\r\n".join([*lines, "", ""]).encode("ascii") + request.body
+    return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, content)
 
 
 def tls_context(cacert: str | None, *, insecure: bool) -> ssl.SSLContext:

@@ -5,6 +5,9 @@ one that hangs does not keep the process. The loop owns all state; threads only 
 """
 
 import asyncio
+import contextlib
+import heapq
+import itertools
 import logging
 import socket
 import threading
@@ -13,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from downtimer.clock import RunClock
-from downtimer.model import SECOND_NS
+from downtimer.model import MILLISECOND_NS, SECOND_NS
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ FIRST_WAIT_NS: Final = SECOND_NS
 NOES: Final = 2
 """An authoritative no must be heard so often in a row before a known address is given up."""
 
-_TICK_S: Final = 0.1
+_LOOK_NS: Final = SECOND_NS  # at least so often, for the host may have been suspended meanwhile
 _LOOKUPS_MAX: Final = 8
 _ADDRESSES_MAX: Final = 4
 _NO = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
@@ -61,11 +64,14 @@ class _Name:
     port: int
     added_ns: int
     due_ns: int
-    endpoints: tuple[Endpoint, ...] = ()
-    cause: str | None = None
+    known: Resolution | None = None
     noes: int = 0
-    is_under_way: bool = False
-    is_literal: bool = False
+    users: int = 0
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where it can be reached, as far as that is known."""
+        return () if self.known is None else self.known.endpoints
 
 
 def look_up(host: str, port: int) -> list[Endpoint]:
@@ -83,33 +89,45 @@ class Names:
         self._refresh_ns = refresh_ns
         self._retry_ns = min(refresh_ns, RETRY_NS)
         self._names: dict[tuple[str, int], _Name] = {}
+        self._due: list[tuple[int, int, _Name]] = []  # a heap, by when; those under way are not in it
+        self._serials = itertools.count()
         self._under_way = 0
+        self._has_changed = asyncio.Event()
 
     def add(self, host: str, port: int) -> None:
-        """Look a name up from now on. The text of an address is known at once, and for good."""
-        if (host, port) in self._names:
+        """Look a name up from now on, for one more user.
+
+        The text of an address is known at once, and for good.
+        """
+        key, now_ns = (host, port), self._clock.now_ns()
+        name = self._names.get(key)
+        if name is not None:
+            name.users += 1
             return
-        now_ns = self._clock.now_ns()
-        name = self._names[(host, port)] = _Name(host, port, now_ns, now_ns)
+        name = self._names[key] = _Name(host, port, now_ns, now_ns, users=1)
         try:
             found = socket.getaddrinfo(
                 host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
             )
         except (socket.gaierror, UnicodeError):
+            self._wait_until_due(name)
             self.refresh()
         else:
-            name.is_literal = True
-            name.endpoints = (Endpoint(found[0][0], found[0][4]),)
+            name.known = Resolution((Endpoint(found[0][0], found[0][4]),), None)
 
-    def keep_only(self, names: set[tuple[str, int]]) -> None:
-        """Forget all names but these."""
-        self._names = {key: name for key, name in self._names.items() if key in names}
+    def remove(self, host: str, port: int) -> None:
+        """Forget a name, if this was its last user."""
+        key = (host, port)
+        name = self._names[key]
+        name.users -= 1
+        if not name.users:
+            del self._names[key]
 
     def resolution(self, host: str, port: int) -> Resolution | None:
         """Return what is known of a name that was added; None while a probe should wait for it."""
         name = self._names[(host, port)]
-        if name.endpoints or name.cause is not None:
-            return Resolution(name.endpoints, name.cause)
+        if name.known is not None:
+            return name.known
         if self._clock.now_ns() - name.added_ns < FIRST_WAIT_NS:
             return None
         return Resolution((), "resolver")
@@ -117,19 +135,27 @@ class Names:
     async def run(self) -> None:
         """Look names up whenever they are due."""
         while True:
+            self._has_changed.clear()
             self.refresh()
-            await asyncio.sleep(_TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._next_s()):
+                    await self._has_changed.wait()
+
+    def _next_s(self) -> float | None:
+        """Return how long to wait for what is due next; None if something else must happen first."""
+        if not self._due or self._under_way >= _LOOKUPS_MAX:
+            return None
+        wait_ns = self._due[0][0] - self._clock.now_ns()
+        return min(max(wait_ns, MILLISECOND_NS), _LOOK_NS) / SECOND_NS
 
     def refresh(self) -> None:
         """Begin the lookups that are due, a few at a time."""
         now_ns = self._clock.now_ns()
         loop = asyncio.get_running_loop()
-        for name in self._names.values():
-            if self._under_way >= _LOOKUPS_MAX:
-                return
-            if name.is_literal or name.is_under_way or name.due_ns > now_ns:
+        while self._due and self._due[0][0] <= now_ns and self._under_way < _LOOKUPS_MAX:
+            name = heapq.heappop(self._due)[2]
+            if not name.users:
                 continue
-            name.is_under_way = True
             self._under_way += 1
             threading.Thread(target=self._work, args=(loop, name), name="resolver", daemon=True).start()
 
@@ -147,7 +173,6 @@ class Names:
 
     def _take(self, name: _Name, found: list[Endpoint] | Exception) -> None:
         """Note what came of a lookup; back in the loop."""
-        name.is_under_way = False
         self._under_way -= 1
         if isinstance(found, list) and found:
             self._note(name, tuple(found[:_ADDRESSES_MAX]), None)
@@ -156,17 +181,23 @@ class Names:
             name.noes += 1
             if name.noes >= NOES or not name.endpoints:
                 self._note(name, (), "dns")
-        elif not name.endpoints and name.cause is None:
+        elif name.known is None:
             self._note(name, (), "resolver")
         is_sure = bool(name.endpoints) and not name.noes
         name.due_ns = self._clock.now_ns() + (self._refresh_ns if is_sure else self._retry_ns)
+        self._wait_until_due(name)
+
+    def _wait_until_due(self, name: _Name) -> None:
+        heapq.heappush(self._due, (name.due_ns, next(self._serials), name))
+        self._has_changed.set()
 
     def _note(self, name: _Name, endpoints: tuple[Endpoint, ...], cause: str | None) -> None:
         """Put down a change, and log it once."""
-        if cause != name.cause or endpoints != name.endpoints:
+        found = Resolution(endpoints, cause)
+        if found != name.known:
             text = cause or ", ".join(str(endpoint.address[0]) for endpoint in endpoints)
             log.info("resolver: %s: %s", name.host, text)
-        name.endpoints, name.cause = endpoints, cause
+            name.known = found
 
 
 def _is_no(found: list[Endpoint] | Exception) -> bool:

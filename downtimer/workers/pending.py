@@ -6,11 +6,11 @@ call is *pending*: it stays open, and no other is sent to that root, until it is
 millisecond when the service has recovered) or has been so for long.
 """
 
-import asyncio
 from collections.abc import Callable
 from typing import Final
 
 from downtimer.model import SECOND_NS
+from downtimer.workers.reactor import Reactor, Timer
 from downtimer.workers.talk import Conversation
 
 PENDING_NS: Final = 60 * SECOND_NS
@@ -27,10 +27,12 @@ class Slot:
 
     Attributes:
         is_stuck: The call of the one that has it is pending.
+        users: How many series share it.
     """
 
     def __init__(self) -> None:
         self.is_stuck = False
+        self.users = 0
         self._holder: object = None
 
     def take(self, who: object) -> bool:
@@ -52,14 +54,15 @@ class Pending:
         is_down: Its verdict; False if it may have hung for want of us.
 
     Args:
+        reactor: Has the time.
         give_up: Is called when it has been so for long; it is to `drop` it.
     """
 
-    def __init__(self, give_up: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, give_up: Callable[[], None]) -> None:
+        self._reactor = reactor
         self._give_up = give_up
-        self._loop = asyncio.get_running_loop()
         self._call: Conversation | None = None
-        self._end: asyncio.TimerHandle | None = None
+        self._end: Timer | None = None
         self._hangs = 0  # one after another
         self._is_doubted = False
         self.is_down = False
@@ -78,7 +81,7 @@ class Pending:
     def hold(self, probe: Conversation, *, is_down: bool) -> None:
         """Hold this one."""
         self._call, self.is_down, self._is_doubted = probe, is_down, False
-        self._end = self._loop.call_later(self.patience_ns() / SECOND_NS, self._give_up)
+        self._end = self._reactor.later(self.patience_ns() / SECOND_NS, self._give_up)
         probe.watch()
 
     def doubt(self) -> None:
@@ -90,7 +93,7 @@ class Pending:
         if self._call is not None and self._end is not None and self._hangs == 0 and not self._is_doubted:
             self._is_doubted = True
             self._end.cancel()
-            self._end = self._loop.call_later(DOUBT_S, self._give_up)
+            self._end = self._reactor.later(DOUBT_S, self._give_up)
 
     def drop(self) -> bool:
         """Let go of it; return False if there is none."""

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from downtimer.model import Auth, Call
-from downtimer.source import Source
 from downtimer.verdicts import TOKEN, is_unfit, judge_call, judge_status
 from downtimer.workers.http_probe import HttpProbe
 from downtimer.workers.http_request import Prepared, Request, prepare
 from downtimer.workers.names import Names, Resolution
-from downtimer.workers.talk import Conversation, Done
+from downtimer.workers.talk import Conversation, Done, Ground
 from downtimer.workers.tokens import Shown, Tokens
 
 FirstClass = Callable[[], int | None]
@@ -54,7 +53,7 @@ class HttpSurroundings:
 
     tls: ssl.SSLContext
     names: Names
-    source: Source
+    ground: Ground
 
 
 class RootQuestion:
@@ -86,7 +85,10 @@ class RootQuestion:
     def conversation(self, first_class: FirstClass, done: Done) -> HttpProbe:
         """Return a probe that is to be started."""
         return HttpProbe(
-            self._prepared, lambda status: judge_status(status, first_class()), self._around.source, done
+            self._prepared,
+            lambda status: judge_status(status, first_class()),
+            self._around.ground,
+            done,
         )
 
     def is_unfit(self, status: int) -> bool:  # noqa: ARG002 - as `Question` has it
@@ -146,7 +148,13 @@ class CallQuestion:
                 self._tokens.refused(shown)
             return cause
 
-        return HttpProbe(self._prepare(shown), judge, self._around.source, done, asks_why=self.hears_out)
+        return HttpProbe(
+            self._prepare(shown),
+            judge,
+            self._around.ground,
+            done,
+            asks_why=self.hears_out,
+        )
 
     def is_unfit(self, status: int) -> bool:
         """Tell whether the call is not for us, or not known there."""

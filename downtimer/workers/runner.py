@@ -7,9 +7,9 @@ Gentle ones wait for each other, and for a call that hangs (`downtimer.workers.p
 away, the verdict of a call that hangs waits a little for what the service may have to say of that.
 """
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
@@ -20,6 +20,7 @@ from downtimer.workers.names import Resolution
 from downtimer.workers.pending import Pending, Slot
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.questions import Question
+from downtimer.workers.reactor import Reactor, Timer
 from downtimer.workers.records import Record
 from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
@@ -31,6 +32,9 @@ HEARING_NS: Final = 3 * SECOND_NS
 
 SELDOM_NS: Final = 5 * SECOND_NS
 """A call that is made no more often than that is not waited for."""
+
+FAR_NS: Final = 2**62
+"""An instant that will never be."""
 
 _BLUR_NS: Final = SECOND_NS
 """If we may have read the end of a hang so late, it is not dated."""
@@ -51,17 +55,19 @@ class Surroundings:
     Attributes:
         child: The process.
         findings: Where they put what they find.
+        reactor: Drives them.
         bucket: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
-        recovered: Is told of a series that has failed and is well answered again.
+        turned: Is told of a series whose newest probe says something else than `before`.
         is_keystone_away: Tells whether Keystone fails at once, so that services may be waiting for it.
     """
 
     child: Child
     findings: Findings
+    reactor: Reactor
     bucket: Bucket
     unfit: "Unfit"
-    recovered: "Callable[[Runner], None]"
+    turned: "Callable[[Runner, Verdict | None], None]"
     is_keystone_away: Callable[[], bool]
 
 
@@ -91,7 +97,7 @@ class _Flight:
 
     __slots__ = ("deadline", "left_ns", "overdue", "sent_ns")
 
-    def __init__(self, sent_ns: int, deadline: asyncio.TimerHandle) -> None:
+    def __init__(self, sent_ns: int, deadline: Timer) -> None:
         self.sent_ns = sent_ns
         self.deadline = deadline
         self.left_ns: int | None = None
@@ -100,6 +106,9 @@ class _Flight:
 
 class Runner:
     """Runs one series of probes.
+
+    Attributes:
+        front_ns: Every probe sent before is judged, and none will be sent before.
 
     Args:
         question: What it asks.
@@ -121,28 +130,34 @@ class Runner:
         self.record = record
         self.rates = rates
         self.series = Series(question.check, around.child.incarnation, around.findings)
+        self.front_ns = FAR_NS
         self._around = around
         self._clock = around.child.clock
         self._watch = around.child.watch
-        self._loop = asyncio.get_running_loop()
-        self._timer: asyncio.TimerHandle | None = None
+        self._reactor = around.reactor
+        self._timer: Timer | None = None
         self._armed_ns: int | None = None
         self._flying: dict[Conversation, _Flight] = {}
         self._slot = slot
-        self._pending = Pending(self._let_go)
+        self._pending = Pending(self._reactor, self._let_go)
         self._curious: list[Tell] = []
         self._is_kept = False  # from its probe by another's that is pending, and has said so
         self._is_stopped = False
         has_sentinel = question.check == ANSWERS and around.child.settings.config.api.sentinel
-        self._sentinel = Sentinel(self._alarm) if has_sentinel else None
+        self._sentinel = Sentinel(self._reactor, self._alarm) if has_sentinel else None
         self._has_alarm = False
         self._telling_ns: int | None = None  # the probe after an alarm, which tells whether that was right
 
     # --- when ---
 
     def arm(self) -> None:
-        """Set the timer to the instant at which the next probe is due, if it has changed."""
+        """Set the timer to the instant at which the next probe is due, if it has changed.
+
+        To be called whenever one is sent, or resolved, or something else has changed.
+        """
+        judged_ns = self.series.judged_through_ns(FAR_NS)
         due_ns = None if self._is_held else self.series.due_ns(self.rates)
+        self.front_ns = judged_ns if due_ns is None else min(judged_ns, due_ns)
         if due_ns == self._armed_ns:
             return
         if self._timer is not None:
@@ -198,16 +213,12 @@ class Runner:
             tell(hangs=hangs)
 
     def reach(self, now_ns: int) -> Reach:
-        """Return how far it is.
+        """Return how far it is, if it is a gentle one; of the others `front_ns` tells all.
 
         While a call is pending none is due: as long as it is not answered the service has not recovered. Else
         calls are seldom, and where there was none nothing was seen: the open span grows with each of them.
         """
-        due_ns = self.series.due_ns(self.rates)
-        judged_ns = self.series.judged_through_ns(now_ns)
-        through_ns = judged_ns if due_ns is None or self._is_held else min(judged_ns, due_ns)
-        if not self.rates.is_gentle:
-            return Reach(through_ns, through_ns, self.rates.longest_ns, self.series.widest_ns)
+        through_ns = min(now_ns, self.front_ns)
         grown_ns = through_ns if self._pending else min(through_ns, self.series.latest_sent_ns)
         return Reach(through_ns, grown_ns, 0, self.series.widest_ns)
 
@@ -217,7 +228,7 @@ class Runner:
         return self._is_stopped or bool(self._pending)
 
     def _again(self, wait_ns: int) -> None:
-        self._timer = self._loop.call_later(max(wait_ns, 0) / SECOND_NS, self._fire)
+        self._timer = self._reactor.later(max(wait_ns, 0) / SECOND_NS, self._fire)
 
     def _fire(self) -> None:
         """Send the probe that is due, unless it must wait for its name, its turn or the budget."""
@@ -256,7 +267,7 @@ class Runner:
 
     def _send(self, sent_ns: int, resolution: Resolution) -> None:
         probe = self.question.conversation(lambda: self.series.baseline.status_class, self._done)
-        deadline = self._loop.call_later(self.rates.timeout_ns / SECOND_NS, self._expire, probe)
+        deadline = self._reactor.later(self.rates.timeout_ns / SECOND_NS, partial(self._expire, probe))
         flight = self._flying[probe] = _Flight(sent_ns, deadline)
         probe.start(resolution.endpoints)
         flight.left_ns = self._clock.now_ns()
@@ -269,7 +280,7 @@ class Runner:
             probe.expire()
         elif flight.overdue is None and self.question.hears_out and self._around.is_keystone_away():
             flight.overdue = cause
-            flight.deadline = self._loop.call_later(HEARING_NS / SECOND_NS, self._expire, probe)
+            flight.deadline = self._reactor.later(HEARING_NS / SECOND_NS, partial(self._expire, probe))
         else:
             del self._flying[probe]
             self.series.hung(flight.sent_ns, now_ns, self._pending.patience_ns())
@@ -352,15 +363,15 @@ class Runner:
         verdict = Verdict.UP if cause is None else verdict_of(cause)
         if self._sentinel is not None:
             self._hear(self._sentinel, sent_ns, verdict, now_ns)
-        was_down = self.series.latest is Verdict.DOWN
+        before = self.series.latest
         if cause is None:
             answer = Answer(now_ns - sent_ns, result.status, self._watch.held_up_ns(sent_ns))
             self.series.good(sent_ns, answer, now_ns, self.rates)
         else:
             self.series.bad(sent_ns, cause, now_ns, self.rates)
         self.record.take(self.series.targets(), sent_ns, result, now_ns)
-        if was_down and self.series.latest in (Verdict.UP, Verdict.SLOW):
-            self._around.recovered(self)
+        if self.series.latest is not before:
+            self._around.turned(self, before)
         return verdict
 
     # --- the sentinel ---

@@ -8,13 +8,13 @@ Only an answered connection is ever kept: a prefork server gives one of its few 
 still to ask. A server that closes its connections for other reasons loses its sentinel for a while.
 """
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
 
 from downtimer.model import SECOND_NS
+from downtimer.workers.reactor import Reactor
 
 FALSE_ALARMS: Final = 3
 """So many ends in a row that were followed by an answered probe, and there is no sentinel for a while."""
@@ -28,32 +28,36 @@ class Sentinel:
     """Watches one connection at a time.
 
     Args:
-        on_end: Called by the event loop when the other side has ended the connection.
+        reactor: Watches for it.
+        on_end: Called when the other side has ended the connection.
     """
 
-    def __init__(self, on_end: Callable[[], None]) -> None:
+    def __init__(self, reactor: Reactor, on_end: Callable[[], None]) -> None:
+        self._reactor = reactor
         self._on_end = on_end
-        self._loop = asyncio.get_running_loop()
         self._connection: socket.socket | None = None
         self._false_alarms = 0
         self._off_until_ns = 0
 
     def keep(self, connection: socket.socket | None, now_ns: int) -> None:
-        """Watch this connection from now on, instead of the one before; None: the server keeps none."""
+        """Watch this connection from now on, instead of the one before; None: the server keeps none.
+
+        The reactor watches it already, for whoever had it until now.
+        """
         self.drop()
+        self._connection = connection
         if connection is None:
             return
         if now_ns < self._off_until_ns:
-            connection.close()
-            return
-        self._connection = connection
-        self._loop.add_reader(connection.fileno(), self._look)
+            self.drop()
+        else:
+            self._reactor.watch_input(connection.fileno(), self._look)
 
     def drop(self) -> None:
         """Watch nothing."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._loop.remove_reader(connection.fileno())
+            self._reactor.forget(connection.fileno())
             connection.close()
 
     def has_ended(self) -> bool:

@@ -1,31 +1,45 @@
 """One conversation over one fresh TCP connection: what every probe of the api worker is at its core.
 
-A conversation is written as a generator that yields what it waits for, and driven by the event loop's
-reader and writer callbacks instead of transports and tasks: what the kernel has is read, parsed and
-judged in the very callback that learns of it, before any timer that is due as well. So an answer that
-came in time counts, even when our own loop was late to look.
+A conversation is written as a generator that yields when it has to wait, and driven by the reactor instead
+of transports and tasks: what the kernel has is read, parsed and judged in the very callback that learns of
+it, before any timer that is due as well. So an answer that came in time counts, even when our own loop was
+late to look. It must go on until the kernel has nothing more before it yields (see the reactor).
 
 The socket is open until `close`, also after the end, unless its owner takes it.
 """
 
-import asyncio
 import enum
 import errno
 import logging
 import socket
 import ssl
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeVar
 
 from downtimer.model import Verdict
 from downtimer.source import Source
 from downtimer.verdicts import cause_of_errno, verdict_of
 from downtimer.workers.names import Endpoint
+from downtimer.workers.reactor import Reactor
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _KEEP_ALIVE: Final = ((socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What conversations stand on.
+
+    Attributes:
+        reactor: Drives them.
+        source: Where they leave from.
+    """
+
+    reactor: Reactor
+    source: Source
 
 
 class Phase(enum.StrEnum):
@@ -49,14 +63,11 @@ class Result(NamedTuple):
     status: int | None = None
 
 
-class Want(enum.Enum):
-    """What a conversation waits for."""
+Talk = Generator[None, None, _T]
+"""Yields when the kernel has nothing; to be resumed when it may have."""
 
-    READ = enum.auto()
-    WRITE = enum.auto()
-
-
-Talk = Generator[Want, None, _T]
+AGAIN: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""The kernel has nothing now."""
 
 
 Done = Callable[["Conversation", Result], None]
@@ -82,15 +93,14 @@ class Conversation:
         is_kept_alive: The answer is whole, and the other side keeps the connection.
     """
 
-    def __init__(self, source: Source, done: Done) -> None:
+    def __init__(self, ground: Ground, done: Done) -> None:
         self.phase = Phase.CONNECT
         self.status: int | None = None
         self.is_kept_alive = False
-        self._source = source
+        self._reactor = ground.reactor
+        self._source = ground.source
         self._done: Done | None = done
-        self._loop = asyncio.get_running_loop()
         self._socket: socket.socket | None = None
-        self._watched: Want | None = None
         self._talk: Talk[None] | None = None
 
     def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
@@ -129,14 +139,13 @@ class Conversation:
     def close(self) -> None:
         """Let go of the connection; nothing is called after this."""
         self._done = self._talk = None
-        self._unwatch()
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
+        self._hang_up()
 
     def take_connection(self) -> socket.socket | None:
-        """Return the connection of a conversation that has ended, which is the caller's from now on."""
-        self._unwatch()
+        """Return the connection of a conversation that has ended, which is the caller's from now on.
+
+        The reactor watches it, and has to be told who wants to know.
+        """
         taken, self._socket = self._socket, None
         return taken
 
@@ -147,7 +156,7 @@ class Conversation:
         if self._talk is None:
             return
         try:
-            want = next(self._talk)
+            next(self._talk)
         except StopIteration:
             self._finish(None)
         except FailureError as exc:
@@ -159,30 +168,18 @@ class Conversation:
         except Exception as exc:  # noqa: BLE001 - the one broad except: a bug of ours must not read as down
             _log_bug(exc)
             self._finish("bug")
-        else:
-            self._watch(want)
 
     def _finish(self, cause: str | None) -> None:
-        self._unwatch()
         self._talk = None
         done, self._done = self._done, None
         if done is not None:
             done(self, Result(cause, self.status))
 
-    def _watch(self, want: Want) -> None:
-        if want is self._watched or self._socket is None:
-            return
-        self._unwatch()
-        add = self._loop.add_reader if want is Want.READ else self._loop.add_writer
-        add(self._socket.fileno(), self._step)
-        self._watched = want
-
-    def _unwatch(self) -> None:
-        if self._watched is None or self._socket is None:
-            return
-        remove = self._loop.remove_reader if self._watched is Want.READ else self._loop.remove_writer
-        remove(self._socket.fileno())
-        self._watched = None
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            self._reactor.forget(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
 
     def _cause_of(self, exc: OSError) -> str:
         if exc.errno == errno.ETIMEDOUT:
@@ -221,38 +218,37 @@ class Conversation:
             self._source.bind(sock)
             error = sock.connect_ex(endpoint.address)
             is_remote = error == errno.EINPROGRESS
+            if error == 0 or is_remote:
+                self._reactor.watch(sock.fileno(), self._step)
             if is_remote:
-                yield Want.WRITE
+                yield
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if error == 0 and sock.getsockname() != sock.getpeername():
+            if error == 0 and not _is_to_itself(sock, endpoint):
                 return None
         except OSError as exc:
             error, is_remote = exc.errno or 0, False
-        self._unwatch()
-        sock.close()
-        self._socket = None
+        self._hang_up()
         if error == errno.ETIMEDOUT:
             return f"timeout-{Phase.CONNECT}"
-        # No error is left over if the port is free and was given to this very socket as its own.
         return cause_of_errno(error, remote=is_remote) if error else "refused"
 
     def _shake_hands(self, context: ssl.SSLContext, host: str) -> Talk[None]:
-        self._unwatch()  # the wrapped socket takes the descriptor over
+        # The wrapped socket takes the descriptor over, which the reactor goes on watching.
         wrapped = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
         self._socket = wrapped
-        yield from self._patiently(wrapped.do_handshake)
-
-    def _patiently(self, call: Callable[[], _T], want: Want = Want.READ) -> Talk[_T]:
-        """Call until the kernel is ready for it, or TLS, which may want the other direction first."""
         while True:
             try:
-                return call()
-            except BlockingIOError:
-                yield want
-            except ssl.SSLWantReadError:
-                yield Want.READ
-            except ssl.SSLWantWriteError:
-                yield Want.WRITE
+                wrapped.do_handshake()
+            except AGAIN:
+                yield
+            else:
+                return
+
+
+def _is_to_itself(sock: socket.socket, endpoint: Endpoint) -> bool:
+    """Tell whether a free port of this host was given to this very socket as its own: nobody listens."""
+    own: tuple[object, ...] = sock.getsockname()
+    return own[1] == endpoint.address[1] and bool(own == sock.getpeername())
 
 
 def _cause_of_tls(exc: ssl.SSLError) -> str:

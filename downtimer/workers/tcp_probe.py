@@ -8,9 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from downtimer.model import TCP
-from downtimer.source import Source
 from downtimer.workers.names import Endpoint, Resolution
-from downtimer.workers.talk import Conversation, Done, FailureError, Talk
+from downtimer.workers.talk import Conversation, Done, FailureError, Ground, Talk
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +19,12 @@ class TcpQuestion:
     Attributes:
         address: Its text.
         port: Which.
-        source: Where from.
+        ground: What its probes stand on.
     """
 
     address: str
     port: int
-    source: Source
+    ground: Ground
 
     @property
     def check(self) -> str:
@@ -49,7 +48,7 @@ class TcpQuestion:
 
     def conversation(self, first_class: Callable[[], int | None], done: Done) -> "TcpProbe":  # noqa: ARG002 - HTTP's
         """Return a probe that is to be started."""
-        return TcpProbe(self.source, done)
+        return TcpProbe(self.ground, done)
 
     def is_unfit(self, status: int) -> bool:  # noqa: ARG002 - HTTP's
         """Any answer will do."""

@@ -33,8 +33,8 @@ from downtimer.store.schema import connect_to_read
 from downtimer.store.ship import has_leftovers
 from downtimer.workers.intake import Intake, Received
 from downtimer.workers.outbox import Outbox
-from tests.bench.flapping import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
 from tests.bench.figures import Figure, Growth, Results
+from tests.bench.flapping import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
 from tests.integration.influx_env import InfluxServer
 from tests.waiting import wait_until
 from tests.writer_env import Bench, Teller, WriterProcess, put

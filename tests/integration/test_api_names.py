@@ -1,10 +1,11 @@
 """The api engine and names: looked up in the background, kept while the resolver fails."""
 
+import asyncio
 import socket
 
 import pytest
 
-from downtimer.model import MILLISECOND_NS, Verdict
+from downtimer.model import MILLISECOND_NS, TargetId, Verdict
 from downtimer.workers.api import ApiEngine
 from downtimer.workers.names import Endpoint, Names
 from downtimer.workers.probing import Findings
@@ -102,5 +103,27 @@ def test_second_address_is_tried_as_a_client_does(resolver: Resolver) -> None:
             bench.service("it", f"http://cloud.test:{server.port}/")
             await bench.until(lambda: bench.probes() >= ENOUGH)
             await bench.engine.finish()
+
+    assert engines.work(lambda: named(resolver), scenario).causes() == {}
+
+
+def test_name_is_looked_up_as_long_as_anybody_asks_for_it(resolver: Resolver) -> None:
+    """Two services at one name; the first that goes leaves it to the other."""
+    server = Server(faults.answers())
+
+    async def scenario(bench: Bench) -> None:
+        async with server.running():
+            resolver.answer = at("127.0.0.1")
+            for name in ("one", "two"):
+                bench.service(name, f"http://cloud.test:{server.port}/{name}")
+            await bench.until(lambda: bench.probes() >= ENOUGH)
+            bench.engine.keep_only([TargetId("two")])
+            asked = resolver.asked
+            await bench.until(lambda: resolver.asked >= asked + 3)
+            bench.engine.keep_only([])
+            await asyncio.sleep(0.2)  # what was under way
+            asked = resolver.asked
+            await asyncio.sleep(0.5)
+            assert resolver.asked == asked
 
     assert engines.work(lambda: named(resolver), scenario).causes() == {}

@@ -12,6 +12,7 @@ import pytest
 import trustme
 
 from downtimer.model import SECOND_NS, Kind, TargetId, Verdict
+from downtimer.source import Source
 from downtimer.workers.api import ApiEngine
 from downtimer.workers.worker import CannotStartError
 from tests import engines
@@ -328,6 +329,7 @@ def test_changed_url_is_a_new_series() -> None:
             bench.service("it", old_url)
             await bench.until(lambda: old.connections >= ENOUGH)
             bench.service("it", new_url)
+            await asyncio.sleep(0.05)  # one may be on its way
             stopped = old.connections
             await bench.until(lambda: new.connections >= ENOUGH)
             assert old.connections == stopped
@@ -363,6 +365,14 @@ def test_source(source: str, causes: set[str]) -> None:
     """An address of ours or an interface; of the other family or not ours, nothing can be sent."""
     bench = probe(Server(faults.answers()).running, f"{FAST}[targets]\nsource = {source}\n")
     assert set(bench.causes()) == causes
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_source_takes_no_port_of_its_own(address: str) -> None:
+    """Of these there are few, and each rests for a minute after its connection was closed."""
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET) as sock:
+        Source(address).bind(sock)
+        assert sock.getsockname()[:2] == (address, 0)
 
 
 def test_ipv6_literal() -> None:
