@@ -391,4 +391,4 @@ class Runner:
 
     def _is_prompt(self, now_ns: int) -> bool:
         """Tell whether what we see now has just happened: our loop is not late."""
-        return not self._watch.was_late_since(now_ns - 1)
+        return self._watch.late_ns(now_ns) == 0

@@ -27,6 +27,8 @@ from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
 from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings
 from downtimer.model import SECOND_NS, Event, Incarnation
+from downtimer.workers import loop
+from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.stalls import LoopWatch
 
 log = logging.getLogger(__name__)
@@ -158,7 +160,7 @@ def main(name: str, body: Body) -> None:
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
-    sys.exit(asyncio.run(_run(name, body, arguments)))
+    sys.exit(loop.run(lambda selector: _run(name, body, arguments, selector)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -184,7 +186,7 @@ def _raise_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
+async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: WatchedSelector) -> int:
     context = zmq.asyncio.Context()
     socket = wire.dealer(context, arguments.bus, arguments.incarnation)
     bus = Bus(socket)
@@ -193,9 +195,8 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
         settings = await bus.settings()
         logs.set_up(settings.config.global_.log_level, name)
         child = Child(bus, context, arguments.incarnation, settings)
-        watching = asyncio.create_task(child.watch.run())
+        selector.watch = child.watch
         await body(child)
-        watching.cancel()
     except CannotStartError as exc:
         log.error("cannot start: %s", exc)  # noqa: TRY400 - the line says it all
         bus.send(CannotStart(reason=str(exc)))

@@ -63,12 +63,13 @@ def _cpu_s(pid: int) -> float:
 
 
 def _switches(status: Path) -> int:
-    return sum(int(count) for count in re.findall(r"^\w*voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.M))
+    found = re.findall(r"^\w*voluntary_ctxt_switches:\s*(\d+)", status.read_text(), re.MULTILINE)
+    return sum(map(int, found))
 
 
 def _kilobytes(file: Path, name: str) -> int:
     """Return a figure of memory, in kB of the kernel, which are of 1024 bytes, as those of 1000."""
-    found = re.search(rf"^{name}:\s*(\d+) kB", file.read_text(), re.M)
+    found = re.search(rf"^{name}:\s*(\d+) kB", file.read_text(), re.MULTILINE)
     if found is None:
         raise ValueError(f"{file} has no {name}")
     return int(found[1]) * 1024 // 1000

@@ -190,9 +190,7 @@ def watch(command: Command, window_s: float) -> Steady:
     time.sleep(window_s)
     after_ns, after = now_ns(), {name: use_of(pid) for name, pid in pids.items()}
     uses = {
-        name: use._replace(
-            cpu_s=use.cpu_s - before[name].cpu_s, wakeups=use.wakeups - before[name].wakeups
-        )
+        name: use._replace(cpu_s=use.cpu_s - before[name].cpu_s, wakeups=use.wakeups - before[name].wakeups)
         for name, use in after.items()
     }
     return Steady((after_ns - before_ns) / SECOND_NS, uses)
