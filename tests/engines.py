@@ -26,7 +26,7 @@ from downtimer.workers.probing import Engine, Findings
 from downtimer.workers.worker import Bus, Child
 
 if TYPE_CHECKING:
-    import zmq.asyncio
+    import zmq
 
 POLL_S = 0.01
 _T = TypeVar("_T")
@@ -93,7 +93,7 @@ def make_child(text: str = "", source: clock.Source = clock.SYSTEM) -> Child:
         boot_id=anchor.boot_id,
     )
     settings = Settings(config=parsed, run=run, anchor=anchor, points="", journal="")
-    context = cast("zmq.asyncio.Context", None)  # engines have no use for it
+    context = cast("zmq.Context[zmq.Socket[bytes]]", None)  # engines have no use for it
     return Child(RecordingBus(), context, Incarnation("test.1"), settings, source)
 
 

@@ -72,7 +72,7 @@ class Delivery:
 
     async def _listen(self) -> None:
         while True:
-            frame = await self._socket.recv()
+            frame, *_ = await self._socket.receive()
             now_ns = self._clock.now_ns()
             try:
                 message = messages.POINTS_DOWN.decode(frame)
@@ -86,4 +86,4 @@ class Delivery:
                     self.outbox.ack(message, now_ns)
 
     def _send(self, frame: bytes) -> bool:
-        return wire.send_now(self._socket, [frame])
+        return self._socket.send([frame])

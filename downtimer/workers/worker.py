@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import setproctitle
-import zmq.asyncio
+import zmq
 
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
@@ -48,19 +48,19 @@ class CannotStartError(DowntimerError):
 class Bus:
     """A child's end of the bus."""
 
-    def __init__(self, socket: zmq.asyncio.Socket) -> None:
+    def __init__(self, socket: wire.Socket) -> None:
         self._socket = socket
 
     def send(self, message: BusUp) -> None:
         """Send without blocking. If the supervisor does not read, it is dead or will end us."""
-        wire.send_now(self._socket, [messages.encode(message)])
+        self._socket.send([messages.encode(message)])
 
     async def receive(self) -> BusDown:
         """Return the next order; frames that are no message of ours are logged and passed over."""
         while True:
-            frame = await self._socket.recv()
+            frames = await self._socket.receive()
             try:
-                return messages.BUS_DOWN.decode(frame)
+                return messages.BUS_DOWN.decode(frames[0])
             except MessageError as exc:
                 log.warning("bus: %s", exc)
 
@@ -87,7 +87,7 @@ class Child:
     def __init__(
         self,
         bus: Bus,
-        context: zmq.asyncio.Context,
+        context: "zmq.Context[zmq.Socket[bytes]]",
         incarnation: Incarnation,
         settings: Settings,
         source: clock.Source = clock.SYSTEM,
@@ -187,7 +187,7 @@ def _raise_limit() -> None:
 
 
 async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: WatchedSelector) -> int:
-    context = zmq.asyncio.Context()
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = wire.dealer(context, arguments.bus, arguments.incarnation)
     bus = Bus(socket)
     try:
@@ -210,7 +210,7 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: W
         await _let_go(context, socket)
 
 
-async def _let_go(context: zmq.asyncio.Context, socket: zmq.asyncio.Socket) -> None:
+async def _let_go(context: "zmq.Context[zmq.Socket[bytes]]", socket: wire.Socket) -> None:
     """Close the bus; what was said last gets a second to leave."""
-    socket.close(linger=1000)
+    socket.close(linger_ms=1000)
     await asyncio.get_running_loop().run_in_executor(None, context.term)

@@ -188,7 +188,7 @@ class Writer:
     async def _listen(self) -> None:
         while True:
             await self._room.wait()
-            identity, *frames = await self._socket.recv_multipart()
+            identity, *frames = await self._socket.receive()
             try:
                 if len(frames) != 1:
                     raise MessageError(f"{len(frames)} frames instead of one")  # noqa: TRY301 - handled like others
@@ -221,7 +221,7 @@ class Writer:
 
     def _send(self, identity: bytes, message: Ready | Ack) -> None:
         try:
-            wire.send_now(self._socket, [identity, messages.encode(message)])
+            self._socket.send([identity, messages.encode(message)])
         except zmq.ZMQError as exc:
             log.info("points: %r is gone: %s", identity, exc)
             self._greeted.discard(identity)
