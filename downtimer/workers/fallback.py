@@ -6,6 +6,7 @@ then on, for the supervisor to say.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +25,7 @@ AGAIN_NS: Final = 10 * SECOND_NS
 UNDER_WAY_MAX: Final = 200
 """So many attempts are under way at most: the descriptors are the services', too."""
 
-_TICK_S: Final = 0.05
+_TICK_S: Final = 0.05  # at least, between two looks for what is due
 
 
 @dataclass(slots=True)
@@ -80,11 +81,13 @@ class Fallback:
         self._bucket = bucket
         self._found = found
         self._silent: dict[TargetId, _Silent] = {}
+        self._has_work = asyncio.Event()  # an address is new, or an attempt has ended
 
     def add(self, target: TargetId, address: str) -> None:
         """Try this address until a port of it answers, or it is removed."""
         if self._ports and target not in self._silent:
             self._silent[target] = _Silent(address, self._clock.now_ns())
+            self._has_work.set()
 
     def remove(self, target: TargetId) -> None:
         """Try it no more."""
@@ -100,19 +103,32 @@ class Fallback:
     async def run(self, timeout_ns: Callable[[], int]) -> None:
         """Try whatever is due, within the budget. `timeout_ns` tells how long to wait for an answer."""
         while True:
-            now_ns = self._clock.now_ns()
-            under_way = sum(silent.probe is not None for silent in self._silent.values())
-            due = [
-                (target, silent)
-                for target, silent in self._silent.items()
-                if silent.probe is None and silent.due_ns <= now_ns
-            ]
-            for target, silent in sorted(due, key=lambda each: each[1].due_ns):
-                if under_way >= UNDER_WAY_MAX or self._bucket.wait_ns(self._clock.now_ns()):
-                    break
-                under_way += 1
-                self._try(target, silent, timeout_ns())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s()):
+                    await self._has_work.wait()
+            self._has_work.clear()
+            self._try_due(timeout_ns)
             await asyncio.sleep(_TICK_S)
+
+    def _wait_s(self) -> float | None:
+        """Return how long until an address is due; None if none is before something happens."""
+        resting = (silent.due_ns for silent in self._silent.values() if silent.probe is None)
+        due_ns = min(resting, default=None)
+        return None if due_ns is None else max(due_ns - self._clock.now_ns(), 0) / SECOND_NS
+
+    def _try_due(self, timeout_ns: Callable[[], int]) -> None:
+        now_ns = self._clock.now_ns()
+        under_way = sum(silent.probe is not None for silent in self._silent.values())
+        due = [
+            (target, silent)
+            for target, silent in self._silent.items()
+            if silent.probe is None and silent.due_ns <= now_ns
+        ]
+        for target, silent in sorted(due, key=lambda each: each[1].due_ns):
+            if under_way >= UNDER_WAY_MAX or self._bucket.wait_ns(self._clock.now_ns()):
+                break
+            under_way += 1
+            self._try(target, silent, timeout_ns())
 
     def _try(self, target: TargetId, silent: _Silent, timeout_ns: int) -> None:
         """Try the next port of an address."""
@@ -128,6 +144,7 @@ class Fallback:
 
     def _tried(self, target: TargetId, silent: _Silent, port: int, result: Result) -> None:
         silent.rest()
+        self._has_work.set()
         if result.cause is None:
             self.remove(target)
             self._found(target, port)

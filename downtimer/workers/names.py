@@ -5,6 +5,7 @@ one that hangs does not keep the process. The loop owns all state; threads only 
 """
 
 import asyncio
+import contextlib
 import logging
 import socket
 import threading
@@ -27,7 +28,6 @@ FIRST_WAIT_NS: Final = SECOND_NS
 NOES: Final = 2
 """An authoritative no must be heard so often in a row before a known address is given up."""
 
-_TICK_S: Final = 0.1
 _LOOKUPS_MAX: Final = 8
 _ADDRESSES_MAX: Final = 4
 _NO = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
@@ -84,6 +84,7 @@ class Names:
         self._retry_ns = min(refresh_ns, RETRY_NS)
         self._names: dict[tuple[str, int], _Name] = {}
         self._under_way = 0
+        self._ended = asyncio.Event()  # a lookup has
 
     def add(self, host: str, port: int) -> None:
         """Look a name up from now on. The text of an address is known at once, and for good."""
@@ -117,8 +118,19 @@ class Names:
     async def run(self) -> None:
         """Look names up whenever they are due."""
         while True:
+            self._ended.clear()
             self.refresh()
-            await asyncio.sleep(_TICK_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._wait_s()):
+                    await self._ended.wait()
+
+    def _wait_s(self) -> float | None:
+        """Return how long until something is due; None if nothing is before a lookup ends."""
+        waiting = (name.due_ns for name in self._names.values() if not (name.is_literal or name.is_under_way))
+        due_ns = min(waiting, default=None)
+        if due_ns is None or self._under_way >= _LOOKUPS_MAX:
+            return None
+        return max(due_ns - self._clock.now_ns(), 0) / SECOND_NS
 
     def refresh(self) -> None:
         """Begin the lookups that are due, a few at a time."""
@@ -149,6 +161,7 @@ class Names:
         """Note what came of a lookup; back in the loop."""
         name.is_under_way = False
         self._under_way -= 1
+        self._ended.set()
         if isinstance(found, list) and found:
             self._note(name, tuple(found[:_ADDRESSES_MAX]), None)
             name.noes = 0

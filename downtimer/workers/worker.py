@@ -34,6 +34,9 @@ from downtimer.workers.stalls import LoopWatch
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 1.0
+QUIET_BEAT_S: Final = 2.0
+"""Of those whose beats tell nothing but that they live."""
+
 
 _PR_SET_PDEATHSIG: Final = 1
 _T = TypeVar("_T")
@@ -105,12 +108,12 @@ class Child:
         self.bus.send(Report(event=Event(at_ns=self.clock.now_ns(), kind=kind, text=text)))
 
     async def beat_forever(self, make: Callable[[], Beat | None]) -> None:
-        """Beat once a second with what `make` returns; None: this loop has no right to one now."""
+        """Beat every other second with what `make` returns; None: this loop has no right to one now."""
         while True:
             beat = make()
             if beat is not None:
                 self.bus.send(beat)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(QUIET_BEAT_S)
 
 
 class Blocking:
