@@ -12,7 +12,6 @@ PR_SET_PDEATHSIG to the thread that forked. States and the one method that moves
 import enum
 import logging
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -82,7 +81,7 @@ class Child:
             OSError: There can't be another process now; it is due again after a back-off.
         """
         self._started_ns = self._heard_ns = now_ns
-        self.incarnation = Incarnation(f"{self.name}.{secrets.token_hex(8)}")
+        self.incarnation = Incarnation(f"{self.name}.{os.urandom(8).hex()}")
         arguments = {
             "--bus": self._bus,
             "--incarnation": self.incarnation,

@@ -51,7 +51,8 @@ PROBING: Final = ("api", "icmp")
 REPORTING: Final = ("discovery", *PROBING)
 """Children whose findings go to the writer."""
 
-CHILDREN: Final = ("writer", *REPORTING)
+CHILDREN: Final = (*REPORTING, "writer")
+"""In the order in which they are started: discovery has the most to do before anything is measured."""
 
 START_S: Final = 90.0
 START_LOSSES_MAX: Final = 3
