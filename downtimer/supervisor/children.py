@@ -164,9 +164,13 @@ class Child:
         self.state = state
 
 
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""numpy's linear algebra, of which we use none, starts a thread per core as it is imported."""
+
+
 def child_environment() -> dict[str, str]:
     """Return the environment of our processes: no OpenStack credentials, and our own package importable."""
     package = str(Path(downtimer.__file__).parent.parent)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     paths = [package, *filter(None, [environment.get("PYTHONPATH")])]
-    return environment | {"PYTHONPATH": os.pathsep.join(paths)}
+    return environment | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(paths)}

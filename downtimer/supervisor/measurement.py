@@ -314,7 +314,9 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if self._listed and all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
+        if self._started.is_set() or not self._listed:
+            return
+        if all(self._has_measured(kind) for kind in (Kind.SERVICE, Kind.ADDRESS)):
             self._started.set()
 
     def _has_measured(self, kind: Kind) -> bool:
