@@ -47,6 +47,7 @@ Example:
   downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
 """
 
+import importlib
 import io
 import os
 import re
@@ -58,20 +59,12 @@ from typing import Any
 import docopt
 
 import downtimer
-from downtimer import commands
 from downtimer.errors import DowntimerError, ExitCode
 from downtimer.options import hint
 from downtimer.printable import printable
 
-_COMMANDS = {
-    "start": commands.start,
-    "stop": commands.stop,
-    "status": commands.status,
-    "report": commands.report,
-    "runs": commands.runs,
-    "ship": commands.ship,
-    "demo": commands.demo,
-}
+_COMMANDS = ("start", "stop", "status", "report", "runs", "ship", "demo")
+"""Modules of `downtimer.commands`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -129,8 +122,9 @@ def _dispatch(words: list[str]) -> int:
         print(f"downtimer {downtimer.__version__}")
         return ExitCode.DONE
     arguments: Mapping[str, Any] = docopt.docopt(__doc__, words, default_help=False)
-    command = next(run for name, run in _COMMANDS.items() if arguments[name])
-    return command(arguments)
+    name = next(name for name in _COMMANDS if arguments[name])
+    code: int = importlib.import_module(f"downtimer.commands.{name}").run(arguments)
+    return code
 
 
 if __name__ == "__main__":

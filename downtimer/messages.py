@@ -252,7 +252,7 @@ class Report(Message, frozen=True, kw_only=True, tag="report"):
 
 
 class WriterState(Message, frozen=True, kw_only=True, tag="writer-state"):
-    """How the writer fares, with each of its beats.
+    """How the storage fares; told whenever that is news.
 
     Attributes:
         rows: Spans in the journal.

@@ -36,6 +36,12 @@ EXTRA_NS: Final = SECOND_NS
 
 SETTLE_NS: Final = 5 * SECOND_NS
 
+HEARING_NS: Final = 3 * SECOND_NS
+"""So long beyond its timeout a gentle call is heard out: a service tries for 3.5 s to reach a Keystone."""
+
+SELDOM_NS: Final = 5 * SECOND_NS
+"""A call that is made no more often than that is not waited for."""
+
 _PAY_BACK: Final = 8
 """An interval grows by this part of it to pay for an extra probe."""
 

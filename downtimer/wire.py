@@ -1,7 +1,10 @@
-"""ZeroMQ sockets, made in one place so that each has its limits set.
+"""ZeroMQ sockets in asyncio's loop, made in one place so that each has its limits set.
 
 One context per process; one reader per socket. The addresses are ``ipc://`` paths in the runtime
 directory, which only the daemon's user may enter.
+
+pyzmq's own sockets for asyncio make a future and two turns of the loop of every message, either way. What
+is needed here is less: nothing is ever waited for but the next message that comes in.
 """
 
 import asyncio
@@ -9,7 +12,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import zmq
-import zmq.asyncio
 
 FRAME_MAX: Final = 64 * 1024 * 1024
 """Largest frame taken; a target list of 131,072 addresses needs about 40 MiB."""
@@ -17,47 +19,91 @@ FRAME_MAX: Final = 64 * 1024 * 1024
 _QUEUE: Final = 10_000
 
 
-def router(context: zmq.asyncio.Context, address: str) -> zmq.asyncio.Socket:
-    """Return a bound ROUTER. Sending to a peer that is gone raises instead of being lost in silence."""
-    socket = _socket(context, zmq.ROUTER)
-    socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+class Socket:
+    """A socket of the loop that runs. At most one task receives."""
+
+    def __init__(self, context: "zmq.Context[zmq.Socket[bytes]]", kind: int) -> None:
+        self._socket = context.socket(kind)
+        self._loop = asyncio.get_running_loop()
+        self._came: asyncio.Future[None] | None = None  # who receives waits for it
+        for option, value in (
+            (zmq.LINGER, 0),
+            (zmq.SNDHWM, _QUEUE),
+            (zmq.RCVHWM, _QUEUE),
+            (zmq.MAXMSGSIZE, FRAME_MAX),
+        ):
+            self._socket.setsockopt(option, value)
+        self._descriptor = self._socket.fileno()
+        self._loop.add_reader(self._descriptor, self._look)
+
+    def bind(self, address: str) -> None:
+        """Be where others connect to. Sending to one that is gone raises instead of being lost in silence."""
+        self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        self._socket.bind(address)
+
+    def connect(self, address: str, identity: str) -> None:
+        """Connect, and connect again whenever that is needed, under `identity`."""
+        self._socket.setsockopt(zmq.IDENTITY, identity.encode("ascii"))
+        self._socket.setsockopt(zmq.RECONNECT_IVL, 20)
+        self._socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
+        self._socket.connect(address)
+
+    async def receive(self) -> list[bytes]:
+        """Return the frames of the next message."""
+        while True:
+            try:
+                return self._socket.recv_multipart(zmq.DONTWAIT)
+            except zmq.Again:
+                self._came = self._loop.create_future()
+            await self._came
+
+    def send(self, frames: Sequence[bytes]) -> bool:
+        """Send without ever waiting; return False if the peer's queue is full.
+
+        Raises:
+            zmq.ZMQError: From a ROUTER: the peer is not there (EHOSTUNREACH).
+        """
+        try:
+            self._socket.send_multipart(frames, zmq.DONTWAIT)
+        except zmq.Again:
+            return False
+        finally:
+            if self._came is not None:
+                self._look()
+        return True
+
+    def close(self, linger_ms: int = 0) -> None:
+        """Close it; what was sent last has so long to leave."""
+        self._loop.remove_reader(self._descriptor)
+        self._socket.close(linger_ms)
+
+    def has_more(self) -> bool:
+        """Tell whether a message has come that was not received yet."""
+        return self._look()
+
+    def _look(self) -> bool:
+        """Let the socket do its work; if a message has come, wake who waits for it, and say so.
+
+        Called when its descriptor tells of something, which may matter to ZeroMQ alone, and after a call that
+        may have taken that word from it: ZeroMQ says it only once.
+        """
+        has_come = bool(int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+        if has_come and self._came is not None:
+            if not self._came.done():
+                self._came.set_result(None)
+            self._came = None
+        return has_come
+
+
+def router(context: "zmq.Context[zmq.Socket[bytes]]", address: str) -> Socket:
+    """Return a bound ROUTER."""
+    socket = Socket(context, zmq.ROUTER)
     socket.bind(address)
     return socket
 
 
-def dealer(context: zmq.asyncio.Context, address: str, identity: str) -> zmq.asyncio.Socket:
-    """Return a DEALER that connects, and connects again by itself, under `identity`."""
-    socket = _socket(context, zmq.DEALER)
-    socket.setsockopt(zmq.IDENTITY, identity.encode("ascii"))
-    socket.setsockopt(zmq.RECONNECT_IVL, 20)
-    socket.setsockopt(zmq.RECONNECT_IVL_MAX, 200)
-    socket.connect(address)
+def dealer(context: "zmq.Context[zmq.Socket[bytes]]", address: str, identity: str) -> Socket:
+    """Return a DEALER that connects."""
+    socket = Socket(context, zmq.DEALER)
+    socket.connect(address, identity)
     return socket
-
-
-def _socket(context: zmq.asyncio.Context, kind: int) -> zmq.asyncio.Socket:
-    socket = context.socket(kind)
-    socket.setsockopt(zmq.LINGER, 0)
-    socket.setsockopt(zmq.SNDHWM, _QUEUE)
-    socket.setsockopt(zmq.RCVHWM, _QUEUE)
-    socket.setsockopt(zmq.MAXMSGSIZE, FRAME_MAX)
-    return socket
-
-
-def send_now(socket: zmq.asyncio.Socket, frames: Sequence[bytes]) -> bool:
-    """Send without ever waiting; return False if the peer's queue is full.
-
-    Goes through the asyncio socket rather than past it, because that looks for messages that came
-    in meanwhile; ZeroMQ signals those on its descriptor only once.
-
-    Raises:
-        zmq.ZMQError: From a ROUTER: the peer is not there (EHOSTUNREACH).
-    """
-    sending = socket.send_multipart(frames, zmq.DONTWAIT)
-    assert isinstance(sending, asyncio.Future)  # noqa: S101 - and done: without waiting it is sent or not
-    error = sending.exception()
-    if error is None:
-        return True
-    if isinstance(error, zmq.Again):
-        return False
-    raise error

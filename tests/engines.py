@@ -19,12 +19,14 @@ from downtimer.model import (
     TargetId,
     TargetState,
 )
+from downtimer.workers import loop
+from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.probing import Engine, Findings
 from downtimer.workers.worker import Bus, Child
 
 if TYPE_CHECKING:
-    import zmq.asyncio
+    import zmq
 
 POLL_S = 0.01
 _T = TypeVar("_T")
@@ -91,7 +93,7 @@ def make_child(text: str = "", source: clock.Source = clock.SYSTEM) -> Child:
         boot_id=anchor.boot_id,
     )
     settings = Settings(config=parsed, run=run, anchor=anchor, points="", journal="")
-    context = cast("zmq.asyncio.Context", None)  # engines have no use for it
+    context = cast("zmq.Context[zmq.Socket[bytes]]", None)  # engines have no use for it
     return Child(RecordingBus(), context, Incarnation("test.1"), settings, source)
 
 
@@ -194,9 +196,10 @@ class Bench:
 def work(bench: Callable[[], Bench], scenario: Callable[[Bench], Awaitable[None]]) -> Bench:
     """Run an engine as long as the scenario lasts, then let it finish."""
 
-    async def run() -> Bench:
+    async def run(selector: WatchedSelector) -> Bench:
         made = bench()
-        watching = asyncio.create_task(made.child.watch.run())
+        selector.watch = made.child.watch
+        made.child.watch.be_sharp()
         probing = asyncio.create_task(made.engine.run())
         try:
             await scenario(made)
@@ -205,7 +208,6 @@ def work(bench: Callable[[], Bench], scenario: Callable[[Bench], Awaitable[None]
             probing.cancel()
             await asyncio.gather(probing, return_exceptions=True)
             await made.engine.finish()
-            watching.cancel()
         return made
 
-    return asyncio.run(run())
+    return loop.run(run)

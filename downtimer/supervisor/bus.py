@@ -4,7 +4,6 @@ import contextlib
 import logging
 
 import zmq
-import zmq.asyncio
 
 from downtimer import messages, wire
 from downtimer.errors import MessageError
@@ -19,13 +18,13 @@ class Bus:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._context = zmq.asyncio.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = wire.router(self._context, address)
 
     async def receive(self) -> tuple[Incarnation, BusUp]:
         """Return the next message and who sent it; what is malformed is logged and passed over."""
         while True:
-            identity, *frames = await self._socket.recv_multipart()
+            identity, *frames = await self._socket.receive()
             incarnation = Incarnation(identity.decode("ascii", "replace"))
             try:
                 if len(frames) != 1:
@@ -41,14 +40,12 @@ class Bus:
 
     def has_more(self) -> bool:
         """Tell whether something is here that was not received yet."""
-        events = self._socket.getsockopt(zmq.EVENTS)
-        assert isinstance(events, int)  # noqa: S101 - for the type checker
-        return bool(events & zmq.POLLIN)
+        return self._socket.has_more()
 
     def send(self, to: Incarnation, message: BusDown) -> bool:
         """Send to one child without blocking; False if it is not there, or does not read."""
         with contextlib.suppress(zmq.ZMQError):  # EHOSTUNREACH: gone; its successor gets all at hello
-            return wire.send_now(self._socket, [to.encode("ascii"), messages.encode(message)])
+            return self._socket.send([to.encode("ascii"), messages.encode(message)])
         return False
 
     def close(self) -> None:

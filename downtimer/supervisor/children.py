@@ -12,7 +12,6 @@ PR_SET_PDEATHSIG to the thread that forked. States and the one method that moves
 import enum
 import logging
 import os
-import secrets
 import signal
 import subprocess
 import sys
@@ -82,7 +81,7 @@ class Child:
             OSError: There can't be another process now; it is due again after a back-off.
         """
         self._started_ns = self._heard_ns = now_ns
-        self.incarnation = Incarnation(f"{self.name}.{secrets.token_hex(8)}")
+        self.incarnation = Incarnation(f"{self.name}.{os.urandom(8).hex()}")
         arguments = {
             "--bus": self._bus,
             "--incarnation": self.incarnation,
@@ -165,9 +164,13 @@ class Child:
         self.state = state
 
 
+_ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1"}
+"""numpy's linear algebra, of which we use none, starts a thread per core as it is imported."""
+
+
 def child_environment() -> dict[str, str]:
     """Return the environment of our processes: no OpenStack credentials, and our own package importable."""
     package = str(Path(downtimer.__file__).parent.parent)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
     paths = [package, *filter(None, [environment.get("PYTHONPATH")])]
-    return environment | {"PYTHONPATH": os.pathsep.join(paths)}
+    return environment | _ONE_THREAD | {"PYTHONPATH": os.pathsep.join(paths)}

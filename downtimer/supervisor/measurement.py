@@ -55,7 +55,8 @@ REPORTING: Final = ("discovery", *PROBING)
 CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
 """What they probe."""
 
-CHILDREN: Final = ("writer", *REPORTING)
+CHILDREN: Final = (*REPORTING, "writer")
+"""In the order in which they are started: discovery has the most to do before anything is measured."""
 
 START_S: Final = 90.0
 START_LOSSES_MAX: Final = 3

@@ -4,6 +4,7 @@ Owns the child processes and the bus. What the messages mean is for the measurem
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -11,14 +12,18 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
 from downtimer.clock import RunClock
-from downtimer.messages import BusDown, BusUp, CannotStart, Done, Hello
+from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Done, Hello
 from downtimer.model import SECOND_NS, Incarnation
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 
 log = logging.getLogger(__name__)
 
-WATCH_S: Final = 0.2
+WATCH_S: Final = 1.0
+QUICK_WATCH_S: Final = 0.1
+"""While a child is to be started again, or does not do its work yet."""
+
+_STEADY: Final = (State.RUNNING, State.FATAL, State.STOPPING, State.ENDED)
 SELF_LATE_NS: Final = SECOND_NS
 """If our own loop was so late, silence of the children may be ours: every count starts anew."""
 
@@ -50,6 +55,7 @@ class Roster:
         self._answers: dict[tuple[Incarnation, int], asyncio.Future[Done]] = {}
         self._why: dict[Incarnation, str] = {}  # why we killed it
         self._tasks: list[asyncio.Task[None]] = []
+        self._has_lost = asyncio.Event()  # a child, of which there may have to be another soon
 
     def start(self) -> None:
         """Start every child, and listen to them."""
@@ -104,6 +110,7 @@ class Roster:
             for key in [key for key in self._answers if key[0] == child.incarnation]:
                 self._answers.pop(key).cancel()
             if child.state in (State.BACKOFF, State.FATAL):
+                self._has_lost.set()
                 ended = f"ended with code {code}" if code >= 0 else f"was killed by signal {-code}"
                 self._listener.lost(child, self._why.pop(child.incarnation, ended))
 
@@ -140,10 +147,13 @@ class Roster:
             if child is None or child.incarnation != incarnation:
                 log.info("bus: a late word of %s", incarnation)
                 continue
-            child.heard(self._clock.now_ns())
             match message:
                 case Hello():
+                    child.heard(self._clock.now_ns())
                     self._listener.greeted(child)
+                case Beat():
+                    child.heard(self._clock.now_ns())
+                    self._listener.told(child, message)
                 case Done():
                     if (future := self._answers.pop((incarnation, message.serial), None)) is not None:
                         future.set_result(message)
@@ -154,12 +164,15 @@ class Roster:
 
     async def _watch(self) -> None:
         """Restart what is due; kill what is silent, unless its word may be in the inbox."""
-        last_ns = self._clock.now_ns()
         while True:
-            await asyncio.sleep(WATCH_S)
+            wait_s = self._watch_s()
+            due_ns = self._clock.now_ns() + int(wait_s * SECOND_NS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._has_lost.wait()
+            self._has_lost.clear()
             now_ns = self._clock.now_ns()
-            was_late = now_ns - last_ns > int(WATCH_S * SECOND_NS) + SELF_LATE_NS
-            last_ns = now_ns
+            was_late = now_ns > due_ns + SELF_LATE_NS
             self.reap()
             for child in self.children.values():
                 if was_late:
@@ -171,6 +184,11 @@ class Roster:
                     child.kill()
                 if child.is_due(now_ns):
                     self._start(child)
+
+    def _watch_s(self) -> float:
+        """Return how long until there may be something to do, if no process ends."""
+        is_steady = all(child.state in _STEADY for child in self.children.values())
+        return WATCH_S if is_steady else QUICK_WATCH_S
 
     def _start(self, child: Child) -> None:
         try:

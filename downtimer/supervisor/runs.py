@@ -1,6 +1,6 @@
 """Whether a start begins a new run or goes on with the last one, and what a run begins with."""
 
-import secrets
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ def new_run(config: Config, label: str, source: clock.Source = clock.SYSTEM) -> 
     anchor = clock.tie(source)
     at = datetime.fromtimestamp(anchor.start_utc_ns / SECOND_NS, tz=UTC)
     run = Run(
-        id=RunId(f"{at:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"),
+        id=RunId(f"{at:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"),
         label=label,
         vantage=config.vantage.name,
         cloud=config.global_.keystone_endpoint or "",

@@ -107,9 +107,9 @@ class Agents:
         self._delivery = Delivery(child)
         self._places: dict[tuple[str, str], _Place] = {}
         self._due_ns = child.clock.now_ns()
-        self._begun_ns: int | None = None  # of the reading under way
         self._widest_ns = 0
-        self._read_ns: int | None = None
+        self._read_ns: int | None = None  # when the last reading that is over was begun
+        self._told_ns: int | None = None  # that the writer was told of
 
     def take_services(self, services: Iterable[Target]) -> None:
         """Read the lists of these from now on; of several versions in one region those of the newest."""
@@ -146,7 +146,7 @@ class Agents:
         Args:
             known: Tells whether the supervisor has a target.
         """
-        self._begun_ns = begun_ns = self._clock.now_ns()
+        begun_ns = self._clock.now_ns()
         self._due_ns = begun_ns + EVERY_NS
         if self._places and self._signed_in() is not None:
             places = [place for place in self._places.values() if begun_ns >= place.not_before_ns]
@@ -157,7 +157,6 @@ class Agents:
             if self._read_ns is not None and begun_ns - self._read_ns <= _GAP_NS:
                 self._widest_ns = max(self._widest_ns, self._clock.now_ns() - self._read_ns)
             self._read_ns = begun_ns
-        self._begun_ns = None
 
     async def _read_one(self, place: _Place) -> _Read:
         """Read one list, when it may be asked for; if another is being read then, at the next such moment."""
@@ -231,11 +230,11 @@ class Agents:
             self._child.bus.send(Listing(at_ns=read.sent_ns, found=found, complete=False))
 
     def _note_progress(self) -> None:
-        now_ns = self._clock.now_ns()
-        through_ns = min(now_ns, self._due_ns) if self._begun_ns is None else self._begun_ns - 1
-        if self._read_ns is not None:
+        """Tell up to when the lists were read, if they were since the last time."""
+        if self._read_ns is not None and self._read_ns != self._told_ns:
+            self._told_ns = self._read_ns
             self._delivery.outbox.progress(
-                Progress(self._child.incarnation, REPORTED, through_ns, EVERY_NS, self._widest_ns)
+                Progress(self._child.incarnation, REPORTED, self._read_ns, 0, self._widest_ns)
             )
 
 

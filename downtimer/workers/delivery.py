@@ -14,7 +14,12 @@ from downtimer.workers.worker import Child
 
 log = logging.getLogger(__name__)
 
-PUMP_S: Final = 0.2
+PUMP_S: Final = 1.0
+"""What is to be delivered leaves once a second, with the progress; it would be committed no sooner."""
+
+KNOCK_S: Final = 0.2
+"""Until a writer has answered."""
+
 ACKNOWLEDGED_S: Final = 20.0
 """How long the end waits for the writer; what it lacks then is lost, and said."""
 
@@ -35,7 +40,7 @@ class Delivery:
         """Send and listen, until cancelled.
 
         Args:
-            note_progress: Is called once a second, to put the progress into the outbox.
+            note_progress: Is called whenever something may leave, to put the progress into the outbox.
         """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._pump(note_progress))
@@ -57,22 +62,20 @@ class Delivery:
         self._socket.close()
 
     async def _pump(self, note_progress: Callable[[], None]) -> None:
-        last_ns = 0
         while True:
-            now_ns = self._clock.now_ns()
-            if now_ns - last_ns >= SECOND_NS:
-                last_ns = now_ns
-                note_progress()
-            self._pump_once()
-            await asyncio.sleep(PUMP_S)
+            note_progress()
+            await asyncio.sleep(PUMP_S if self._pump_once() else KNOCK_S)
 
-    def _pump_once(self) -> None:
-        if not self.outbox.pump(self._clock.now_ns()):
-            self._send([messages.encode(Knock())])
+    def _pump_once(self) -> bool:
+        """Send what may be sent, or knock; return whether there is a writer that answers."""
+        if self.outbox.pump(self._clock.now_ns()):
+            return True
+        self._send([messages.encode(Knock())])
+        return False
 
     async def _listen(self) -> None:
         while True:
-            frame = await self._socket.recv()
+            frame, *_ = await self._socket.receive()
             now_ns = self._clock.now_ns()
             try:
                 message = messages.POINTS_DOWN.decode(frame)
@@ -82,8 +85,9 @@ class Delivery:
             match message:
                 case Ready():
                     self.outbox.ready(message, now_ns)
+                    self._pump_once()
                 case Ack():
                     self.outbox.ack(message, now_ns)
 
     def _send(self, frames: Sequence[bytes]) -> bool:
-        return wire.send_now(self._socket, frames)
+        return self._socket.send(frames)

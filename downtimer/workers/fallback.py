@@ -26,7 +26,7 @@ AGAIN_NS: Final = 10 * SECOND_NS
 UNDER_WAY_MAX: Final = 200
 """So many attempts are under way at most: the descriptors are the services', too."""
 
-_TICK_S: Final = 0.05
+_TICK_S: Final = 0.05  # at least, between two looks for what is due
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from typing import Final
 from downtimer.config import ApiSection
 from downtimer.messages import Answering, MayAsk
 from downtimer.model import SECOND_NS, TargetId
-from downtimer.workers.runner import HEARING_NS, SELDOM_NS
+from downtimer.pace import HEARING_NS, SELDOM_NS
 from downtimer.workers.worker import Bus
 
 LISTING_S: Final = 10.0

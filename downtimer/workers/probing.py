@@ -231,6 +231,7 @@ class Probing:
 
     async def run(self) -> None:
         """Work until told to finish."""
+        self._child.watch.be_sharp()
         engine = asyncio.create_task(self._engine.run())
         orders = asyncio.create_task(self._obey(engine))
         running = {engine, orders}

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
-from downtimer.pace import Bucket, Rates
+from downtimer.pace import HEARING_NS, SELDOM_NS, Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, is_hang, verdict_of
 from downtimer.workers.names import Resolution
@@ -26,12 +26,6 @@ from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.talk import Conversation, Result
 from downtimer.workers.worker import Child
-
-HEARING_NS: Final = 3 * SECOND_NS
-"""So long beyond its timeout a call is heard out: a service tries for 3.5 s to reach a Keystone."""
-
-SELDOM_NS: Final = 5 * SECOND_NS
-"""A call that is made no more often than that is not waited for."""
 
 FAR_NS: Final = 2**62
 """An instant that will never be."""
@@ -402,4 +396,4 @@ class Runner:
 
     def _is_prompt(self, now_ns: int) -> bool:
         """Tell whether what we see now has just happened: our loop is not late."""
-        return not self._watch.was_late_since(now_ns - 1)
+        return self._watch.late_ns(now_ns) == 0

@@ -4,7 +4,6 @@ A process that is stopped, starved of CPU or suspended reads late and sends late
 target's downtime: what may have failed for it says nothing.
 """
 
-import asyncio
 from collections import deque
 from itertools import takewhile
 from typing import Final, NamedTuple
@@ -23,19 +22,22 @@ DOUBT_NS: Final = 10 * MILLISECOND_NS
 
 _EXCUSED: Final = 10  # a failure, if we stood still for more than this part of the timeout
 _TICK_NS: Final = 50 * MILLISECOND_NS
+_NEVER_NS: Final = 1 << 63  # beyond the end of any run
 _LATE_KEPT: Final = 1_000  # more than can be since a probe under way was sent
 
 
 class _Late(NamedTuple):
-    """A time in which the loop should have come to its timer and did not.
+    """A time in which the loop should have gone on and did not.
 
     Attributes:
-        due_ns: When it should have.
+        alive_ns: When it last went on before that.
+        due_ns: When it should have again.
         came_ns: When it did, or how far it is.
         idle_ns: For how much of that the process did not run: it was stopped, starved or suspended.
         slept: The host was suspended in it.
     """
 
+    alive_ns: int
     due_ns: int
     came_ns: int
     idle_ns: int
@@ -43,43 +45,66 @@ class _Late(NamedTuple):
 
 
 class LoopWatch:
-    """Measures how late the event loop is, with a timer that should fire every 50 ms."""
+    """Measures how late the event loop is.
+
+    Its selector tells when the loop goes to rest and when it is back (`downtimer.workers.loop`). It stands
+    still in a rest from the instant on for which it had a timer; in a turn, in which it does what there is to
+    do, from the beginning.
+
+    A rest that ends earlier, with something that came in, may have been too long as well: that may have come
+    at any time in it. So whoever has to know how old news is has the loop come round often (`be_sharp`).
+    """
 
     def __init__(self, clock: RunClock) -> None:
         self._clock = clock
-        self._due_ns = clock.now_ns()
+        self._turned_ns = self._alive_ns = self._due_ns = clock.now_ns()
         self._slept_ns = clock.slept_ns()
         self._cpu_ns = clock.cpu_ns()
+        self._read_ns = self._alive_ns  # when that was
         self._late: deque[_Late] = deque(maxlen=_LATE_KEPT)
         self._worst_ns = 0
+        self._tick_s: float | None = None
 
-    async def run(self) -> None:
-        """Measure for ever."""
-        while True:
-            self._due_ns = self._clock.now_ns() + _TICK_NS
-            self._slept_ns = self._clock.slept_ns()
-            self._cpu_ns = self._clock.cpu_ns()
-            await asyncio.sleep(_TICK_NS / SECOND_NS)
-            self._note(self._clock.now_ns())
+    def be_sharp(self) -> None:
+        """From now on have the loop come round at least every 50 ms."""
+        self._tick_s = _TICK_NS / SECOND_NS
 
-    def was_late_since(self, at_ns: int) -> bool:
-        """Tell whether the loop has been late by more than `LATE_NS` at a time since `at_ns`."""
-        return bool(self._recent(at_ns))
+    def rests(self, most_s: float | None) -> float | None:
+        """The loop goes to rest, for `most_s` at most (None: without an end); return how long it may."""
+        if self._tick_s is not None and (most_s is None or most_s > self._tick_s):
+            most_s = self._tick_s
+        now_ns = self._clock.now_ns()
+        self._note(now_ns)
+        self._alive_ns = now_ns
+        self._due_ns = _NEVER_NS if most_s is None else now_ns + int(most_s * SECOND_NS)
+        return most_s
+
+    def is_back(self) -> None:
+        """The loop goes on, with another turn."""
+        now_ns = self._clock.now_ns()
+        self._note(now_ns)
+        self._turned_ns = self._alive_ns = self._due_ns = now_ns
+        if now_ns - self._read_ns > _TICK_NS:  # a call into the kernel, which not every turn is worth
+            self._read_ns, self._cpu_ns = now_ns, self._clock.cpu_ns()
 
     def has_slept_since(self, at_ns: int) -> bool:
         """Tell whether the host was suspended since `at_ns`."""
         return any(late.slept for late in self._recent(at_ns))
 
     def late_ns(self, now_ns: int) -> int:
-        """Return how old at most what we learn of now may be: so long has the loop just stood still."""
-        return max((late.came_ns - late.due_ns + _TICK_NS for late in self._recent(now_ns - 1)), default=0)
+        """Return how old at most what we learn of now may be: so long has the loop just stood still.
+
+        That it did before this turn, or does in it.
+        """
+        recent = self._recent(min(now_ns, self._turned_ns) - 1)
+        return now_ns - recent[-1].alive_ns if recent else 0
 
     def held_up_ns(self, at_ns: int) -> int:
         """Return how long at most the loop has stood still in all since `at_ns`; 0 if never for `LATE_NS`.
 
-        That may have begun as soon as the timer was set.
+        That may have begun as soon as it went to rest.
         """
-        return sum(late.came_ns - max(late.due_ns - _TICK_NS, at_ns) for late in self._recent(at_ns))
+        return sum(late.came_ns - max(late.alive_ns, at_ns) for late in self._recent(at_ns))
 
     def trouble_since(self, at_ns: int, most_ns: int, *, is_busy_trouble: bool = True) -> str | None:
         """Return the cause if the loop stood still for more than `most_ns` in all since `at_ns`, else None.
@@ -114,12 +139,14 @@ class LoopWatch:
         self._worst_ns = max(self._worst_ns, late_ns)
         if late_ns <= LATE_NS:
             return
+        slept_ns, slept = self._clock.slept_ns(), False
         if self._late and self._late[-1].due_ns == self._due_ns:
-            self._late.pop()  # the same time, of which more has passed
-        slept = self._clock.slept_ns() - self._slept_ns > LATE_NS
-        # What it ran before it was due is taken off as well; so this is the least.
+            slept = self._late.pop().slept  # the same time, of which more has passed
+        slept = slept or slept_ns - self._slept_ns > LATE_NS
+        self._slept_ns = slept_ns
+        # What it ran shortly before that is taken off as well; so this is the least.
         idle_ns = max(late_ns - (self._clock.cpu_ns() - self._cpu_ns), 0)
-        self._late.append(_Late(self._due_ns, now_ns, idle_ns, slept))
+        self._late.append(_Late(self._alive_ns, self._due_ns, now_ns, idle_ns, slept))
 
     def excuse(self, cause: str, sent_ns: int, timeout_ns: int) -> str:
         """Return the cause of a failure once our own lateness is taken into account.

@@ -20,18 +20,23 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 import setproctitle
-import zmq.asyncio
+import zmq
 
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
 from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings, Targets, Took
 from downtimer.model import SECOND_NS, Event, Incarnation
+from downtimer.workers import loop
+from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.stalls import LoopWatch
 
 log = logging.getLogger(__name__)
 
 BEAT_S: Final = 1.0
+QUIET_BEAT_S: Final = 2.0
+"""Of those whose beats tell nothing but that they live."""
+
 
 _PR_SET_PDEATHSIG: Final = 1
 _T = TypeVar("_T")
@@ -46,13 +51,13 @@ class CannotStartError(DowntimerError):
 class Bus:
     """A child's end of the bus."""
 
-    def __init__(self, socket: zmq.asyncio.Socket) -> None:
+    def __init__(self, socket: wire.Socket) -> None:
         self._socket = socket
         self._took: int | None = None  # the portion of the target list that is being taken in
 
     def send(self, message: BusUp) -> None:
         """Send without blocking. If the supervisor does not read, it is dead or will end us."""
-        wire.send_now(self._socket, [messages.encode(message)])
+        self._socket.send([messages.encode(message)])
 
     async def receive(self) -> BusDown:
         """Return the next order; frames that are no message of ours are logged and passed over.
@@ -65,9 +70,9 @@ class Bus:
             self._took = None
             await asyncio.sleep(0)
         while True:
-            frame = await self._socket.recv()
+            frames = await self._socket.receive()
             try:
-                order = messages.BUS_DOWN.decode(frame)
+                order = messages.BUS_DOWN.decode(frames[0])
             except MessageError as exc:
                 log.warning("bus: %s", exc)
                 continue
@@ -98,7 +103,7 @@ class Child:
     def __init__(
         self,
         bus: Bus,
-        context: zmq.asyncio.Context,
+        context: "zmq.Context[zmq.Socket[bytes]]",
         incarnation: Incarnation,
         settings: Settings,
         source: clock.Source = clock.SYSTEM,
@@ -116,12 +121,12 @@ class Child:
         self.bus.send(Report(event=Event(at_ns=self.clock.now_ns(), kind=kind, text=text)))
 
     async def beat_forever(self, make: Callable[[], Beat | None]) -> None:
-        """Beat once a second with what `make` returns; None: this loop has no right to one now."""
+        """Beat every other second with what `make` returns; None: this loop has no right to one now."""
         while True:
             beat = make()
             if beat is not None:
                 self.bus.send(beat)
-            await asyncio.sleep(BEAT_S)
+            await asyncio.sleep(QUIET_BEAT_S)
 
 
 class Blocking:
@@ -197,7 +202,7 @@ def main(name: str, body: Body) -> None:
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
-    sys.exit(asyncio.run(_run(name, body, arguments)))
+    sys.exit(loop.run(lambda selector: _run(name, body, arguments, selector)))
 
 
 def _arguments() -> argparse.Namespace:
@@ -223,8 +228,8 @@ def _raise_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
-    context = zmq.asyncio.Context()
+async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: WatchedSelector) -> int:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket = wire.dealer(context, arguments.bus, arguments.incarnation)
     bus = Bus(socket)
     try:
@@ -232,9 +237,8 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
         settings = await bus.settings()
         logs.set_up(settings.config.global_.log_level, name)
         child = Child(bus, context, arguments.incarnation, settings)
-        watching = asyncio.create_task(child.watch.run())
+        selector.watch = child.watch
         await body(child)
-        watching.cancel()
     except CannotStartError as exc:
         log.error("cannot start: %s", exc)  # noqa: TRY400 - the line says it all
         bus.send(CannotStart(reason=str(exc)))
@@ -248,7 +252,7 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace) -> int:
         await _let_go(context, socket)
 
 
-async def _let_go(context: zmq.asyncio.Context, socket: zmq.asyncio.Socket) -> None:
+async def _let_go(context: "zmq.Context[zmq.Socket[bytes]]", socket: wire.Socket) -> None:
     """Close the bus; what was said last gets a second to leave."""
-    socket.close(linger=1000)
+    socket.close(linger_ms=1000)
     await asyncio.get_running_loop().run_in_executor(None, context.term)

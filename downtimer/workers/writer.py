@@ -80,7 +80,7 @@ class Writer:
         self._intake = Intake()
         self._unwritten: Intake | None = None  # what the last commit could not write
         self._committing = asyncio.Lock()
-        self._arrived = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._hurry_until_ns = 0
@@ -89,6 +89,7 @@ class Writer:
         self._given_up = 0
         self._error: str | None = None
         self._figures = Figures()
+        self._told: WriterState | None = None
         self._shipping: Shipping | Off = Off()
 
     async def run(self) -> None:
@@ -144,10 +145,10 @@ class Writer:
             match order:
                 case Targets():
                     self._intake.add_states(order.changed)
-                    self._arrived.set()
+                    self._arrived()
                 case Record():
                     self._intake.add_record(order)
-                    self._arrived.set()
+                    self._arrived()
                 case Flush():
                     await self._flush(order)
                 case Finish():
@@ -160,7 +161,7 @@ class Writer:
         """Commit what is here. Without a journal to write to there is no answer."""
         now_ns = self._child.clock.now_ns()
         self._hurry_until_ns = now_ns + HURRIED_NS
-        self._arrived.set()
+        self._arrived()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_DEADLINE_S):
                 await self._commit_all()
@@ -191,7 +192,7 @@ class Writer:
     async def _listen(self) -> None:
         while True:
             await self._room.wait()
-            identity, *frames = await self._socket.recv_multipart()
+            identity, *frames = await self._socket.receive()
             try:
                 self._receive(identity, frames)
             except MessageError as exc:
@@ -225,12 +226,12 @@ class Writer:
         sender = (identity, batch.serial)
         if self._unwritten is None or sender not in self._unwritten.batches:
             self._intake.add_batch(sender, Received(body, batch.details))
-        self._arrived.set()
+        self._arrived()
         self._bound()
 
     def _send(self, identity: bytes, message: Ready | Ack) -> None:
         try:
-            wire.send_now(self._socket, [identity, messages.encode(message)])
+            self._socket.send([identity, messages.encode(message)])
         except zmq.ZMQError as exc:
             log.info("points: %r is gone: %s", identity, exc)
             self._greeted.discard(identity)
@@ -246,21 +247,19 @@ class Writer:
     # --- commits ---
 
     async def _commit_forever(self) -> None:
-        """Commit once a second, if there is anything."""
+        """Commit once a second, and closely while somebody waits for it, if there is anything."""
         while True:
+            self._hurry.clear()
             await self._commit()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(COMMIT_S):
-                    await self._hurried()
+                    await self._hurry.wait()
+                    await asyncio.sleep(HURRY_S)
 
-    async def _hurried(self) -> None:
-        """Return soon if somebody waits for a commit, or much does, else never."""
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            if self._child.clock.now_ns() < self._hurry_until_ns or self._intake.size >= MUCH:
-                await asyncio.sleep(HURRY_S)
-                return
+    def _arrived(self) -> None:
+        """Something is there to be committed; it is soon if somebody waits for that, or it is much."""
+        if self._child.clock.now_ns() < self._hurry_until_ns or self._intake.size >= MUCH:
+            self._hurry.set()
 
     async def _commit_all(self) -> None:
         """Commit what has been received, however often that takes."""
@@ -342,19 +341,21 @@ class Writer:
         return Beat(late_ns=self._child.watch.take_worst_ns(), dropped=self._given_up)
 
     def _tell_state(self) -> None:
+        """Tell how the storage fares, if there is news of that."""
         figures = self._figures
-        self._child.bus.send(
-            WriterState(
-                rows=figures.rows,
-                size_bytes=figures.size_bytes,
-                influxdb=self._shipping.state,
-                backlog=max(0, figures.backlog - self._shipping.unsettled),
-                error=self._shipping.error,
-                journal_error=self._error,
-                dropped=figures.dropped + self._given_up,
-                rejected=figures.rejected,
-            )
+        state = WriterState(
+            rows=figures.rows,
+            size_bytes=figures.size_bytes,
+            influxdb=self._shipping.state,
+            backlog=max(0, figures.backlog - self._shipping.unsettled),
+            error=self._shipping.error,
+            journal_error=self._error,
+            dropped=figures.dropped + self._given_up,
+            rejected=figures.rejected,
         )
+        if state != self._told:
+            self._told = state
+            self._child.bus.send(state)
 
 
 class Off:

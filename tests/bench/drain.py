@@ -1,20 +1,19 @@
-"""A writer that acknowledges all it is told and keeps of it only what a benchmark asks for."""
+"""A writer that acknowledges at once what it gets, and keeps the newest word on each span."""
 
+import secrets
 import threading
-from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import Final, Self
 
 import zmq
 
 from downtimer import messages
-from downtimer.messages import VERDICTS, Ack, Batch, Body, Ready
-
-if TYPE_CHECKING:
-    from downtimer.model import Verdict
+from downtimer.messages import VERDICTS, Ack, Batch, Ready, SpanRow
+from downtimer.model import Span, Verdict
 
 _EPOCH: Final = "bench"
 _POLL_MS: Final = 50
+_JOIN_S: Final = 10.0
 
 
 class Drain:
@@ -22,22 +21,17 @@ class Drain:
 
     Attributes:
         address: Where.
-        spans: Messages on spans, by verdict.
-        probes: In spans that have ended, by verdict.
     """
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.spans: Counter[Verdict] = Counter()
-        self.probes: Counter[Verdict] = Counter()
+    def __init__(self) -> None:
+        self.address = f"ipc://@downtimer-{secrets.token_hex(8)}"
+        self._rows: dict[tuple[str, str, int], SpanRow] = {}
         self._ending = threading.Event()
-        self._bound = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def __enter__(self) -> Self:
         """Listen."""
         self._thread.start()
-        assert self._bound.wait(10)
         return self
 
     def __exit__(
@@ -45,26 +39,28 @@ class Drain:
     ) -> None:
         """Listen no more."""
         self._ending.set()
-        self._thread.join(10)
+        self._thread.join(_JOIN_S)
+
+    def spans(self) -> list[Span]:
+        """Return all spans, as was last told of each."""
+        return [row.span() for row in list(self._rows.values())]
+
+    def probes(self, verdict: Verdict) -> int:
+        """Return the probes in spans of this verdict."""
+        index = VERDICTS.index(verdict)
+        return sum(row.probes for row in list(self._rows.values()) if row.verdict == index)
 
     def _serve(self) -> None:
         with zmq.Context() as context, context.socket(zmq.ROUTER) as socket:
             socket.setsockopt(zmq.LINGER, 0)
             socket.bind(self.address)
-            self._bound.set()
             while not self._ending.is_set():
                 if socket.poll(_POLL_MS):
                     identity, frame, *bodies = socket.recv_multipart()
                     message = messages.POINTS_UP.decode(frame)
                     answer: Ready | Ack = Ready(epoch=_EPOCH)
                     if isinstance(message, Batch):
-                        self._take(messages.BODY.decode(bodies[0]))
+                        for row in messages.BODY.decode(bodies[0]).spans:
+                            self._rows[row.target, row.check, row.first_ns] = row
                         answer = Ack(epoch=_EPOCH, serial=message.serial)
                     socket.send_multipart([identity, messages.encode(answer)])
-
-    def _take(self, body: Body) -> None:
-        for row in body.spans:
-            verdict = VERDICTS[row.verdict]
-            self.spans[verdict] += 1
-            if not row.is_open:
-                self.probes[verdict] += row.probes

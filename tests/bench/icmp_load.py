@@ -20,9 +20,9 @@ from docopt import docopt
 from downtimer import config, targets
 from downtimer.messages import Beat, Targets
 from downtimer.model import Kind, TargetState, Verdict
-from tests.bench.costs import cpu_s, peak_bytes
 from tests.bench.drain import Drain
 from tests.bench.icmp_worker import SIZE, UNIT_NS, VARIABLE, open_counts
+from tests.bench.processes import cpu_s, peak_mb
 from tests.fake_supervisor import FakeSupervisor
 
 _CONFIG: Final = """
@@ -44,7 +44,7 @@ def main() -> None:
     counts_path = directory / "counts"
     counts_path.write_bytes(bytes(SIZE * 8))
     os.environ[VARIABLE] = str(counts_path)
-    drain = Drain(f"ipc://{directory}/points")
+    drain = Drain()
     supervisor = FakeSupervisor(
         "tests.bench.icmp_worker", config.parse(_CONFIG, "bench"), points=drain.address
     )
@@ -63,7 +63,7 @@ def main() -> None:
         before, before_s, began = counts.copy(), cpu_s(pid), time.monotonic()
         time.sleep(seconds)
         spent_s, lasted_s, sent = cpu_s(pid) - before_s, time.monotonic() - began, counts - before
-        peak = peak_bytes(pid)
+        peak = peak_mb(pid)
         supervisor.finish()
     late = np.cumsum(sent[1:])
     json.dump(
@@ -72,11 +72,10 @@ def main() -> None:
             "rate": int(sent[0]) / lasted_s,
             "cpu_us": 1e6 * spent_s / int(sent[0]),
             "late_p99_ms": float(np.searchsorted(late, 0.99 * late[-1]) + 1) * UNIT_NS / 1e6,
-            "peak_mb": peak / 1e6,
-            "lost": drain.probes[Verdict.DOWN],
-            "unknown": drain.probes[Verdict.UNKNOWN],
-            "probes": drain.probes[Verdict.UP],
-            "spans": drain.spans[Verdict.UP],
+            "peak_mb": peak,
+            "lost": drain.probes(Verdict.DOWN),
+            "unknown": drain.probes(Verdict.UNKNOWN),
+            "probes": drain.probes(Verdict.UP),
         },
         sys.stdout,
     )

@@ -20,9 +20,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from downtimer.model import MILLISECOND_NS, SECOND_NS, Span, Verdict
-from tests.bench.apiworker import LATENESS, WORKER, ApiWorker, Drain, cpu_s
+from tests.bench.apiworker import LATENESS, WORKER, ApiWorker
 from tests.bench.blackbox import Blackbox
+from tests.bench.drain import Drain
 from tests.bench.figures import Figure, Growth, Results
+from tests.bench.processes import cpu_s
 from tests.bench.website import Website
 
 RATIO_MAX: Final = 0.35

@@ -6,7 +6,8 @@ from downtimer.messages import Counts
 from downtimer.model import ANSWERS, SECOND_NS, Kind, TargetId, Verdict
 from downtimer.workers.api import ApiEngine
 from tests import engines
-from tests.bench.apiworker import LATENESS, ApiWorker, Drain
+from tests.bench.apiworker import LATENESS, ApiWorker
+from tests.bench.drain import Drain
 from tests.engines import Bench
 from tests.integration import faults
 from tests.integration.faults import Server

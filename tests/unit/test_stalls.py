@@ -16,18 +16,32 @@ RATES = Rates.within(sections.ICMP, checks=10, fast=0)
 
 
 class Loop:
-    """A watch whose timer never comes by itself: all time since it was made is time of being late."""
+    """A loop that is in a turn: all time since it was made is time of being late, but for its rests."""
 
     def __init__(self) -> None:
         self.machine = Machine()
         self.clock = RunClock(clock.tie(self.machine), self.machine)
         self.watch = LoopWatch(self.clock)
 
+    def rest(self, most_s: float | None, passes_s: float) -> None:
+        """Rest for so long, where `most_s` was meant; then go on."""
+        self.watch.rests(most_s)
+        self.machine.pass_s(passes_s)
+        self.watch.is_back()
+
+    @property
+    def late_s(self) -> float:
+        """How old at most what is learnt now may be."""
+        return self.watch.late_ns(self.clock.now_ns()) / SECOND_NS
+
 
 def test_a_loop_that_is_a_little_late_is_no_trouble() -> None:
     loop = Loop()
     loop.machine.pass_s(0.05)
-    assert not loop.watch.was_late_since(0)
+    assert loop.late_s == 0
+    assert loop.watch.trouble_since(0, 0) is None
+    loop.rest(1, 1.05)
+    assert loop.late_s == 0
     assert loop.watch.trouble_since(0, 0) is None
 
 
@@ -38,14 +52,14 @@ def test_a_stall_counts_from_when_the_probe_was_sent() -> None:
     assert loop.watch.trouble_since(0, 2 * SECOND_NS) == "stall"
     assert loop.watch.trouble_since(2 * SECOND_NS, 500 * MILLISECOND_NS) == "stall"
     assert loop.watch.trouble_since(2 * SECOND_NS, SECOND_NS) is None
-    assert loop.watch.was_late_since(2 * SECOND_NS)
-    assert not loop.watch.was_late_since(3 * SECOND_NS)
+    assert loop.watch.trouble_since(3 * SECOND_NS - 1, 0) == "stall"
+    assert loop.watch.trouble_since(3 * SECOND_NS, 0) is None
 
 
 def test_asking_twice_counts_once() -> None:
     loop = Loop()
     loop.machine.pass_s(0.3)
-    loop.watch.was_late_since(0)
+    assert loop.late_s == 0.3
     loop.machine.pass_s(0.1)
     assert loop.watch.trouble_since(0, 400 * MILLISECOND_NS) is None
     assert loop.watch.trouble_since(0, 399 * MILLISECOND_NS) == "stall"
@@ -62,11 +76,56 @@ def test_time_in_which_an_answer_may_have_waited_for_us() -> None:
     assert loop.watch.held_up_ns(500 * MILLISECOND_NS) == 0
 
 
+def test_a_rest_is_no_stall_until_its_timer_is_due() -> None:
+    loop = Loop()
+    loop.rest(10, 9)
+    loop.rest(None, 1000)
+    assert loop.watch.trouble_since(0, 0) is None
+    loop.rest(10, 13)
+    assert loop.watch.trouble_since(0, 3 * SECOND_NS) is None
+    assert loop.watch.trouble_since(0, 3 * SECOND_NS - 1) == "stall"
+
+
+def test_in_the_turn_after_a_stall_what_is_learnt_may_be_old() -> None:
+    """From when the loop went to rest on, for that may be when it was stopped; and by this turn's length."""
+    loop = Loop()
+    loop.rest(0.04, 3)
+    loop.machine.pass_s(0.02)
+    assert loop.late_s == 3.02
+    loop.rest(0.04, 0.04)
+    assert loop.late_s == 0
+
+
+def test_stalls_add_up() -> None:
+    loop = Loop()
+    for _ in range(3):
+        loop.rest(0.1, 0.2)
+        loop.rest(0.1, 0.1)
+    assert loop.watch.trouble_since(0, 300 * MILLISECOND_NS - 1) == "stall"
+    assert loop.watch.trouble_since(0, 300 * MILLISECOND_NS) is None
+    assert loop.watch.held_up_ns(0) == 600 * MILLISECOND_NS
+
+
+def test_a_sharp_loop_never_rests_for_long() -> None:
+    """Other loops rest for as long as they have nothing to do."""
+    loop = Loop()
+    wanted = (0.01, 1.0, None)
+    assert [loop.watch.rests(most_s) for most_s in wanted] == [0.01, 1.0, None]
+    loop.watch.be_sharp()
+    assert [loop.watch.rests(most_s) for most_s in wanted] == [0.01, 0.05, 0.05]
+
+
 def test_a_suspend_is_told_from_a_stall() -> None:
     """CLOCK_MONOTONIC stood still meanwhile."""
     loop = Loop()
     loop.machine.boot += 5 * SECOND_NS
     assert loop.watch.trouble_since(0, SECOND_NS) == "suspended"
+    loop.machine.pass_s(1)
+    assert loop.watch.trouble_since(0, SECOND_NS) == "suspended"  # the same stall, of which more has passed
+    loop.watch.is_back()
+    since_ns = loop.clock.now_ns()
+    loop.machine.pass_s(2)
+    assert loop.watch.trouble_since(since_ns, SECOND_NS) == "stall"
 
 
 @pytest.mark.parametrize("cause", ["no-reply", "timeout-answer", "reset", "closed", "http-408"])
@@ -88,6 +147,16 @@ def test_being_busy_excuses_a_conversation_but_no_missing_echo() -> None:
     assert loop.watch.excuse("no-reply", 0, SECOND_NS) == "no-reply"
     loop.machine.pass_s(0.2)
     assert loop.watch.excuse("no-reply", 0, SECOND_NS) == "stall"
+
+
+def test_time_at_work_counts_once() -> None:
+    """What a turn ran is no excuse for the next stall of an echo, nor does it hide more than its own."""
+    loop = Loop()
+    loop.machine.pass_s(0.5)
+    loop.machine.cpu += 500 * MILLISECOND_NS
+    loop.watch.is_back()
+    loop.rest(0.1, 0.4)
+    assert loop.watch.excuse("no-reply", 0, 2 * SECOND_NS) == "stall"
 
 
 @pytest.mark.parametrize("cause", ["refused", "unreachable", "http-503", "tls", "dns", "malformed", "send"])

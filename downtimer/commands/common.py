@@ -1,0 +1,73 @@
+"""What several commands do: read the configuration, ask for the run under way, print."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from downtimer import config
+from downtimer.config import Config
+from downtimer.control import client
+from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError
+from downtimer.model import RunId
+from downtimer.printable import printable
+
+Arguments = Mapping[str, Any]
+
+ANSWER_S: Final = 30.0
+
+DEFAULT_CONFIG: Final = f"$DOWNTIMER_CONFIG or {config.DEFAULT_PATH}"
+"""What docopt gives as the default, for the help shows it."""
+
+
+def configuration(arguments: Arguments) -> Config:
+    """Return the configuration that was asked for."""
+    given = arguments["--config"]
+    if not given:
+        raise ConfigError("--config: is empty")
+    return config.load(None if given == DEFAULT_CONFIG else given)
+
+
+def run_under_way(config: Config) -> RunId | None:
+    """Return which run is being measured; None if none is, or its daemon does not answer."""
+    try:
+        answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
+    except (NotRunningError, ControlError):
+        return None
+    return RunId(answer["run"]["id"])
+
+
+def print_text(chunks: Iterable[str]) -> None:
+    """Print a text.
+
+    Raises:
+        BrokenPipeError: Whoever read our output has enough.
+        DowntimerError: It can't be written.
+    """
+    try:
+        sys.stdout.writelines(chunks)
+        sys.stdout.flush()
+    except OSError as exc:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's end fails, too
+        if isinstance(exc, BrokenPipeError):
+            raise
+        raise DowntimerError(f"cannot write to standard output: {exc.strerror}") from exc
+
+
+def print_file(path: str) -> None:
+    """Print what is in a file."""
+    with Path(path).open(encoding="utf-8") as file:
+        print_text(iter(lambda: file.read(1 << 16), ""))
+
+
+def tell(line: str) -> None:
+    """Print a line about something that goes on even if nobody reads of it."""
+    with contextlib.suppress(BrokenPipeError, DowntimerError):
+        print_text([line, "\n"])
+
+
+def warn(line: str) -> None:
+    """Say something beside what was asked for."""
+    print(f"downtimer: {printable(line)}", file=sys.stderr)
