@@ -14,6 +14,7 @@ import msgspec
 from downtimer import endpoints, targets
 from downtimer.listing import Owner
 from downtimer.model import Power, Target
+from downtimer.paging import Item, Kind, Malformed
 from downtimer.targets import Endpoint
 
 _SHOWN: Final = 120
@@ -73,12 +74,14 @@ class _RawAnswer(msgspec.Struct):
     token: _RawToken
 
 
-class _RawPort(msgspec.Struct):
+class _RawPort(msgspec.Struct, gc=False):
     device_id: str | None = None
     device_owner: str | None = None
 
 
-class _RawFloatingIp(msgspec.Struct):
+class RawFloatingIp(Item, kw_only=True, gc=False):
+    """A floating IP as Neutron lists it."""
+
     floating_ip_address: str
     port_id: str | None = None
     project_id: str | None = None
@@ -86,12 +89,16 @@ class _RawFloatingIp(msgspec.Struct):
     port_details: _RawPort | None = None
 
 
-class _RawNamed(msgspec.Struct):
+class RawNamed(Item, kw_only=True, gc=False):
+    """A project as Keystone lists it."""
+
     id: str
     name: str
 
 
-class _RawServer(msgspec.Struct):
+class RawServer(Item, kw_only=True, gc=False):
+    """A server as Nova lists it."""
+
     id: str
     name: str | None = None
     status: str = ""
@@ -102,9 +109,10 @@ class _RawServer(msgspec.Struct):
 _ANSWER = msgspec.json.Decoder(_RawAnswer)
 _SERVICE = msgspec.json.Decoder(_RawService)
 _ENDPOINT = msgspec.json.Decoder(_RawEndpoint)
-_FLOATING = msgspec.json.Decoder(_RawFloatingIp)
-_NAMED = msgspec.json.Decoder(_RawNamed)
-_SERVER = msgspec.json.Decoder(_RawServer)
+
+FLOATING: Final = Kind("floatingips", RawFloatingIp)
+PROJECTS: Final = Kind("projects", RawNamed)
+SERVERS: Final = Kind("servers", RawServer)
 
 
 def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
@@ -171,7 +179,7 @@ def _add_endpoint(
     )
 
 
-def read_floating(items: Iterable[msgspec.Raw]) -> tuple[dict[bytes, Owner], list[str]]:
+def read_floating(items: Iterable[RawFloatingIp | Malformed]) -> tuple[dict[bytes, Owner], list[str]]:
     """Return the associated floating IPs in Neutron's list by packed address, and what was odd about it.
 
     Where external networks overlap, the first of an address stands. The server is None where the port is
@@ -180,10 +188,9 @@ def read_floating(items: Iterable[msgspec.Raw]) -> tuple[dict[bytes, Owner], lis
     found: dict[bytes, Owner] = {}
     odd: list[str] = []
     projects: dict[str, str] = {}  # each text once: there are few of them
-    for item in items:
-        raw = _decode(_FLOATING.decode, item)
-        if isinstance(raw, str):
-            _note(odd, f"Neutron lists a malformed floating IP: {raw}")
+    for raw in items:
+        if isinstance(raw, Malformed):
+            _note(odd, f"Neutron lists a malformed floating IP: {_shown(raw.why)}")
             continue
         if not raw.port_id:
             continue
@@ -214,17 +221,16 @@ _MULTICAST: Final = {4: range(224, 240), 16: range(255, 256)}
 """First bytes of such addresses, by length."""
 
 
-def _server_of(raw: _RawFloatingIp) -> str | None:
+def _server_of(raw: RawFloatingIp) -> str | None:
     port = raw.port_details
     if port is None or not (port.device_owner or "").startswith("compute:"):
         return None
     return port.device_id or None
 
 
-def read_names(items: Iterable[msgspec.Raw]) -> Mapping[str, str]:
-    """Return names by id from a list of projects or servers; what is malformed is passed over."""
-    decoded = (_decode(_NAMED.decode, item) for item in items)
-    return {item.id: item.name for item in decoded if not isinstance(item, str)}
+def read_names(items: Iterable[RawNamed | Malformed]) -> Mapping[str, str]:
+    """Return names by id from a list; what is malformed is passed over."""
+    return {item.id: item.name for item in items if not isinstance(item, Malformed)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,10 +243,9 @@ class Server:
     updated: datetime | None
 
 
-def read_server(item: msgspec.Raw) -> Server | None:
+def read_server(raw: RawServer | Malformed) -> Server | None:
     """Return a server of Nova's list; None if it is malformed."""
-    raw = _decode(_SERVER.decode, item)
-    if isinstance(raw, str):
+    if isinstance(raw, Malformed):
         return None
     updated = raw.updated if raw.updated is None or raw.updated.tzinfo else raw.updated.replace(tzinfo=UTC)
     return Server(raw.id, raw.name, _power_of(raw.status.upper(), (raw.task_state or "").lower()), updated)

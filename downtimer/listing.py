@@ -7,7 +7,9 @@ those that the supervisor has a hash of what it was told of each.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from downtimer import targets
 from downtimer.messages import Listing, Targets
@@ -17,7 +19,7 @@ CHUNK: Final = 2_000
 """Most targets in one message: a great list travels in several, so that nobody stalls on it."""
 
 
-class Owner(NamedTuple):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """To whom an address belongs, as far as is known."""
 
     project_id: str | None = None
@@ -27,7 +29,7 @@ class Owner(NamedTuple):
 NOBODY: Final = Owner()
 
 
-class Names(NamedTuple):
+class Names(msgspec.Struct, frozen=True, gc=False):
     """The names that go with an owner, as far as they are known."""
 
     project: str | None = None

@@ -6,9 +6,8 @@ not exist outside. The marker is the last id of the page, as these services defi
 pages below the limit asked for, so a short page is no end.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,38 +25,70 @@ class PagingError(ValueError):
     """What came is no such list, or a list without an end. One line."""
 
 
-class _Identified(msgspec.Struct):
+_BROKEN: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_T = TypeVar("_T", bound="Item")
+
+
+class Item(msgspec.Struct, kw_only=True, gc=False):
+    """What an item of any list has. The id may be anything, for it comes from outside, as all of it does."""
+
     id: Any = None
+
+
+class Malformed(NamedTuple):
+    """An item that is none, and why; the id, if it has one."""
+
+    why: str
+    id: str | None
+
+
+class Kind(Generic[_T]):
+    """One kind of item: decodes a page of them at once, or one after the other if some are malformed.
+
+    Attributes:
+        name: Of their list in its JSON, e.g. ``floatingips``.
+    """
+
+    def __init__(self, name: str, kind: type[_T]) -> None:
+        self.name = name
+        self._one = msgspec.json.Decoder(kind)
+        self._all: msgspec.json.Decoder[list[_T]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
+
+    def decode(self, listed: msgspec.Raw | bytes) -> Sequence[_T | Malformed]:
+        """Return the items of a JSON list.
+
+        Raises:
+            msgspec.DecodeError: It is no list, or broken; likewise UnicodeDecodeError, RecursionError.
+        """
+        try:
+            return self._all.decode(listed)
+        except _BROKEN:
+            return [self._decode_one(raw) for raw in _RAW.decode(listed)]
+
+    def _decode_one(self, raw: msgspec.Raw) -> _T | Malformed:
+        try:
+            return self._one.decode(raw)
+        except _BROKEN as exc:
+            return Malformed(str(exc), _id_of(raw))
 
 
 class _Link(msgspec.Struct):
     rel: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """One page: its items undecoded, their ids, and whether the server says that there are more."""
-
-    items: list[msgspec.Raw]
-    ids: list[str | None]
-    has_next: bool
-
-
 _PAGE = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW = msgspec.json.Decoder(list[msgspec.Raw])
 _LINKS = msgspec.json.Decoder(list[_Link])
-_ID = msgspec.json.Decoder(_Identified)
-_IDS = msgspec.json.Decoder(list[_Identified])
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ITEM = msgspec.json.Decoder(Item)
 
 
-def read_pages(fetch: Fetch, name: str, query: Mapping[str, str]) -> Iterator[msgspec.Raw]:
-    """Return all items of a list, each still JSON, each id once; those without an id, too.
+def read_pages(fetch: Fetch, query: Mapping[str, str], kind: Kind[_T]) -> Iterator[_T | Malformed]:
+    """Return all items of a list, each id once; those that are malformed or without an id, too.
 
     Args:
         fetch: Gets a page; what it raises passes through.
-        name: Of the list in its JSON, e.g. ``floatingips``.
         query: Parameters beside ``limit`` and ``marker``.
+        kind: Of its items.
 
     Raises:
         PagingError: A page is malformed, or the pages loop; what came before is no whole list.
@@ -65,58 +96,47 @@ def read_pages(fetch: Fetch, name: str, query: Mapping[str, str]) -> Iterator[ms
     seen: set[int] = set()  # hashes: the ids of a hundred thousand items take twice as much
     marker: dict[str, str] = {}
     while True:
-        page = _decode(fetch({**query, "limit": str(LIMIT), **marker}), name)
+        items, has_next = _decode(fetch({**query, "limit": str(LIMIT), **marker}), kind)
         last: str | None = None
-        for item, id_ in zip(page.items, page.ids, strict=True):
+        for item in items:
+            id_ = item.id if isinstance(item.id, str) else None
             if id_ is not None and hash(id_) in seen:
                 continue
             yield item
             if id_ is not None:
                 seen.add(hash(id_))
                 last = id_
-        if not _continues(page):
+        # A full page without a link comes from a server, or a proxy, that gives none: asking once more costs
+        # little. A page beyond the limit comes from a server that does not page.
+        if not (has_next or len(items) == LIMIT):
             return
         if last is None:
-            raise PagingError(f"the pages of {name} loop")
+            raise PagingError(f"the pages of {kind.name} loop")
         if len(seen) > ITEMS_MAX:
-            raise PagingError(f"there are more than {ITEMS_MAX} {name}")
+            raise PagingError(f"there are more than {ITEMS_MAX} {kind.name}")
         marker = {"marker": last}
 
 
-def _continues(page: _Page) -> bool:
-    """Tell whether to ask for another page.
+def _decode(body: bytes, kind: Kind[_T]) -> tuple[Sequence[_T | Malformed], bool]:
+    """Return the items of a page, and whether the server says that there are more.
 
-    A full page without a link comes from a server, or a proxy, that gives none: asking once more costs
-    little. A page beyond the limit comes from a server that does not page.
+    Raises:
+        PagingError: It is none.
     """
-    return page.has_next or len(page.items) == LIMIT
-
-
-def _decode(body: bytes, name: str) -> _Page:
     try:
         content = _PAGE.decode(body)
-        items = _ITEMS.decode(content[name])
-        links = _LINKS.decode(content.get(f"{name}_links", b"[]"))
+        items = kind.decode(content[kind.name])
+        links = _LINKS.decode(content.get(f"{kind.name}_links", b"[]"))
     except KeyError:
-        raise PagingError(f"the answer has no {name}") from None
+        raise PagingError(f"the answer has no {kind.name}") from None
     except _BROKEN as exc:
-        raise PagingError(f"the answer is no list of {name}: {exc}") from exc
-    return _Page(items, _ids_of(content[name], items), any(link.rel == "next" for link in links))
+        raise PagingError(f"the answer is no list of {kind.name}: {exc}") from exc
+    return items, any(link.rel == "next" for link in links)
 
 
-def _ids_of(listed: msgspec.Raw, items: list[msgspec.Raw]) -> list[str | None]:
-    """Return the id of each item: of all at once, or of one after the other if some are malformed."""
+def _id_of(raw: msgspec.Raw) -> str | None:
     try:
-        found = _IDS.decode(listed)
-    except _BROKEN:
-        return [_id_of(item) for item in items]
-    return [item.id if isinstance(item.id, str) else None for item in found]
-
-
-def _id_of(item: msgspec.Raw) -> str | None:
-    """Return the id of an item, None if it has none: whoever decodes it will see what is wrong with it."""
-    try:
-        id_ = _ID.decode(item).id
+        id_ = _ITEM.decode(raw).id
     except _BROKEN:
         return None
     return id_ if isinstance(id_, str) else None

@@ -8,9 +8,7 @@ user may read them; floating IPs are what Neutron shows this user, all projects'
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
-
-import msgspec
+from typing import Final, TypeVar
 
 from downtimer import catalog, endpoints, paging
 from downtimer.catalog import Catalog
@@ -18,11 +16,14 @@ from downtimer.clock import RunClock
 from downtimer.config import GlobalSection
 from downtimer.listing import Names, Owner
 from downtimer.model import SECOND_NS, Power, Target, TargetId
+from downtimer.paging import Item, Kind, Malformed
 from downtimer.workers.identity import Identity, SignedIn, SignInError
 from downtimer.workers.rest import AwayError, RefusedError, Rest
 from downtimer.workers.servers import Servers
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T", bound=Item)
 
 KEYSTONE: Final = "Keystone"
 """What is away if the catalog could not be read."""
@@ -264,13 +265,19 @@ class Cloud:
             SignInError: There is no token.
             PagingError: It is no list, or one without an end.
         """
-        listed, odd = catalog.read_floating(self._pages(found, url, "floatingips", {}, is_long=True))
+        listed, odd = catalog.read_floating(self._pages(found, url, {}, catalog.FLOATING, is_long=True))
         found.oddities += odd
         return listed
 
     def _pages(
-        self, found: CloudList, url: str, name: str, query: Mapping[str, str], *, is_long: bool = False
-    ) -> Iterable[msgspec.Raw]:
+        self,
+        found: CloudList,
+        url: str,
+        query: Mapping[str, str],
+        kind: Kind[_T],
+        *,
+        is_long: bool = False,
+    ) -> Iterable[_T | Malformed]:
         """Read a list; `is_long`: it may take its time, as long as it gets on."""
 
         def fetch(page: Mapping[str, str]) -> bytes:
@@ -280,7 +287,7 @@ class Cloud:
                 self._got_on()
             return body
 
-        return paging.read_pages(fetch, name, query)
+        return paging.read_pages(fetch, query, kind)
 
     # --- what adorns addresses: had if it can be had, else passed over in silence ----------------
 
@@ -295,7 +302,8 @@ class Cloud:
         self._projects.note_look(wanted, now_ns)
         for path in ("projects", "auth/projects"):
             try:
-                for item in self._pages(found, f"{self._identity.base}/{path}", "projects", {}):
+                url = f"{self._identity.base}/{path}"
+                for item in self._pages(found, url, {}, catalog.PROJECTS):
                     self._projects.learn_all(catalog.read_names([item]))
             except (AwayError, SignInError, paging.PagingError) as exc:
                 log.info("projects: %s", _clause(exc))
@@ -318,7 +326,7 @@ class Cloud:
         if query is None:
             return False
         try:
-            items = self._pages(found, url, "servers", query)
+            items = self._pages(found, url, query, catalog.SERVERS)
             servers = (server for item in items if (server := catalog.read_server(item)) is not None)
             self._servers.learn(url, servers)
         except (AwayError, SignInError, paging.PagingError) as exc:

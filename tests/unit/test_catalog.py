@@ -1,15 +1,25 @@
 """What Keystone, Neutron and Nova list, decoded: the good entries, and the odd ones beside them."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-import msgspec
 import pytest
 
-from downtimer.catalog import Catalog, read_catalog, read_floating, read_names, read_server
+from downtimer.catalog import (
+    FLOATING,
+    PROJECTS,
+    SERVERS,
+    Catalog,
+    read_catalog,
+    read_floating,
+    read_names,
+    read_server,
+)
 from downtimer.listing import Owner
 from downtimer.model import Power
+from downtimer.paging import Item, Kind, Malformed
 from downtimer.targets import pack, unpack
 
 
@@ -30,9 +40,12 @@ def read(*services: object, interface: str = "public", region: str | None = None
     return read_catalog(body, interface=interface, region=region)
 
 
-def raws(*items: Any) -> list[msgspec.Raw]:  # noqa: ANN401 - any JSON
+T = TypeVar("T", bound=Item)
+
+
+def page(kind: Kind[T], *items: Any) -> Sequence[T | Malformed]:  # noqa: ANN401 - any JSON
     """Return items as they come in a page."""
-    return msgspec.json.decode(json.dumps(items).encode(), type=list[msgspec.Raw])
+    return kind.decode(json.dumps(items).encode())
 
 
 def test_services_bear_the_catalogs_names() -> None:
@@ -167,7 +180,7 @@ def floating(address: str, **fields: object) -> dict[str, object]:
 
 
 def test_associated_floating_ips_with_project_and_server() -> None:
-    found, odd = read_floating(raws(floating("172.16.1.5"), floating("172.16.1.6", port_id=None)))
+    found, odd = read_floating(page(FLOATING, floating("172.16.1.5"), floating("172.16.1.6", port_id=None)))
     assert found == {pack("172.16.1.5"): Owner("q", "server-1")}
     assert odd == []
 
@@ -175,18 +188,20 @@ def test_associated_floating_ips_with_project_and_server() -> None:
 def test_old_neutrons_say_tenant_and_give_no_port_details() -> None:
     old = floating("172.16.1.5", tenant_id="t")
     del old["project_id"], old["port_details"]
-    assert read_floating(raws(old))[0] == {pack("172.16.1.5"): Owner("t", None)}
+    assert read_floating(page(FLOATING, old))[0] == {pack("172.16.1.5"): Owner("t", None)}
 
 
 @pytest.mark.parametrize("owner", ["network:router_gateway", "Octavia", "", None])
 def test_a_port_that_is_no_servers_names_no_server(owner: str | None) -> None:
     port = {"device_id": "lb-1", "device_owner": owner}
-    found, _ = read_floating(raws(floating("172.16.1.5", port_details=port)))
+    found, _ = read_floating(page(FLOATING, floating("172.16.1.5", port_details=port)))
     assert found == {pack("172.16.1.5"): Owner("q", None)}
 
 
 def test_addresses_are_normalised_and_stand_once() -> None:
-    found, odd = read_floating(raws(floating("2001:DB8:0:0::5"), floating("2001:db8::5", project_id="other")))
+    found, odd = read_floating(
+        page(FLOATING, floating("2001:DB8:0:0::5"), floating("2001:db8::5", project_id="other"))
+    )
     assert {str(unpack(packed)): owner.project_id for packed, owner in found.items()} == {"2001:db8::5": "q"}
     assert odd == []
 
@@ -216,7 +231,7 @@ def test_addresses_are_normalised_and_stand_once() -> None:
     ids=lambda item: ascii(item)[:40],
 )
 def test_an_odd_floating_ip_is_named_and_spoils_no_other(item: object) -> None:
-    found, odd = read_floating(raws(floating("172.16.1.5"), item, floating("172.16.1.6")))
+    found, odd = read_floating(page(FLOATING, floating("172.16.1.5"), item, floating("172.16.1.6")))
     assert list(found) == [pack("172.16.1.5"), pack("172.16.1.6")]
     (text,) = odd
     assert text.isascii()
@@ -224,8 +239,12 @@ def test_an_odd_floating_ip_is_named_and_spoils_no_other(item: object) -> None:
 
 
 def test_names_by_id() -> None:
-    items = raws(
-        {"id": "1", "name": "one", "status": "ACTIVE"}, {"id": "2"}, None, {"id": "3", "name": "zwölf"}
+    items = page(
+        PROJECTS,
+        {"id": "1", "name": "one", "status": "ACTIVE"},
+        {"id": "2"},
+        None,
+        {"id": "3", "name": "zwölf"},
     )
     assert read_names(items) == {"1": "one", "3": "zwölf"}
 
@@ -250,7 +269,7 @@ def test_names_by_id() -> None:
 )
 def test_what_the_owner_has_done_to_a_server(status: str, task: str | None, power: Power) -> None:
     item = {"id": "1", "name": "one", "status": status, "OS-EXT-STS:task_state": task}
-    server = read_server(raws(item)[0])
+    server = read_server(page(SERVERS, item)[0])
     assert server is not None
     assert (server.power, server.updated) == (power, None)
 
@@ -258,11 +277,11 @@ def test_what_the_owner_has_done_to_a_server(status: str, task: str | None, powe
 def test_when_a_server_has_changed() -> None:
     at = datetime(2026, 11, 24, 1, 2, 3, tzinfo=UTC)
     for text in ("2026-11-24T01:02:03Z", "2026-11-24T01:02:03", "2026-11-24T02:02:03+01:00"):
-        server = read_server(raws({"id": "1", "updated": text})[0])
+        server = read_server(page(SERVERS, {"id": "1", "updated": text})[0])
         assert server is not None
         assert server.updated == at
 
 
 @pytest.mark.parametrize("item", [None, [], {"name": "x"}, {"id": 5}, {"id": "1", "updated": "yesterday"}])
 def test_a_malformed_server_is_none(item: object) -> None:
-    assert read_server(raws(item)[0]) is None
+    assert read_server(page(SERVERS, item)[0]) is None

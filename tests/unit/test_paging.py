@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import pytest
 
 from downtimer import paging
-from downtimer.paging import LIMIT, PagingError, read_pages
+from downtimer.paging import LIMIT, Item, Kind, Malformed, PagingError, read_pages
 
 NAME = "floatingips"
+KIND = Kind(NAME, Item)
 
 
 class Pages:
@@ -46,7 +47,7 @@ def body(ids: list[str], *, has_next: bool = False) -> bytes:
 
 def ids_of(fetch: paging.Fetch) -> list[str]:
     """Read everything."""
-    return [json.loads(bytes(item))["id"] for item in read_pages(fetch, NAME, {"a": "b"})]
+    return [str(item.id) for item in read_pages(fetch, {"a": "b"}, KIND)]
 
 
 @pytest.mark.parametrize("cap", [1, 7, 999, LIMIT, LIMIT * 2])
@@ -98,12 +99,32 @@ def test_an_item_on_two_pages_is_read_once() -> None:
 def test_pages_without_any_id_end() -> None:
     page = b'{"floatingips": [{}, 1], "floatingips_links": [{"rel": "next"}]}'
     with pytest.raises(PagingError, match="loop"):
-        list(read_pages(lambda _: page, NAME, {}))
+        list(read_pages(lambda _: page, {}, KIND))
 
 
 def test_items_without_an_id_are_left_to_who_decodes_them() -> None:
     page = b'{"floatingips": [{}, 1, {"id": 5}, {"id": "a"}]}'
-    assert len(list(read_pages(lambda _: page, NAME, {}))) == 4
+    assert len(list(read_pages(lambda _: page, {}, KIND))) == 4
+
+
+def test_malformed_items_spoil_no_others_and_their_ids_are_markers_like_any() -> None:
+    class Named(Item, kw_only=True):
+        name: str
+
+    pages = [
+        b'{"floatingips": [{"id":"a","name":"one"}, {"id":"b"}], "floatingips_links": [{"rel":"next"}]}',
+        b'{"floatingips": [{"id": "c", "name": "three"}]}',
+    ]
+    asked: list[Mapping[str, str]] = []
+
+    def fetch(query: Mapping[str, str]) -> bytes:
+        asked.append(query)
+        return pages[len(asked) - 1]
+
+    first, second, third = read_pages(fetch, {}, Kind(NAME, Named))
+    assert (first, third) == (Named(id="a", name="one"), Named(id="c", name="three"))
+    assert isinstance(second, Malformed)
+    assert second.id == asked[1]["marker"] == "b"
 
 
 def test_a_list_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,7 +135,7 @@ def test_a_list_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_link_to_the_previous_page_alone_is_an_end() -> None:
     page = b'{"floatingips": [{"id": "a"}], "floatingips_links": [{"rel": "previous", "href": "x"}]}'
-    assert len(list(read_pages(lambda _: page, NAME, {}))) == 1
+    assert len(list(read_pages(lambda _: page, {}, KIND))) == 1
 
 
 @pytest.mark.parametrize(
@@ -138,4 +159,4 @@ def test_a_link_to_the_previous_page_alone_is_an_end() -> None:
 )
 def test_what_is_no_page_is_an_error(page: bytes) -> None:
     with pytest.raises(PagingError):
-        list(read_pages(lambda _: page, NAME, {}))
+        list(read_pages(lambda _: page, {}, KIND))
