@@ -4,6 +4,7 @@ Owned by the icmp worker. Rows are those of `downtimer.workers.addresses`.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -45,28 +46,30 @@ class EchoWindows:
         self._sent[rows] += 1
 
     def take(self, ids: Sequence[TargetId | None], start_ns: int) -> Iterator[AddressWindow]:
-        """Yield what was counted since `start_ns`, and begin anew."""
+        """Return what was counted since `start_ns`, to be made when it is asked for, and begin anew."""
         columns = (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns)
-        counted = np.flatnonzero(self._sent)
-        taken = [column[counted].tolist() for column in columns]
+        rows = [row for row in np.flatnonzero(self._sent).tolist() if ids[row] is not None]
+        counted = [column[rows].tolist() for column in columns]
         for column in columns:
             column[:] = 0
-        for row, sent, lost, min_ns, max_ns, sum_ns in zip(counted.tolist(), *taken, strict=True):
-            target = ids[row]
-            if target is None:
-                continue
-            came = sent - lost
-            yield AddressWindow(
-                target=target,
-                start_ns=start_ns,
-                sent=sent,
-                lost=lost,
-                rtt_min_ns=min_ns if came else None,
-                rtt_mean_ns=sum_ns // came if came else None,
-                rtt_max_ns=max_ns if came else None,
-            )
+        targets = [target for row in rows if (target := ids[row]) is not None]
+        return map(_window, targets, repeat(start_ns), zip(*counted, strict=True))
 
     def forget(self, row: int) -> None:
         """Give a row free."""
         for column in (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns):
             column[row] = 0
+
+
+def _window(target: TargetId, start_ns: int, figures: Sequence[int]) -> AddressWindow:
+    sent, lost, min_ns, max_ns, sum_ns = figures
+    came = sent - lost
+    return AddressWindow(
+        target=target,
+        start_ns=start_ns,
+        sent=sent,
+        lost=lost,
+        rtt_min_ns=min_ns if came else None,
+        rtt_mean_ns=sum_ns // came if came else None,
+        rtt_max_ns=max_ns if came else None,
+    )

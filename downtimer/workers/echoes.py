@@ -69,6 +69,8 @@ class Echoes:
         if followed is not None:
             followed.is_gone, followed.wake_ns = True, None
             followed.series.remove(followed.id)
+        if lane.windows is not None:
+            lane.windows.forget(row)
         span = lane.addresses.remove(row)
         if span is not None:
             self._findings.span(span, is_open=False)

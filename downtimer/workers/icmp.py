@@ -9,12 +9,13 @@ round to reading it.
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Final
 
 import numpy as np
 
 from downtimer.clock import Stamps
-from downtimer.messages import Counts, Token
+from downtimer.messages import AddressWindow, Counts, Token
 from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState
 from downtimer.pace import Rates
 from downtimer.source import Source
@@ -28,6 +29,7 @@ from downtimer.workers.lane import Lane
 from downtimer.workers.packets import V4, V6, Family, parse
 from downtimer.workers.probing import Findings, Reach
 from downtimer.workers.schedule import TURN_MAX, Schedule
+from downtimer.workers.window_length import window_ns
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,9 @@ TURN_MOST_NS: Final = 50 * MILLISECOND_NS
 TURNS_LEAST: Final = 10
 """So many are in an interval, at least."""
 
-WINDOW_NS: Final = 10 * SECOND_NS
+WINDOWS_MAX: Final = 50
+"""Of those that have ended, so many are told in one turn."""
+
 RENEW_NS: Final = 60 * SECOND_NS
 """How long an identifier is used. To NAT and conntrack it is a flow, which keeps passing, or stays dead."""
 
@@ -64,6 +68,8 @@ class IcmpEngine:
         self._stamps = Stamps(child.clock)
         self._findings = findings
         self._section = config.icmp
+        self._db = config.db
+        self._ended: Iterator[AddressWindow] = iter(())  # windows that are still to be told
         self._sockets = EchoSockets(Source(config.targets.source))
         self._schedule = Schedule(self._section.budget)
         self._rated = 0  # addresses for which the rates were made
@@ -189,6 +195,7 @@ class IcmpEngine:
             is_done = self._send_due(now_ns)
             if now_ns - self._seconds_ns >= SECOND_NS:
                 self._look_round(now_ns)
+            self._tell_windows(WINDOWS_MAX)
             await self._sleep(self._next_ns(now_ns) - now_ns if is_done else 0)
 
     async def finish(self) -> None:
@@ -196,7 +203,8 @@ class IcmpEngine:
         while self._echoes.oldest_ns(self._lanes.values()) is not None:
             self._judge(self._clock.now_ns())
             await asyncio.sleep(TURN_LEAST_NS / SECOND_NS)
-        self._end_window(self._clock.now_ns())
+        self._end_window(self._clock.now_ns(), is_wanted=True)
+        self._tell_windows(None)
         for lane in self._lanes.values():
             for row in list(lane.addresses.row_of.values()):
                 self._echoes.end(lane, row)
@@ -304,8 +312,9 @@ class IcmpEngine:
             for row in lane.addresses.take_silent(now_ns).tolist():
                 self._findings.silent(lane.addresses.id_of(row))
         self._note_drops()
-        if now_ns - self._window_ns >= WINDOW_NS:
-            self._end_window(now_ns)
+        length_ns = None if self._db is None else window_ns(self._count(), self._db.address_window)
+        if length_ns is None or now_ns - self._window_ns >= length_ns:
+            self._end_window(now_ns, is_wanted=length_ns is not None)
 
     def renew_identifiers(self, now_ns: int) -> None:
         """Send with other identifiers, if those in use are a minute old."""
@@ -323,13 +332,22 @@ class IcmpEngine:
         fast = self._echoes.in_episode(now_ns)
         self._rates = self._echoes.rates = Rates.within(self._section, checks=self._rated, fast=fast)
 
-    def _end_window(self, now_ns: int) -> None:
-        """Put what came of the addresses' probes on record, and begin anew."""
+    def _end_window(self, now_ns: int, *, is_wanted: bool) -> None:
+        """Count anew what comes of each address's probes; what was counted is told if it is wanted."""
+        self._tell_windows(None)
         start_ns, self._window_ns = self._window_ns, now_ns
-        for lane in self._lanes.values():
-            if lane.windows is not None:
-                for window in lane.windows.take(lane.addresses.ids, start_ns):
-                    self._findings.outbox.address(window)
+        counted = [
+            lane.windows.take(lane.addresses.ids, start_ns)
+            for lane in self._lanes.values()
+            if lane.windows is not None
+        ]
+        if is_wanted:
+            self._ended = chain(*counted)
+
+    def _tell_windows(self, most: int | None) -> None:
+        """Put windows that have ended on record, at most so many, so that each turn stays short."""
+        for window in islice(self._ended, most):
+            self._findings.outbox.address(window)
 
 
 async def body(child: Child) -> None:
