@@ -34,7 +34,7 @@ class ProbeCounter:
         known = ([span for span in one if span.verdict is not Verdict.UNKNOWN] for one in series)
         self._series = [(spans, [span.last_sent_ns for span in spans]) for spans in known]
 
-    def count(self, start_ns: int, end_ns: int) -> tuple[int, int, dict[str, int]]:
+    def count(self, start_ns: int, end_ns: int) -> tuple[int, int, Mapping[str, int]]:
         """Count the probes sent from `start_ns` to `end_ns`, the good ones strictly between them.
 
         Of a span that reaches beyond (another check's good answers) the part counts that its
@@ -56,7 +56,7 @@ class ProbeCounter:
                         causes[cause] = causes.get(cause, 0) + count
                 elif span.last_sent_ns > start_ns and span.first_sent_ns < end_ns:
                     good += _probes_within(span, start_ns, end_ns)
-        return good, failed, _most_first(causes) if len(causes) > 1 else causes
+        return good, failed, most_first(causes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,10 @@ def _measures(members: _Group) -> tuple[int, int, int]:
     )
 
 
-def _most_first(causes: Mapping[str, int]) -> dict[str, int]:
+def most_first(causes: Mapping[str, int]) -> Mapping[str, int]:
+    """Return the causes of failed probes, the most frequent first."""
+    if len(causes) < 2:
+        return causes
     return dict(sorted(causes.items(), key=lambda item: (-item[1], item[0])))
 
 

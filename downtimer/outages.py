@@ -14,7 +14,6 @@ target.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
@@ -25,6 +24,8 @@ from downtimer.impairment import impaired
 from downtimer.intervals import Cover, Interval, measure, overlaps, subtract, unite
 from downtimer.joining import join_edges
 from downtimer.model import ICMP, Kind, Span, TargetState, Verdict
+from downtimer.seamless import summarize_seamless
+from downtimer.spacing import spacing
 from downtimer.verdicts import HELD_UP
 
 
@@ -38,8 +39,15 @@ def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
     """
     if not spans:
         return _nothing(state)
-    if len(spans) == 1 and spans[0].verdict is Verdict.UP and state.retired_ns is None:
-        return _undisturbed(state, spans[0])
+    if state.retired_ns is None and not state.unfit:
+        figures = summarize_seamless(state, spans)
+        if figures is not None:
+            return figures
+    return summarize_any(state, spans)
+
+
+def summarize_any(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
+    """Return the figures of a target that has spans, whatever they are like. See `summarize`."""
     series = _series(state, spans)
     if not series:
         return _nothing(state)
@@ -187,7 +195,7 @@ def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int
 
 
 def _check(seen: _Seen) -> CheckSummary:
-    interval_ns, resolution_ns = _spacing(seen.spans, seen.edges)
+    interval_ns, resolution_ns = spacing(_good_runs(seen.spans, seen.edges))
     return CheckSummary(
         name=seen.spans[0].check,
         interval_ns=interval_ns,
@@ -198,26 +206,6 @@ def _check(seen: _Seen) -> CheckSummary:
         slow_ns=measure(seen.slow),
         unobserved=_explain(unite((cell.start_ns, cell.end_ns) for cell in seen.unknown), [seen]),
     )
-
-
-def _spacing(spans: Sequence[Span], edges: Sequence[int | None]) -> tuple[int | None, int | None]:
-    """Return the mean distance of probes in the longest run of good answers, and the widest in any.
-
-    An open span's count of probes may be older than its end; then the mean is too large, and the
-    widest distance caps it.
-    """
-    longest_ns, mean_ns, widest_ns = 0, None, None
-    for run in _good_runs(spans, edges):
-        length_ns = run[-1].last_sent_ns - run[0].first_sent_ns
-        if length_ns == 0:
-            continue
-        widest_of_run_ns = _widest_ns(run)
-        widest_ns = max(widest_ns or 0, widest_of_run_ns)
-        if length_ns > longest_ns:
-            longest_ns = length_ns
-            probes = sum([span.probes for span in run])
-            mean_ns = min(-(-length_ns // max(probes - 1, 1)), widest_of_run_ns)
-    return mean_ns, widest_ns
 
 
 def _good_runs(spans: Sequence[Span], edges: Sequence[int | None]) -> list[list[Span]]:
@@ -232,14 +220,6 @@ def _good_runs(spans: Sequence[Span], edges: Sequence[int | None]) -> list[list[
             runs.append([span])
         is_after_good = is_one
     return runs
-
-
-def _widest_ns(run: Sequence[Span]) -> int:
-    """Return the largest distance between two neighbouring probes."""
-    if len(run) == 1:
-        return run[0].widest_ns
-    between = [after.first_sent_ns - before.last_sent_ns for before, after in pairwise(run)]
-    return max(*between, *[span.widest_ns for span in run])
 
 
 def _nothing(state: TargetState) -> TargetSummary:
@@ -257,37 +237,6 @@ def _nothing(state: TargetState) -> TargetSummary:
         probes=0,
         has_answered=False,
         checks=(),
-        episodes=(),
-    )
-
-
-def _undisturbed(state: TargetState, span: Span) -> TargetSummary:
-    """Return what `_summarize` would for one up span; most targets of a large run are like that."""
-    length_ns = span.last_sent_ns - span.first_sent_ns
-    interval_ns, resolution_ns = _spacing([span], ())
-    check = CheckSummary(
-        name=span.check,
-        interval_ns=interval_ns,
-        resolution_ns=resolution_ns,
-        probes=span.probes,
-        observed_ns=length_ns,
-        down_ns=0,
-        slow_ns=0,
-        unobserved=_NO_TIME,
-    )
-    return TargetSummary(
-        state=state,
-        start_ns=span.first_sent_ns,
-        end_ns=span.last_sent_ns,
-        up_ns=length_ns,
-        slow_ns=0,
-        down_ns=0,
-        down_min_ns=0,
-        down_max_ns=0,
-        unobserved=_NO_TIME,
-        probes=span.probes,
-        has_answered=True,
-        checks=(check,),
         episodes=(),
     )
 

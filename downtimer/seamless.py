@@ -1,0 +1,191 @@
+"""Spans of one check that were observed without a break -> the figures of its target, by a short way. Pure.
+
+Nearly all addresses of a large run are like that: probed by one worker from the beginning to the end, and every
+probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage is what
+lies between two good ones. `downtimer.outages` comes to the same figures, in ten times the time; a property
+test holds the two together.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar
+
+from downtimer.attribution import label
+from downtimer.cells import edge_between
+from downtimer.episodes import SETTLE_NS, most_first
+from downtimer.findings import CheckSummary, Episode, Outage, TargetSummary
+from downtimer.intervals import Interval
+from downtimer.model import Span, TargetState, Verdict
+from downtimer.spacing import spacing
+
+_Run = list[Span]  # neighbours that are all good, or all failed
+_Numbered = tuple[int, int, int]  # an outage: the number of its run, and its edges
+_T = TypeVar("_T", bound=Outage)
+
+_NO_TIME: Final[Mapping[str, int]] = {}
+
+
+def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSummary | None:
+    """Return the figures of a target; None if they are not to be had on this way.
+
+    Args:
+        state: Of the target. It is not retired, and no check of it is unfit.
+        spans: All of its spans, at least one.
+    """
+    runs = _take_turns(spans)
+    if runs is None:
+        return None
+    episodes = _find_episodes(state, runs)
+    if episodes is None:
+        return None
+    start_ns, end_ns = spans[0].first_sent_ns, spans[-1].last_sent_ns
+    slow_ns, down_ns = _slow_ns(spans), sum([episode.down_ns for episode in episodes])
+    good = [run for run in runs if run[0].verdict is not Verdict.DOWN]
+    interval_ns, resolution_ns = spacing(good)
+    probes = sum([span.probes for span in spans])
+    check = CheckSummary(
+        name=spans[0].check,
+        interval_ns=interval_ns,
+        resolution_ns=resolution_ns,
+        probes=probes,
+        observed_ns=end_ns - start_ns,
+        down_ns=down_ns,
+        slow_ns=slow_ns,
+        unobserved=_NO_TIME,
+    )
+    return TargetSummary(
+        state=state,
+        start_ns=start_ns,
+        end_ns=end_ns,
+        up_ns=end_ns - start_ns - slow_ns - down_ns,
+        slow_ns=slow_ns,
+        down_ns=down_ns,
+        down_min_ns=sum([episode.down_min_ns for episode in episodes]),
+        down_max_ns=sum([episode.down_max_ns for episode in episodes]),
+        unobserved=_NO_TIME,
+        probes=probes,
+        has_answered=bool(good),
+        checks=(check,),
+        episodes=tuple(episodes),
+    )
+
+
+def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
+    """Return the runs of good spans and of failed ones, by turns; None if there was a break."""
+    runs: list[_Run] = []
+    was_down: bool | None = None
+    last_ns, until_ns = spans[0].first_sent_ns, spans[0].first_sent_ns
+    check, life = spans[0].check, spans[0].incarnation
+    for span in spans:
+        verdict = span.verdict
+        if (
+            not last_ns <= span.first_sent_ns <= until_ns
+            or verdict is Verdict.UNKNOWN
+            or span.watched_ns is not None
+            or span.incarnation != life
+            or span.check != check
+        ):
+            return None
+        last_ns = span.last_sent_ns
+        until_ns = last_ns + span.max_gap_ns
+        is_down = verdict is Verdict.DOWN
+        if is_down is was_down:
+            runs[-1].append(span)
+        else:
+            runs.append([span])
+            was_down = is_down
+    return runs
+
+
+def _slow_ns(spans: Sequence[Span]) -> int:
+    """Return how long answers were late; where one slow span follows another, what both count of it cancels."""
+    slow_ns = 0
+    for i, span in enumerate(spans):
+        if span.verdict is Verdict.SLOW:
+            slow_ns += edge_between(span, spans[i + 1]) if i + 1 < len(spans) else span.last_sent_ns
+            slow_ns -= edge_between(spans[i - 1], span) if i else span.first_sent_ns
+    return slow_ns
+
+
+def _find_episodes(state: TargetState, runs: Sequence[_Run]) -> list[Episode] | None:
+    """Return the episodes; None if two outages touch, since what is between them has no length."""
+    episodes: list[Episode] = []
+    near: list[_Numbered] = []
+    for number in range(0 if runs[0][0].verdict is Verdict.DOWN else 1, len(runs), 2):
+        start_ns, end_ns = _edges(runs, number)
+        if near:
+            good_ns = start_ns - near[-1][2]
+            if good_ns <= 0:
+                return None
+            if good_ns >= SETTLE_NS:
+                episodes.append(_episode(state, runs, near))
+                near = []
+        near.append((number, start_ns, end_ns))
+    return [*episodes, _episode(state, runs, near)] if near else episodes
+
+
+def _edges(runs: Sequence[_Run], number: int) -> Interval:
+    """Return where an outage began and ended, as estimated."""
+    run = runs[number]
+    is_over = number + 1 < len(runs)
+    return (
+        edge_between(runs[number - 1][-1], run[0]) if number else run[0].first_sent_ns,
+        edge_between(run[-1], runs[number + 1][0]) if is_over else run[-1].last_sent_ns,
+    )
+
+
+def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]) -> Episode:
+    if len(near) == 1:
+        return _join(Episode, state, runs, near)
+    return _join(Episode, state, runs, near, tuple([_join(Outage, state, runs, [one]) for one in near]))
+
+
+def _join(
+    make: type[_T],
+    state: TargetState,
+    runs: Sequence[_Run],
+    near: Sequence[_Numbered],
+    several: tuple[Outage, ...] = (),
+) -> _T:
+    """Return an outage, or an episode of several."""
+    (first, start_ns, _), (last, _, end_ns) = near[0], near[-1]
+    is_ongoing = last + 1 == len(runs)
+    earliest_ns = runs[first - 1][-1].last_sent_ns if first else start_ns
+    latest_ns = end_ns if is_ongoing else runs[last + 1][0].first_sent_ns
+    min_ns, max_ns = runs[last][-1].last_sent_ns - runs[first][0].first_sent_ns, latest_ns - earliest_ns
+    good = sum([span.probes for run in runs[first + 1 : last : 2] for span in run])
+    failed, causes = _count(runs[first : last + 1 : 2])
+    more = {"several": several} if several else {}
+    return make(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        earliest_ns=earliest_ns,
+        latest_ns=latest_ns,
+        min_ns=min_ns,
+        max_ns=max_ns,
+        down_ns=sum([outage.down_ns for outage in several]) if several else end_ns - start_ns,
+        down_min_ns=sum([outage.down_min_ns for outage in several]) if several else min_ns,
+        down_max_ns=sum([outage.down_max_ns for outage in several]) if several else max_ns,
+        unobserved_ns=0,
+        probes=good + failed,
+        failed=failed,
+        causes=causes,
+        checks=(runs[first][0].check,),
+        is_ongoing=is_ongoing,
+        is_start_censored=first == 0,
+        is_end_censored=False,
+        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing),
+        **more,
+    )
+
+
+def _count(failed: Sequence[_Run]) -> tuple[int, Mapping[str, int]]:
+    """Return how many probes failed, and of what causes, the most first."""
+    if len(failed) == 1 and len(failed[0]) == 1:
+        (only,) = failed[0]
+        return only.probes, most_first(only.causes)
+    causes = Counter[str]()
+    for run in failed:
+        for span in run:
+            causes.update(span.causes)
+    return sum(span.probes for run in failed for span in run), most_first(causes)
