@@ -286,7 +286,7 @@ class Addresses:
 
     def next_due_ns(self) -> int:
         """Return when the next calm one is due."""
-        return int(self.due_ns[: self.count].min(initial=NEVER))
+        return int(np.minimum.reduce(self.due_ns[: self.count], initial=NEVER))
 
     # --- probes ---
 
@@ -319,14 +319,21 @@ class Addresses:
         self.sent_gap_ns[rows] = gap_ns
         self._look_later(rows, nonces, int(sent_ns[0]) + SUSPECT_LEAST_NS)
 
-    def under_way(self, cookies: npt.NDArray[Any], sources: npt.NDArray[np.uint8]) -> tuple[Flags, Rows]:
-        """Tell which are cookies of probes of calm ones that are under way, from the right sources.
+    def under_way(
+        self, claimed: npt.NDArray[np.uint64], nonces: Nonces, sources: npt.NDArray[np.uint8]
+    ) -> tuple[Flags, Rows]:
+        """Tell which cookies are those of probes of calm ones that are under way, from the right sources.
+
+        Args:
+            claimed: The rows in the cookies; they may be anything.
+            nonces: In the cookies.
+            sources: Where they come from.
 
         Returns:
             Which are, and the row of each; no matter for others.
         """
-        rows = np.minimum(cookies["row"], max(self.count - 1, 0)).astype(np.intp)
-        found: Flags = self.nonce[rows] == cookies["nonce"]
+        rows = np.minimum(claimed, max(self.count - 1, 0)).astype(np.intp)
+        found: Flags = self.nonce[rows] == nonces
         ours = self._packed_words(self.names[rows])
         is_source = ours == self._packed_words(sources)
         found &= is_source[:, 0] if self._words == 1 else is_source.all(axis=1)
@@ -362,7 +369,7 @@ class Addresses:
             self.first_ns[again], self.probes[again], self.widest_in_span_ns[again] = sent_ns[is_gap], 0, 0
             distances_ns[is_gap] = 0
             opened = np.concatenate([opened, again])
-        self.widest_ns = max(self.widest_ns, int(distances_ns.max()))
+        self.widest_ns = max(self.widest_ns, int(np.maximum.reduce(distances_ns)))
         self.widest_in_span_ns[rows] = np.maximum(self.widest_in_span_ns[rows], distances_ns)
         self.last_ns[rows] = sent_ns
         self.probes[rows] += 1

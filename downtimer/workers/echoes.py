@@ -210,7 +210,7 @@ class Echoes:
 
     def hear(self, lane: Lane, heard: Heard, batch: Batch) -> None:
         """Take what has come in with one system call."""
-        is_calm, rows = lane.addresses.under_way(heard.cookies, heard.sources)
+        is_calm, rows = lane.addresses.under_way(heard.rows, heard.nonces, heard.sources)
         is_calm &= heard.is_plain
         stamps_ns = heard.stamps_ns
         if not is_calm.all():

@@ -39,7 +39,7 @@ TURN_PROBES: Final = 250
 
 TURN_LEAST_NS: Final = 4 * MILLISECOND_NS
 TURN_MOST_NS: Final = 50 * MILLISECOND_NS
-TURNS_LEAST: Final = 10
+TURNS_LEAST: Final = 4
 """So many are in an interval, at least."""
 
 WINDOWS_MAX: Final = 50
@@ -241,11 +241,12 @@ class IcmpEngine:
         next_ns = min(
             self._seconds_ns + SECOND_NS, self._next_due_ns(), self._echoes.next_ns(self._lanes_in_use())
         )
-        return max(next_ns, now_ns + self._turn_ns)
+        turn_ns = self._turn_ns
+        return max(-(-next_ns // turn_ns), now_ns // turn_ns + 1) * turn_ns
 
     @property
     def _turn_ns(self) -> int:
-        """The least distance of two turns: a level load where there is much, little ado otherwise."""
+        """Turns are at multiples of this: a level load where there is much, little ado otherwise."""
         if self._schedule.has_urgent:
             return TURN_LEAST_NS
         interval_ns = self._rates.steady_ns

@@ -5,7 +5,7 @@ Owned by the icmp worker. Knows sockets and packets; what a reply or its absence
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -54,16 +54,28 @@ class Heard(NamedTuple):
     Attributes:
         opened: On which socket.
         is_plain: Which are plain replies, with the kernel's stamp.
-        cookies: Of those; no matter for others.
+        rows: In the cookies of those; no matter for others.
+        nonces: Likewise.
         stamps_ns: When the kernel received them (CLOCK_REALTIME); -1 where it did not say.
         sources: Where they come from: a row of bytes each, a struct sockaddr.
     """
 
     opened: EchoSocket
     is_plain: Flags
-    cookies: npt.NDArray[Any]
+    rows: npt.NDArray[np.uint64]
+    nonces: Nonces
     stamps_ns: Instants
     sources: npt.NDArray[np.uint8]
+
+
+class _Plain:
+    """What comes in, as if all of it were plain replies: columns."""
+
+    def __init__(self, incoming: Incoming, *, has_header: bool) -> None:
+        echoes = packets.as_echoes(incoming.data, has_header=has_header)
+        self.length = packets.length_of_echo(has_header=has_header)
+        self.kinds = echoes["kind"]
+        self.rows, self.nonces = echoes["cookie"]["row"], echoes["cookie"]["nonce"]
 
 
 class Lane:
@@ -85,8 +97,14 @@ class Lane:
         self._clock = clock
         self._echoes = np.zeros(BATCH, ECHO)
         self._echoes["kind"] = self.family.request
+        # Columns of what is sent: looking one up by its name takes as long as filling it.
+        self._identifiers, self._sequences = self._echoes["identifier"], self._echoes["sequence"]
+        self._rows, self._nonces = self._echoes["cookie"]["row"], self._echoes["cookie"]["nonce"]
         self._outgoing = Outgoing(self._echoes, self.family.name_length)
         self._incoming = Incoming(BATCH, _MESSAGE_MAX)
+        self._plain = {
+            has_header: _Plain(self._incoming, has_header=has_header) for has_header in (True, False)
+        }
         self._sequence = int.from_bytes(os.urandom(2), "big")
         self._quotes: list[Quote] = []
 
@@ -132,13 +150,10 @@ class Lane:
         nonces = np.frombuffer(os.urandom(count * np.uint64().nbytes), np.uint64)
         sequences = _SEQUENCES[self._sequence : self._sequence + count]
         self._sequence = (self._sequence + count) % 2**16
-        echoes = self._echoes[:count]
-        echoes["identifier"] = opened.identifier
-        echoes["sequence"] = sequences
-        cookies = echoes["cookie"]
-        cookies["row"], cookies["nonce"] = rows, nonces
+        self._identifiers[:count], self._sequences[:count] = opened.identifier, sequences
+        self._rows[:count], self._nonces[:count] = rows, nonces
         if opened.has_header:
-            packets.fill_in_checksums(echoes)
+            packets.fill_in_checksums(self._echoes[:count])
         self.addresses.names.take(rows, axis=0, out=self._outgoing.names[:count])
         return nonces, sequences
 
@@ -176,12 +191,18 @@ class Lane:
                     yield self._heard(opened, count)
 
     def _heard(self, opened: EchoSocket, count: int) -> Heard:
-        stamps_ns = self._incoming.stamps_ns()
-        is_plain, echoes = packets.plain_replies(
-            self.family, self._incoming.data[:count], self._incoming.lengths(), has_header=opened.has_header
-        )
+        stamps_ns, plain = self._incoming.stamps_ns(), self._plain[opened.has_header]
+        is_plain = self._incoming.lengths() == plain.length
+        is_plain &= plain.kinds[:count] == self.family.reply
         is_plain &= stamps_ns >= 0
-        return Heard(opened, is_plain, echoes["cookie"], stamps_ns, self._incoming.names[:count])
+        return Heard(
+            opened,
+            is_plain,
+            plain.rows[:count],
+            plain.nonces[:count],
+            stamps_ns,
+            self._incoming.names[:count],
+        )
 
     def message(self, heard: Heard, index: int) -> bytes:
         """Return a message that came in, from its ICMP header on."""

@@ -109,9 +109,16 @@ class Incoming(_Messages):
         self.data: Octets = np.zeros((size, longest), np.uint8)
         super().__init__(size, self.data)
         self._control: Octets = np.zeros((size, CONTROL_SIZE), np.uint8)
-        self._stamps = np.ndarray(size, _STAMP, self._control, strides=(CONTROL_SIZE,))
         self._headers["control"] = _pointers(self._control)
         self._used = size
+        # Columns of the kernel's structures: looking one up by its name takes as long as reading it.
+        stamps = np.ndarray(size, _STAMP, self._control, strides=(CONTROL_SIZE,))
+        self._seconds, self._ns = stamps["seconds"], stamps["ns"]
+        self._lengths: Counts = self._all["length"]
+        self._name_lengths, self._control_lengths = (
+            self._headers["name_length"],
+            self._headers["control_length"],
+        )
 
     def receive(self, descriptor: int) -> int:
         """Receive what there is, as much as there is room for; return how many messages it was.
@@ -119,9 +126,8 @@ class Incoming(_Messages):
         Raises:
             OSError: An error is pending on the socket.
         """
-        headers, used = self._headers, self._used
-        headers["name_length"][:used] = NAME_SIZE
-        headers["control_length"][:used] = CONTROL_SIZE
+        self._name_lengths[: self._used] = NAME_SIZE
+        self._control_lengths[: self._used] = CONTROL_SIZE
         taken = _libc.recvmmsg(descriptor, self._address, self.size, socket.MSG_DONTWAIT, None)
         if taken < 0:
             number = ctypes.get_errno()
@@ -134,16 +140,15 @@ class Incoming(_Messages):
 
     def lengths(self) -> Counts:
         """Return how long the messages are, as far as they were kept."""
-        lengths: Counts = self._all["length"][: self._used]
-        return lengths
+        return self._lengths[: self._used]
 
     def stamps_ns(self) -> npt.NDArray[np.int64]:
         """Return when the kernel received each (CLOCK_REALTIME); -1 where it did not say."""
-        stamps, lengths = self._stamps[: self._used], self._headers["control_length"][: self._used]
-        found: npt.NDArray[np.int64] = stamps["seconds"] * _SECOND_NS
-        found += stamps["ns"]
-        if lengths.min(initial=_STAMP.itemsize) < _STAMP.itemsize:
-            found[lengths < _STAMP.itemsize] = _NO_STAMP
+        found: npt.NDArray[np.int64] = self._seconds[: self._used] * _SECOND_NS
+        found += self._ns[: self._used]
+        has_none = self._control_lengths[: self._used] < _STAMP.itemsize
+        if has_none.any():
+            found[has_none] = _NO_STAMP
         return found
 
 

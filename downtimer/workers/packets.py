@@ -112,23 +112,20 @@ def fill_in_checksums(echoes: Echoes) -> None:
     echoes["checksum"] = ~(total + (total >> 16)) & 0xFFFF
 
 
-def plain_replies(
-    family: Family, messages: npt.NDArray[np.uint8], lengths: npt.NDArray[np.uint32], *, has_header: bool
-) -> tuple[npt.NDArray[np.bool_], Echoes]:
-    """Tell which messages look like replies to us: by their length, and so without IP options.
+def as_echoes(messages: npt.NDArray[np.uint8], *, has_header: bool) -> Echoes:
+    """Return messages, a row of bytes each, as echoes, which share their memory.
 
     Args:
-        family: Of the socket.
-        messages: A row of bytes each.
-        lengths: Of each.
-        has_header: They begin with the IPv4 header.
-
-    Returns:
-        Which are; and all of them as `ECHO`, which means nothing where they are not.
+        messages: Of one socket.
+        has_header: They begin with the header of IPv4, without options.
     """
     at = _IPV4_HEADER if has_header else 0
-    echoes = np.ndarray(len(messages), ECHO, messages, offset=at, strides=(messages.strides[0],))
-    return (lengths == at + ECHO.itemsize) & (echoes["kind"] == family.reply), echoes
+    return np.ndarray(len(messages), ECHO, messages, offset=at, strides=(messages.strides[0],))
+
+
+def length_of_echo(*, has_header: bool) -> int:
+    """Return the length of a reply to us."""
+    return ECHO.itemsize + (_IPV4_HEADER if has_header else 0)
 
 
 def strip_ip(packet: bytes) -> bytes:

@@ -128,7 +128,8 @@ class Net:
         yield Heard(
             opened=cast("object", None),  # type: ignore[arg-type]
             is_plain=np.ones(len(came), np.bool_),
-            cookies=self._echoes["cookie"],
+            rows=self._echoes["cookie"]["row"],
+            nonces=self._echoes["cookie"]["nonce"],
             stamps_ns=np.array([one.at_ns for one in came], np.int64),
             sources=self.addresses.names[[one.row for one in came]],
         )
