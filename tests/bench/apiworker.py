@@ -72,10 +72,10 @@ class ApiWorker(FakeSupervisor):
         """Return all spans, as they stood when it last told."""
         return self._drain.spans()
 
-    def late_ns(self) -> list[int]:
-        """Return by how much its probes were sent late, by percentile; `LATENESS` only, once ended."""
-        found: list[int] = json.loads(self.log.splitlines()[-1])["late_ns"]
-        return found
+    def late_ns(self, since_ns: int) -> list[int]:
+        """Return by how much those were sent late that were due from then on; `LATENESS` only, once ended."""
+        found: list[tuple[int, int]] = json.loads(self.log.splitlines()[-1])
+        return sorted(late_ns for due_ns, late_ns in found if due_ns >= since_ns)
 
     def peak_mb(self) -> float:
         """Return its largest memory until now."""

@@ -1,6 +1,5 @@
 """An api worker that says at its end how late it sent its probes: ``python -m tests.bench.lateness``."""
 
-import array
 import json
 import sys
 
@@ -9,7 +8,7 @@ from downtimer.series import Series
 from downtimer.workers import api
 from downtimer.workers.worker import Child, main
 
-_late_ns = array.array("q")
+_late_ns: list[tuple[int, int]] = []  # when a probe was due, and by how much it was late
 
 
 class _Series(Series):
@@ -19,15 +18,13 @@ class _Series(Series):
         """Note how late this one is."""
         due_ns = self.due_ns(rates)
         if due_ns is not None:
-            _late_ns.append(now_ns - due_ns)
+            _late_ns.append((due_ns, now_ns - due_ns))
         return super().issue(now_ns, rates)
 
 
 async def _body(child: Child) -> None:
     await api.body(child)
-    late_ns = sorted(_late_ns)
-    percentiles = [late_ns[len(late_ns) * part // 100] for part in range(100)] if late_ns else []
-    sys.stderr.write(json.dumps({"late_ns": percentiles}) + "\n")
+    sys.stderr.write(json.dumps(_late_ns) + "\n")
 
 
 if __name__ == "__main__":

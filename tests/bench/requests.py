@@ -132,6 +132,7 @@ def _sustain(site: Website, seconds: float) -> _Sustained:
         after = worker.standing()
         worker.finish()
         spans = worker.spans()
+    late_ns = worker.late_ns(before.at_ns)
     well = {span.target for span in spans if span.verdict is Verdict.UP and span.widest_ns <= _WIDEST_NS}
     failed = [span for span in spans if span.verdict in (Verdict.DOWN, Verdict.SLOW)]
     return _Sustained(
@@ -139,7 +140,7 @@ def _sustain(site: Website, seconds: float) -> _Sustained:
         failed=_probes(failed),
         unknown=_probes([span for span in spans if span.verdict is Verdict.UNKNOWN]),
         core=(after.cpu_s - before.cpu_s) / ((after.at_ns - before.at_ns) / SECOND_NS),
-        late_ms=worker.late_ns()[99] / MILLISECOND_NS,
+        late_ms=late_ns[len(late_ns) * 99 // 100] / MILLISECOND_NS,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import ssl
 import struct
@@ -71,6 +72,26 @@ def flood(head: bytes, again: bytes) -> Serve:
             await writer.drain()
 
     return serve
+
+
+async def early(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer before anything was asked, and keep the connection."""
+    writer.write(OK)
+    await writer.drain()
+    await reader.read()
+
+
+async def crumbs(_: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer in pieces of any length at moments of any distance, and keep the connection."""
+    await reader.readuntil(b"\r\n\r\n")
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2000
+    while answer:
+        length = random.choice((1, 2, 40, 500))  # noqa: S311 - no secret
+        writer.write(answer[:length])
+        answer = answer[length:]
+        await writer.drain()
+        await asyncio.sleep(random.choice((0, 0, 0, 0.001, 0.005)))  # noqa: S311 - no secret
+    await reader.read()
 
 
 async def reset(_: Server, __: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

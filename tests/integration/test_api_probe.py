@@ -206,6 +206,25 @@ def test_tls(certificates: Certificates) -> None:
     assert probe_tls(certificates.server(is_expired=True), "insecure = yes") == set()
 
 
+@pytest.mark.parametrize("serve", [faults.early, faults.crumbs])
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_answer_is_heard_whenever_its_parts_come(
+    serve: Serve, certificates: Certificates, *, is_secure: bool
+) -> None:
+    """None is missed, and no probe waits for what is here already."""
+    tls = certificates.server() if is_secure else None
+    text = f"[global]\ncacert = {certificates.file}\n[api]\ninterval = 0.1\ntimeout = 3\n"
+
+    async def scenario(bench: Bench) -> None:
+        async with Server(serve).running(tls=tls) as url:
+            for number in range(5):
+                bench.service(f"s{number}", f"{url}{number}")
+            await bench.until(lambda: bench.probes() >= 150, 30.0)
+            await bench.engine.finish()
+
+    assert engines.work(lambda: Bench(ApiEngine, text), scenario).causes() == {}
+
+
 def test_tls_to_a_server_without_is_tls() -> None:
     """It speaks in plain text."""
 
