@@ -27,7 +27,7 @@ from downtimer.workers.echoes import Echoes
 from downtimer.workers.flights import LATE_NS, Followed
 from downtimer.workers.lane import Lane
 from downtimer.workers.packets import V4, V6, Family, parse
-from downtimer.workers.probing import Findings, Reach
+from downtimer.workers.probing import PORTION, Findings, Reach
 from downtimer.workers.schedule import TURN_MAX, Schedule
 from downtimer.workers.window_length import window_ns
 from downtimer.workers.worker import CannotStartError, Child, main
@@ -206,9 +206,10 @@ class IcmpEngine:
         self._end_window(self._clock.now_ns(), is_wanted=True)
         self._tell_windows(None)
         for lane in self._lanes.values():
-            for row in list(lane.addresses.row_of.values()):
+            for number, row in enumerate(list(lane.addresses.row_of.values())):
+                if number % PORTION == PORTION - 1:
+                    await self._findings.room()
                 self._echoes.end(lane, row)
-                await self._findings.room()
         self._sockets.close()
 
     def _judge(self, now_ns: int) -> None:

@@ -43,8 +43,9 @@ TROUBLED_MAX: Final = 500
 PORTION: Final = 128
 """Of what is done for all targets, so many are done before others have their turn: it takes a millisecond."""
 
-ROOM_S: Final = 1.5
-"""So long it takes the writer at most to commit what it has, if it does."""
+ROOM_S: Final = 0.1
+ROOM_TRIES: Final = 15
+"""So long it takes the writer at most to commit what it has; if it does not, whoever waits goes on."""
 
 LEARNT_MAX: Final = 1_000
 """Most of each kind in one message of what was learnt, so that nobody stalls on it."""
@@ -145,12 +146,14 @@ class Findings:
         self.outbox.span(span, is_open=is_open)
 
     async def room(self) -> None:
-        """Let others have their turn; wait as long as the writer works off a large backlog."""
+        """Let others have their turn; wait a while for the writer if there is a large backlog."""
         await asyncio.sleep(0)
-        backlog = self.outbox.backlog + 1
-        while not self.outbox.has_room and self.outbox.backlog < backlog:
-            backlog = self.outbox.backlog
-            await asyncio.sleep(ROOM_S)
+        for _ in range(ROOM_TRIES):
+            if self.outbox.has_room:
+                return
+            self.outbox.pump(self._child.clock.now_ns())
+            if not self.outbox.has_room:
+                await asyncio.sleep(ROOM_S)
 
     def learnt(self, target: TargetId, check: str, baseline: Baseline) -> None:
         """Take what has been learnt of a check's normal."""
