@@ -205,3 +205,22 @@ def test_gentle_checks_are_never_closer_than_they_may_be() -> None:
     rates = Rates.gently(sections.API, interval_s=3, least_s=1.5, checks=1)
     assert (rates.fast_ns, rates.long_ns) == (1_500 * MILLISECOND_NS,) * 2
     assert Rates.gently(sections.API, interval_s=1, least_s=1.5, checks=1).fast_ns == SECOND_NS
+
+
+@given(
+    st.integers(1, 100_000), st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 5_000)), max_size=20)
+)
+def test_bucket_gives_many_at_once_as_it_gives_them_one_by_one(
+    per_second: int, wanted: list[tuple[int, int]]
+) -> None:
+    """Never more; and never fewer, but for one on the very edge."""
+    many, one_by_one = Bucket(per_second), Bucket(per_second)
+    now_ns = 0
+    for wait_ns, count in wanted:
+        now_ns += wait_ns
+        taken = many.take(count, now_ns)
+        singly = 0
+        while singly < count and not one_by_one.wait_ns(now_ns):
+            singly += 1
+        assert abs(taken - singly) <= 1
+        assert taken <= count
