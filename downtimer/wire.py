@@ -14,7 +14,7 @@ from typing import Final
 import zmq
 
 FRAME_MAX: Final = 64 * 1024 * 1024
-"""Largest frame taken; a target list of 131,072 addresses needs about 40 MiB."""
+"""Largest frame taken; a portion of the target list has about 1 MiB."""
 
 _QUEUE: Final = 10_000
 
