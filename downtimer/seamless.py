@@ -1,9 +1,9 @@
 """Spans of one check that were observed without a break -> the figures of its target, by a short way. Pure.
 
-Nearly all addresses of a large run are like that: probed by one worker from the beginning to the end, and every
-probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage is what
-lies between two good ones. `downtimer.outages` comes to the same figures, in ten times the time; a property
-test holds the two together.
+Nearly all addresses of a large run are like that: probed by one worker from the beginning to the end, and
+every probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage is
+what lies between two good ones. `downtimer.outages` comes to the same figures in several times the time; a
+property test holds the two together.
 """
 
 from collections import Counter
@@ -136,56 +136,71 @@ def _edges(runs: Sequence[_Run], number: int) -> Interval:
 
 def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]) -> Episode:
     if len(near) == 1:
-        return _join(Episode, state, runs, near)
-    return _join(Episode, state, runs, near, tuple([_join(Outage, state, runs, [one]) for one in near]))
-
-
-def _join(
-    make: type[_T],
-    state: TargetState,
-    runs: Sequence[_Run],
-    near: Sequence[_Numbered],
-    several: tuple[Outage, ...] = (),
-) -> _T:
-    """Return an outage, or an episode of several."""
+        return _outage(Episode, state, runs, near[0])
+    several = [_outage(Outage, state, runs, one) for one in near]
     (first, start_ns, _), (last, _, end_ns) = near[0], near[-1]
-    is_ongoing = last + 1 == len(runs)
-    earliest_ns = runs[first - 1][-1].last_sent_ns if first else start_ns
-    latest_ns = end_ns if is_ongoing else runs[last + 1][0].first_sent_ns
-    min_ns, max_ns = runs[last][-1].last_sent_ns - runs[first][0].first_sent_ns, latest_ns - earliest_ns
-    good = sum([span.probes for run in runs[first + 1 : last : 2] for span in run])
-    failed, causes = _count(runs[first : last + 1 : 2])
-    more = {"several": several} if several else {}
+    good = sum(span.probes for run in runs[first + 1 : last : 2] for span in run)
+    failed, causes = _count([span for run in runs[first : last + 1 : 2] for span in run])
+    is_ongoing = several[-1].is_ongoing
+    return Episode(
+        start_ns=start_ns,
+        end_ns=end_ns,
+        earliest_ns=several[0].earliest_ns,
+        latest_ns=several[-1].latest_ns,
+        min_ns=runs[last][-1].last_sent_ns - runs[first][0].first_sent_ns,
+        max_ns=several[-1].latest_ns - several[0].earliest_ns,
+        down_ns=sum(outage.down_ns for outage in several),
+        down_min_ns=sum(outage.down_min_ns for outage in several),
+        down_max_ns=sum(outage.down_max_ns for outage in several),
+        unobserved_ns=0,
+        probes=good + failed,
+        failed=failed,
+        causes=causes,
+        checks=several[0].checks,
+        is_ongoing=is_ongoing,
+        is_start_censored=first == 0,
+        is_end_censored=False,
+        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing),
+        several=tuple(several),
+    )
+
+
+def _outage(make: type[_T], state: TargetState, runs: Sequence[_Run], numbered: _Numbered) -> _T:
+    """Return an outage, or an episode of one."""
+    number, start_ns, end_ns = numbered
+    run = runs[number]
+    is_ongoing = number + 1 == len(runs)
+    earliest_ns = runs[number - 1][-1].last_sent_ns if number else start_ns
+    latest_ns = end_ns if is_ongoing else runs[number + 1][0].first_sent_ns
+    min_ns = run[-1].last_sent_ns - run[0].first_sent_ns
+    failed, causes = _count(run)
     return make(
         start_ns=start_ns,
         end_ns=end_ns,
         earliest_ns=earliest_ns,
         latest_ns=latest_ns,
         min_ns=min_ns,
-        max_ns=max_ns,
-        down_ns=sum([outage.down_ns for outage in several]) if several else end_ns - start_ns,
-        down_min_ns=sum([outage.down_min_ns for outage in several]) if several else min_ns,
-        down_max_ns=sum([outage.down_max_ns for outage in several]) if several else max_ns,
+        max_ns=latest_ns - earliest_ns,
+        down_ns=end_ns - start_ns,
+        down_min_ns=min_ns,
+        down_max_ns=latest_ns - earliest_ns,
         unobserved_ns=0,
-        probes=good + failed,
+        probes=failed,
         failed=failed,
         causes=causes,
-        checks=(runs[first][0].check,),
+        checks=(run[0].check,),
         is_ongoing=is_ongoing,
-        is_start_censored=first == 0,
+        is_start_censored=number == 0,
         is_end_censored=False,
         label=label(state, start_ns, end_ns, is_ongoing=is_ongoing),
-        **more,
     )
 
 
-def _count(failed: Sequence[_Run]) -> tuple[int, Mapping[str, int]]:
+def _count(failed: Sequence[Span]) -> tuple[int, Mapping[str, int]]:
     """Return how many probes failed, and of what causes, the most first."""
-    if len(failed) == 1 and len(failed[0]) == 1:
-        (only,) = failed[0]
-        return only.probes, most_first(only.causes)
+    if len(failed) == 1:
+        return failed[0].probes, most_first(failed[0].causes)
     causes = Counter[str]()
-    for run in failed:
-        for span in run:
-            causes.update(span.causes)
-    return sum(span.probes for run in failed for span in run), most_first(causes)
+    for span in failed:
+        causes.update(span.causes)
+    return sum(span.probes for span in failed), most_first(causes)

@@ -6,7 +6,9 @@ Of a hundred thousand addresses no more than ids is kept: a report reads the res
 import ipaddress
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from socket import AF_INET, inet_pton
 
 from downtimer.checks import is_identity
 from downtimer.model import Kind, Target, TargetId, TargetState
@@ -100,6 +102,8 @@ def _name(targets: Sequence[Target]) -> dict[TargetId, str]:
 
 def _numerically(name: str) -> _Numeric:
     """Rank an address, IPv4 first; what is none comes last."""
+    with suppress(OSError):  # most are of this kind, and this is ten times as fast as what follows
+        return 4, int.from_bytes(inet_pton(AF_INET, name), "big"), name
     try:
         address = ipaddress.ip_address(name)
     except ValueError:

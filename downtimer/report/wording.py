@@ -70,7 +70,8 @@ def seconds(length_ns: int) -> str:
 def bounded(length_ns: int, min_ns: int, max_ns: int) -> str:
     """Return ``16.2 s (15.9–16.4)``."""
     if length_ns < _FINE_UNTIL_NS:
-        length, lower, upper = halves_up(length_ns, _FINE_NS), min_ns // _FINE_NS, -(-max_ns // _FINE_NS)
+        length = (length_ns + _FINE_NS // 2) // _FINE_NS
+        lower, upper = min_ns // _FINE_NS, -(-max_ns // _FINE_NS)
         return (
             f"{length // 100}.{length % 100:02d} s "
             f"({lower // 100}.{lower % 100:02d}–{upper // 100}.{upper % 100:02d})"
@@ -101,7 +102,7 @@ def length(length_ns: int) -> str:
 
 def moment(utc_ns: int) -> str:
     """Return ``2026-11-22 16:37:05.123``, in UTC."""
-    minutes, milliseconds = divmod(halves_up(utc_ns, MILLISECOND_NS), 60_000)
+    minutes, milliseconds = divmod((utc_ns + MILLISECOND_NS // 2) // MILLISECOND_NS, 60_000)
     return f"{_minute(minutes)}:{milliseconds // 1000:02d}.{milliseconds % 1000:03d}"
 
 
