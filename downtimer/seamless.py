@@ -1,8 +1,8 @@
 """Spans of one check that were observed without a break -> the figures of its target, by a short way. Pure.
 
 Nearly all addresses of a large run are like that: probed by one worker from the beginning to the end, and
-every probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage is
-what lies between two good ones. `downtimer.outages` comes to the same figures in several times the time; a
+every probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage
+is what lies between two good ones. `downtimer.outages` comes to the same figures in several times the time; a
 property test holds the two together.
 """
 
@@ -98,7 +98,7 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
 
 
 def _slow_ns(spans: Sequence[Span]) -> int:
-    """Return how long answers were late; where one slow span follows another, what both count of it cancels."""
+    """Return how long answers were late; where a slow span follows another, what both count of it cancels."""
     slow_ns = 0
     for i, span in enumerate(spans):
         if span.verdict is Verdict.SLOW:
