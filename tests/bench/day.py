@@ -8,6 +8,7 @@ an echo now and then, so that it has to be asked of everything else whether our 
 
 import contextlib
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -277,3 +278,9 @@ def _state(target: Target, *checks: str) -> TargetState:
         listed_ns=DAY_NS,
         baselines={check: Baseline(latency_ns=4_000_000) for check in checks},
     )
+
+
+if __name__ == "__main__":
+    _path, _addresses, _outages = sys.argv[1:]
+    _size = Size(addresses=int(_addresses), outages=int(_outages))
+    sys.stdout.write(f"{Day(_size).write(Path(_path))}\n")
