@@ -20,9 +20,9 @@ def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
         lines.append(f"    by check: {', '.join(_share(check) for check in target.checks)}\n")
     for episode in target.episodes:
         lines.append(_row(summary, episode, has_checks=has_checks))
-        remarks = "; ".join(_remarks(summary, episode, target))
-        if remarks:
-            lines.append(f"      {remarks}\n")
+        if not _is_plain(episode):
+            remarks = "; ".join(_remarks(summary, episode, target))
+            lines.append(f"      {remarks}\n" if remarks else "")
     return "".join(lines)
 
 
@@ -52,6 +52,18 @@ def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
     checks = f"  [{printable(', '.join(episode.checks))}]" if has_checks else ""
     duration = wording.duration(episode)
     return f"    {times.ljust(38)}  {duration.ljust(22)}  {share.rjust(14)}  {causes}{checks}\n"
+
+
+def _is_plain(episode: Episode) -> bool:
+    """Tell whether an episode's row is the whole story; of most it is."""
+    return not (
+        episode.several
+        or episode.label
+        or episode.unobserved_ns
+        or episode.is_ongoing
+        or episode.is_start_censored
+        or episode.is_end_censored
+    )
 
 
 def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:
