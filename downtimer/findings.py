@@ -69,10 +69,11 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
         distance of the probes between them. For before an outage probes are sparser, so that its first
         failure, which is always one, would weigh more than all others.
         """
-        seen_ns = max(self.min_ns - self.unobserved_ns, 0)
+        duration_ns, min_ns, unobserved_ns = self.duration_ns, self.min_ns, self.unobserved_ns
+        seen_ns = max(min_ns - unobserved_ns, 0)
         distance_ns = seen_ns // (self.probes - 1) if self.probes > 1 else 0
-        excess_ns = max(self.duration_ns - self.min_ns - distance_ns, 0)
-        observed_ns = self.duration_ns - self.unobserved_ns - excess_ns
+        excess_ns = max(duration_ns - min_ns - distance_ns, 0)
+        observed_ns = duration_ns - unobserved_ns - excess_ns
         return max(self.down_ns - excess_ns, 0) / observed_ns if observed_ns > 0 else 1.0
 
 

@@ -39,7 +39,8 @@ def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSumma
     if episodes is None:
         return None
     start_ns, end_ns = spans[0].first_sent_ns, spans[-1].last_sent_ns
-    slow_ns, down_ns = _slow_ns(spans), sum([episode.down_ns for episode in episodes])
+    down_ns, down_min_ns, down_max_ns = _sum(episodes)
+    slow_ns = _slow_ns(spans)
     good = [run for run in runs if run[0].verdict is not Verdict.DOWN]
     interval_ns, resolution_ns = spacing(good)
     probes = sum([span.probes for span in spans])
@@ -60,8 +61,8 @@ def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSumma
         up_ns=end_ns - start_ns - slow_ns - down_ns,
         slow_ns=slow_ns,
         down_ns=down_ns,
-        down_min_ns=sum([episode.down_min_ns for episode in episodes]),
-        down_max_ns=sum([episode.down_max_ns for episode in episodes]),
+        down_min_ns=down_min_ns,
+        down_max_ns=down_max_ns,
         unobserved=_NO_TIME,
         probes=probes,
         has_answered=bool(good),
@@ -98,13 +99,22 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
 
 
 def _slow_ns(spans: Sequence[Span]) -> int:
-    """Return how long answers were late; where a slow span follows another, what both count of it cancels."""
+    """Return how long answers were late; where two slow spans meet, what both count of it cancels."""
     slow_ns = 0
-    for i, span in enumerate(spans):
-        if span.verdict is Verdict.SLOW:
-            slow_ns += edge_between(span, spans[i + 1]) if i + 1 < len(spans) else span.last_sent_ns
-            slow_ns -= edge_between(spans[i - 1], span) if i else span.first_sent_ns
+    for i in [i for i, span in enumerate(spans) if span.verdict is Verdict.SLOW]:
+        slow_ns += edge_between(spans[i], spans[i + 1]) if i + 1 < len(spans) else spans[i].last_sent_ns
+        slow_ns -= edge_between(spans[i - 1], spans[i]) if i else spans[i].first_sent_ns
     return slow_ns
+
+
+def _sum(outages: Sequence[Outage]) -> tuple[int, int, int]:
+    """Return the downtime of outages that do not overlap: as estimated, at least, at most."""
+    down_ns = down_min_ns = down_max_ns = 0
+    for outage in outages:
+        down_ns += outage.down_ns
+        down_min_ns += outage.down_min_ns
+        down_max_ns += outage.down_max_ns
+    return down_ns, down_min_ns, down_max_ns
 
 
 def _find_episodes(state: TargetState, runs: Sequence[_Run]) -> list[Episode] | None:
@@ -138,6 +148,7 @@ def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]
     if len(near) == 1:
         return _outage(Episode, state, runs, near[0])
     several = [_outage(Outage, state, runs, one) for one in near]
+    down_ns, down_min_ns, down_max_ns = _sum(several)
     (first, start_ns, _), (last, _, end_ns) = near[0], near[-1]
     good = sum(span.probes for run in runs[first + 1 : last : 2] for span in run)
     failed, causes = _count([span for run in runs[first : last + 1 : 2] for span in run])
@@ -149,9 +160,9 @@ def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]
         latest_ns=several[-1].latest_ns,
         min_ns=runs[last][-1].last_sent_ns - runs[first][0].first_sent_ns,
         max_ns=several[-1].latest_ns - several[0].earliest_ns,
-        down_ns=sum(outage.down_ns for outage in several),
-        down_min_ns=sum(outage.down_min_ns for outage in several),
-        down_max_ns=sum(outage.down_max_ns for outage in several),
+        down_ns=down_ns,
+        down_min_ns=down_min_ns,
+        down_max_ns=down_max_ns,
         unobserved_ns=0,
         probes=good + failed,
         failed=failed,
@@ -160,7 +171,7 @@ def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]
         is_ongoing=is_ongoing,
         is_start_censored=first == 0,
         is_end_censored=False,
-        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing),
+        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing) if state.powers else None,
         several=tuple(several),
     )
 
@@ -192,7 +203,7 @@ def _outage(make: type[_T], state: TargetState, runs: Sequence[_Run], numbered: 
         is_ongoing=is_ongoing,
         is_start_censored=number == 0,
         is_end_censored=False,
-        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing),
+        label=label(state, start_ns, end_ns, is_ongoing=is_ongoing) if state.powers else None,
     )
 
 

@@ -7,7 +7,7 @@ from downtimer.printable import printable
 from downtimer.report import wording
 from downtimer.report.summary import Summary
 from downtimer.report.titles import moment_of, period_of, title_of
-from downtimer.report.wording import plural
+from downtimer.report.wording import number, plural
 
 
 def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
@@ -20,9 +20,9 @@ def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
         lines.append(f"    by check: {', '.join(_share(check) for check in target.checks)}\n")
     for episode in target.episodes:
         lines.append(_row(summary, episode, has_checks=has_checks))
-        remarks = "; ".join(_remarks(summary, episode, target))
-        if remarks:
-            lines.append(f"      {remarks}\n")
+        if not _is_plain(episode):
+            remarks = "; ".join(_remarks(summary, episode, target))
+            lines.append(f"      {remarks}\n" if remarks else "")
     return "".join(lines)
 
 
@@ -47,18 +47,31 @@ def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
         times = f"{moment_of(summary, episode.start_ns)} – {end}"
     else:
         times = period_of(summary, episode.start_ns, episode.end_ns)
-    share = f"{wording.percent(round(episode.failed_share * 1_000_000), 1_000_000)} % failed"
-    causes = ", ".join([f"{printable(cause)} {count:,}" for cause, count in episode.causes.items()])
+    share = f"{wording.share(episode.failed_share)} % failed"
+    causes = ", ".join([f"{printable(cause)} {number(count)}" for cause, count in episode.causes.items()])
     checks = f"  [{printable(', '.join(episode.checks))}]" if has_checks else ""
-    return f"    {times:<38}  {wording.duration(episode):<22}  {share:>14}  {causes}{checks}\n"
+    duration = wording.duration(episode)
+    return f"    {times.ljust(38)}  {duration.ljust(22)}  {share.rjust(14)}  {causes}{checks}\n"
+
+
+def _is_plain(episode: Episode) -> bool:
+    """Tell whether an episode's row is the whole story; of most it is."""
+    return not (
+        episode.several
+        or episode.label
+        or episode.unobserved_ns
+        or episode.is_ongoing
+        or episode.is_start_censored
+        or episode.is_end_censored
+    )
 
 
 def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:
     """Yield what keeps an episode's row from being the whole story."""
     if episode.label:
         yield printable(episode.label)
-    if len(episode.outages) > 1:
-        yield f"{len(episode.outages):,} outages in it, together down {wording.downtime(episode)}"
+    if episode.several:
+        yield f"{number(len(episode.several))} outages in it, together down {wording.downtime(episode)}"
     if not target.has_answered:
         yield "never answered, see below"
     elif episode.is_start_censored:

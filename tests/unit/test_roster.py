@@ -56,6 +56,10 @@ class Words:
         """Return what is said next."""
         return await self.queue.get()
 
+    def has_more(self) -> bool:
+        """Tell whether something was said that is not received yet."""
+        return not self.queue.empty()
+
     def send(self, *_: Incarnation | BusDown) -> bool:
         """Pass over it."""
         return True
