@@ -1,8 +1,8 @@
 """Spans of one check that were observed without a break -> the figures of its target, by a short way. Pure.
 
 Nearly all addresses of a large run are like that: probed by one worker from the beginning to the end, and
-every probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage is
-what lies between two good ones. `downtimer.outages` comes to the same figures in several times the time; a
+every probe says something. Then nothing is unobserved, good spans and failed ones take turns, and an outage
+is what lies between two good ones. `downtimer.outages` comes to the same figures in several times the time; a
 property test holds the two together.
 """
 
@@ -75,12 +75,12 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
     """Return the runs of good spans and of failed ones, by turns; None if there was a break."""
     runs: list[_Run] = []
     was_down: bool | None = None
-    last_ns, until_ns = spans[0].first_sent_ns, spans[0].first_sent_ns
+    last_ns, until_ns = spans[0].first_sent_ns - 1, spans[0].first_sent_ns
     check, life = spans[0].check, spans[0].incarnation
     for span in spans:
         verdict = span.verdict
         if (
-            not last_ns <= span.first_sent_ns <= until_ns
+            not last_ns < span.first_sent_ns <= until_ns
             or verdict is Verdict.UNKNOWN
             or span.watched_ns is not None
             or span.incarnation != life

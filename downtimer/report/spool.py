@@ -31,7 +31,7 @@ class Spool:
         self._pieces.append(text)
         self._length += len(text)
         if self._length >= KEPT:
-            self._file = self._file or tempfile.TemporaryFile()
+            self._file = self._file or tempfile.TemporaryFile()  # noqa: SIM115 - `read` closes it
             self._file.write("".join(self._pieces).encode(errors="backslashreplace"))
             self._pieces, self._length = [], 0
 

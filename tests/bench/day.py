@@ -7,6 +7,7 @@ an echo now and then, so that it has to be asked of everything else whether our 
 """
 
 import contextlib
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -163,7 +164,7 @@ class Day:
 
     def write(self, path: Path) -> int:
         """Write it as the journal of a run that has ended; return how many spans it has."""
-        facts = [
+        facts: list[SpanFact] = [
             *(SpanFact(span, is_open=span.last_sent_ns == span.first_sent_ns) for span in self._spans()),
         ]
         facts.sort(key=lambda fact: fact.span.last_sent_ns)
@@ -171,7 +172,7 @@ class Day:
             for states in _batches([check.state for check in self._checks()]):
                 writer.apply(Facts(states={state.target.id: state for state in states}))
             for spans in _batches(facts):
-                writer.apply(Facts(spans=spans))
+                writer.apply(Facts(spans=list(spans)))
             for windows in _batches(list(self._windows())):
                 writer.apply(Facts(latencies=windows))
             progress = {(one.incarnation, one.check): one for one in self._progress()}
@@ -219,7 +220,7 @@ class Day:
 
     def _length_ns(self) -> int:
         """Draw how long something lasts: most for seconds, few for minutes."""
-        return round(SECOND_NS * 0.3 * 400 ** self._chance.random() ** 2)
+        return round(SECOND_NS * 0.3 * math.pow(400, self._chance.random() ** 2))
 
     def _windows(self) -> Iterator[LatencyWindow]:
         for check in (*self._answers, *self._works):
