@@ -66,7 +66,7 @@ def edge_between(before: Span, after: Span) -> int:
 
 
 def find_edges(spans: Sequence[Span]) -> list[int | None]:
-    """Return `edge_between` neighbouring spans, None where the time between them was not observed."""
+    """Return `edge_between` each two neighbours, None where the time between them was not observed."""
     return [
         edge_between(before, after) if is_observed_between(before, after) else None
         for before, after in pairwise(spans)

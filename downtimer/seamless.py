@@ -75,12 +75,12 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
     """Return the runs of good spans and of failed ones, by turns; None if there was a break."""
     runs: list[_Run] = []
     was_down: bool | None = None
-    last_ns, until_ns = spans[0].first_sent_ns, spans[0].first_sent_ns
+    last_ns, until_ns = spans[0].first_sent_ns - 1, spans[0].first_sent_ns
     check, life = spans[0].check, spans[0].incarnation
     for span in spans:
         verdict = span.verdict
         if (
-            not last_ns <= span.first_sent_ns <= until_ns
+            not last_ns < span.first_sent_ns <= until_ns
             or verdict is Verdict.UNKNOWN
             or span.watched_ns is not None
             or span.incarnation != life

@@ -60,9 +60,17 @@ class Outbox:
         dropped: Details given up.
     """
 
-    def __init__(self, send: Callable[[Sequence[bytes]], bool]) -> None:
-        """`send` hands a message's frames to the socket without blocking, and tells whether it took them."""
+    def __init__(
+        self, send: Callable[[Sequence[bytes]], bool], hurry: Callable[[], None] = lambda: None
+    ) -> None:
+        """Make an empty one.
+
+        Args:
+            send: Hands a message's frames to the socket without blocking, and tells whether it took them.
+            hurry: Is told that there is a span, which should leave soon.
+        """
         self.dropped = 0
+        self._hurry = hurry
         self._send = send
         self._spans: dict[_Key, bytes] = {}
         self._progress: tuple[Progress, ...] = ()
@@ -83,6 +91,8 @@ class Outbox:
 
     def row(self, row: SpanRow) -> None:
         """Deliver a span, as it travels."""
+        if not self._spans:
+            self._hurry()
         self._spans[row.target, row.check, row.first_ns] = messages.encode(row)
         if len(self._spans) >= BATCH_MAX:
             self._seal_spans()

@@ -38,7 +38,7 @@ from downtimer.store.journal import (
     prune,
 )
 from downtimer.store.outbox import LINES_MAX, OutboxReader, Row
-from tests.unit.runs import address, down, ns, service, slow, unknown, up
+from tests.unit.runs import address, down, ns, service, slow, span, unknown, up
 
 RUN = Run(
     id=RunId("20240101-000000-0001"),
@@ -323,6 +323,38 @@ def test_end_of_the_run_leaves_all_spans_as_they_were_read(writer: JournalWriter
     writer.end_run(ns(77), interrupted=True)
     reader = JournalReader(path)
     assert reader.run() == replace(RUN, end_ns=ns(31))
+    reader.close()
+
+
+def test_targets_of_which_failed_spans_begin_in_certain_times_are_found(
+    writer: JournalWriter, path: str
+) -> None:
+    writer.apply(
+        facts(
+            *(up(0, 9.5), down(10, 20), up(20.5, 50), down(70, 71)),
+            *(span(Verdict.DOWN, 30, 31, target="address:172.16.166.151"), unknown(40, 41, target="aodh")),
+        )
+    )
+    reader = JournalReader(path)
+    for times, found in (
+        ([(9, 9.9), (10.1, 29), (40, 41), (69, 69.5)], []),
+        ([(10, 10)], [NOVA]),
+        ([(0, 5), (29, 30)], [FLOATING]),
+        ([(0, 30.5), (60, 80)], [FLOATING, NOVA]),
+        ([], []),
+    ):
+        within = [(ns(start), ns(end)) for start, end in times]
+        assert reader.failing(within) == [state.target.id for state in found]
+    reader.close()
+
+
+def test_targets_are_read_with_their_spans_in_the_order_asked_for(writer: JournalWriter, path: str) -> None:
+    writer.apply(facts(up(0, 9.5), up(0, 3, check="works"), down(10, 20)))
+    reader = JournalReader(path)
+    assert list(reader.with_spans([NOVA.target.id, FLOATING.target.id])) == [
+        (NOVA, [up(0, 9.5), down(10, 20), up(0, 3, check="works")]),
+        (FLOATING, []),
+    ]
     reader.close()
 
 

@@ -1,7 +1,7 @@
 """The text report: the lines that scripts parse, and the sections that people read."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from downtimer.errors import DowntimerError
-from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetState, Verdict
+from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetId, TargetState, Verdict
 from downtimer.report import render, wording
 from downtimer.report.output import write_atomically
 from downtimer.report.wording import REASONS
@@ -53,6 +53,20 @@ def test_lines_of_the_contract_to_the_letter() -> None:
         "Service nova was down approximately 16 seconds which is 0.0% of total uptime",
         "Address 172.16.166.151 was unreachable approximately 30855.0 second which is 90.5% of total uptime",
     ]
+
+
+def test_lines_come_while_targets_are_read() -> None:
+    read: list[str] = []
+
+    class Watched(MemoryReader):
+        def with_spans(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
+            for state, spans in super().with_spans(targets):
+                read.append(state.target.name)
+                yield state, spans
+
+    states = [address(f"10.0.0.{number}") for number in range(1, 100)]
+    pieces = render(Watched(states=states))
+    assert [next(pieces).split()[1] for _ in range(2)] == ["10.0.0.1", "10.0.0.2"] == read
 
 
 def test_services_come_by_name_then_addresses_by_number_with_ipv4_first() -> None:

@@ -1,13 +1,16 @@
 """When the vantage was blind, and what of the failures is for that."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
 
 import pytest
 from msgspec.structs import replace
 
+from downtimer.intervals import Interval
 from downtimer.model import Span, TargetId, Verdict
 from downtimer.vantage import (
     Answers,
+    Evidence,
     Failures,
     answers_of,
     answers_of_reference,
@@ -266,3 +269,34 @@ def test_several_blind_times_in_one_outage() -> None:
 
 def test_failure_that_begins_after_blind_time_counts() -> None:
     assert attributed(lost(15.1, 20), (10, 15)) == [("down", 15.1, 20, 11, {"no-reply": 11})]
+
+
+# --- how much is looked at ---
+
+
+def test_nothing_is_looked_at_without_a_suspicion() -> None:
+    def fail(*_: object) -> NoReturn:
+        raise AssertionError
+
+    assert find_blind([reference(up(0, 100, every=0.2))], fail, fail, UNTIL_NS) == []
+
+
+def test_lost_echo_is_refuted_by_the_first_who_were_well() -> None:
+    """What failed with it is looked at first, all of it; then no more than is needed."""
+    asked: list[Sequence[Interval]] = []
+    looked_at = 0
+
+    def around(times: Sequence[Interval]) -> list[Evidence]:
+        asked.append(times)
+        return list(evidence_of(_learnt([up(0, 9.9), lost(10, 12)]), BASELINE_NS))
+
+    def others() -> Iterator[Evidence]:
+        nonlocal looked_at
+        for _ in range(1000):
+            for one in answers_of(_learnt([up(0, 100, every=0.1)]), BASELINE_NS):
+                looked_at += 1
+                yield one
+
+    assert find_blind([gateway(10, 10)], around, others, UNTIL_NS) == []
+    assert asked == [[(ns(9.8), ns(10.2))]]
+    assert looked_at < 10
