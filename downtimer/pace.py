@@ -293,11 +293,11 @@ class Pace:
 
 
 class Bucket:
-    """The hard cap on all that is sent: a token bucket that holds a twentieth of a second's worth."""
+    """The hard cap on all that is sent: a token bucket that holds a tenth of a second's worth."""
 
     def __init__(self, per_second: int) -> None:
         self._cost_ns = SECOND_NS / per_second
-        self._most_ns = max(SECOND_NS / 20, self._cost_ns)
+        self._most_ns = max(SECOND_NS / 10, self._cost_ns)
         self._empty_ns = float(_NEVER)  # the instant at which it was, or would have been, empty
 
     def is_empty(self, now_ns: int) -> bool:

@@ -290,12 +290,13 @@ class Addresses:
 
     # --- probes ---
 
-    def due(self, now_ns: int, most: int) -> Rows:
-        """Return the calm ones that are due: as many as `most`, those that have waited longest."""
-        rows = np.flatnonzero(self.due_ns[: self.count] <= now_ns)
-        if len(rows) > most:
-            rows = rows[np.argpartition(self.due_ns[rows], most)[:most]]
-        return rows
+    def due(self, now_ns: int) -> Rows:
+        """Return the calm ones that are due."""
+        return np.flatnonzero(self.due_ns[: self.count] <= now_ns)
+
+    def longest_due(self, rows: Rows, most: int) -> Rows:
+        """Return at most so many of these: those that are due for the longest."""
+        return rows if len(rows) <= most else rows[np.argpartition(self.due_ns[rows], most)[:most]]
 
     def are_under_way(self, rows: Rows) -> Flags:
         """Tell to which a probe is under way: so they may not be probed again as calm ones."""

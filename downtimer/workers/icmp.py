@@ -277,9 +277,10 @@ class IcmpEngine:
         calm: list[tuple[Lane, Rows]] = []
         for lane in self._lanes_in_use():
             most = max(lane.room - TURN_MAX, 1)
-            due = lane.addresses.due(now_ns, most)
+            due = lane.addresses.due(now_ns)
             is_done &= len(due) < most
-            due, strays = self._echoes.strays(lane, due[: self._schedule.allow(len(due), at_ns)], now_ns)
+            allowed = self._schedule.allow(min(len(due), most), at_ns)
+            due, strays = self._echoes.strays(lane, lane.addresses.longest_due(due, allowed), now_ns)
             followed += strays
             calm.append((lane, due))
         if is_done:

@@ -210,7 +210,7 @@ def by_echoes(
             echoes.hear(lane, heard, Batch(now_ns, 0, is_sure=True))
         echoes.expire([lane], now_ns)
         followed = schedule.take_first(now_ns, now_ns)
-        calm, strays = echoes.strays(lane, addresses.due(now_ns, 100), now_ns)
+        calm, strays = echoes.strays(lane, addresses.due(now_ns), now_ns)
         followed += strays
         followed += schedule.take_last(now_ns, now_ns, 100)
         rows = [each.row for each in followed] + calm.tolist()
