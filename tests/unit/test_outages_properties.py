@@ -145,7 +145,7 @@ def _without_spacing(summary: TargetSummary) -> TargetSummary:
         return structs.replace(summary, checks=checks)
     episodes = tuple(
         structs.replace(
-            episode, probes=0, outages=tuple(structs.replace(outage, probes=0) for outage in episode.outages)
+            episode, probes=0, several=tuple(structs.replace(outage, probes=0) for outage in episode.several)
         )
         for episode in summary.episodes
     )
