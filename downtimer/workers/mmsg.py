@@ -17,8 +17,8 @@ import numpy.typing as npt
 NAME_SIZE: Final = 32
 """Room for an address of either family (struct sockaddr_in6 needs 28 bytes)."""
 
-CONTROL_SIZE: Final = 64
-"""Room for what the kernel says beside a datagram: its stamp needs 32 bytes."""
+CONTROL_SIZE: Final = 32
+"""Room for what the kernel says beside a datagram: its stamp."""
 
 Octets = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.uint32]
