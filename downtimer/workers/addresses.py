@@ -305,7 +305,7 @@ class Addresses:
 
     def are_overdue(self, rows: Rows, now_ns: int) -> Flags:
         """Tell to which the last probe was longer ago than counts as observed."""
-        found: Flags = self.last_ns[rows] + self.gap_ns[rows] < now_ns
+        found: Flags = now_ns - self.last_ns[rows] > self.gap_ns[rows]
         return found
 
     def issue(self, rows: Rows, sent_ns: Instants, nonces: Nonces, *, interval_ns: int, gap_ns: int) -> None:

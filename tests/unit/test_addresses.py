@@ -76,3 +76,13 @@ def test_row_that_is_given_free_has_nothing_of_its_former_address() -> None:
     assert not addresses.is_silent[row]
     assert not addresses.has_under_way(row)
     assert addresses.take_out(row).latencies == ()
+
+
+def test_only_what_was_answered_before_can_be_overdue() -> None:
+    """One that never was has no last probe from which the time could be counted."""
+    addresses = made(V4, 2)
+    rows = np.array([0, 1])
+    addresses.issue(rows, np.array([5, 5]), np.array([7, 8], np.uint64), interval_ns=10, gap_ns=30)
+    addresses.answered(rows[:1], np.array([3]), is_sure=True)
+    assert addresses.are_overdue(rows, 35).tolist() == [False, False]
+    assert addresses.are_overdue(rows, 36).tolist() == [True, False]
