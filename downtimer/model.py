@@ -26,6 +26,9 @@ Incarnation = NewType("Incarnation", str)
 SECOND_NS = 1_000_000_000
 MILLISECOND_NS = 1_000_000
 
+NEVER_NS = 2**62
+"""An instant that no run comes to."""
+
 
 class Verdict(enum.StrEnum):
     """What one probe says of its target."""

@@ -306,11 +306,7 @@ class Bucket:
 
     def wait_ns(self, now_ns: int) -> int:
         """Take one and return 0; or take none and return how long until there is one."""
-        next_ns = self._next_ns(now_ns)
-        if next_ns > now_ns:
-            return round(next_ns) - now_ns + 1
-        self._empty_ns = next_ns
-        return 0
+        return 0 if self.take(1, now_ns) else round(self._next_ns(now_ns)) - now_ns + 1
 
     def take(self, count: int, now_ns: int) -> int:
         """Take as many as there are, at most `count`; return how many."""

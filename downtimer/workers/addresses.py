@@ -17,7 +17,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from downtimer.model import ICMP, Baseline, Incarnation, Span, TargetId, Verdict
+from downtimer.model import ICMP, NEVER_NS, Baseline, Incarnation, Span, TargetId, Verdict
 from downtimer.series import SUSPECT_BASELINES, SUSPECT_LEAST_NS, Calm
 from downtimer.verdicts import BASELINE_ANSWERS, slow_after_ns
 from downtimer.workers.mmsg import NAME_SIZE
@@ -28,7 +28,6 @@ Instants = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Nonces = npt.NDArray[np.uint64]
 
-NEVER: Final = 2**62
 _NONE: Final = -1
 _FIRST_ROOM: Final = 64
 _NUMBERS: Final = np.arange(2**16, dtype=np.int32)
@@ -62,18 +61,18 @@ class Addresses:
     """
 
     _COLUMNS: Final[dict[str, tuple[type[Any], int]]] = {
-        "due_ns": (np.int64, NEVER),
+        "due_ns": (np.int64, NEVER_NS),
         "sent_ns": (np.int64, 0),
         "sent_gap_ns": (np.int64, 0),
-        "gap_ns": (np.int64, NEVER),
+        "gap_ns": (np.int64, NEVER_NS),
         "first_ns": (np.int64, _NONE),
-        "last_ns": (np.int64, NEVER),
+        "last_ns": (np.int64, NEVER_NS),
         "widest_in_span_ns": (np.int64, 0),
         "probes": (np.int64, 0),
         "baseline_ns": (np.int64, _NONE),
         "slow_ns": (np.int64, 0),
         "patience_ns": (np.int64, 0),
-        "silent_from_ns": (np.int64, NEVER),
+        "silent_from_ns": (np.int64, NEVER_NS),
         "nonce": (np.uint64, 0),
         "sequence": (np.uint16, 0),
         "answers": (np.uint8, 0),
@@ -85,7 +84,7 @@ class Addresses:
     """Each with its type and what it holds for a new row."""
 
     due_ns: Instants
-    """When a calm one is due; NEVER for all others."""
+    """When a calm one is due; NEVER_NS for all others."""
     sent_ns: Instants
     """When the probe of a calm one was sent that is under way."""
     sent_gap_ns: Instants
@@ -95,7 +94,7 @@ class Addresses:
     first_ns: Instants
     """The first probe of the span that is growing; -1 before the first answer."""
     last_ns: Instants
-    """The last; NEVER before the first answer."""
+    """The last; NEVER_NS before the first answer."""
     widest_in_span_ns: Instants
     probes: Instants
     baseline_ns: Instants
@@ -104,7 +103,7 @@ class Addresses:
     patience_ns: Instants
     """How long it may take before it is suspected not to come."""
     silent_from_ns: Instants
-    """If a new one has not answered by then it is told to be silent; NEVER if it has, or that was told."""
+    """If a new one has not answered by then it is told to be silent; NEVER_NS if it has, or that was told."""
     nonce: Nonces
     """Of the cookie of the probe that is under way, or of none."""
     sequence: npt.NDArray[np.uint16]
@@ -176,15 +175,12 @@ class Addresses:
 
     def packed(self, row: int) -> bytes:
         """Return an address as it is on the wire."""
-        at = self.family.packed_at
-        return self.names[row, at : at + self.family.packed_length].tobytes()
+        return self.family.packed(self.names[row]).tobytes()
 
     def rows_of(self, packed: bytes) -> Rows:
         """Return the rows that have this address."""
-        at = self.family.packed_at
-        wanted = np.frombuffer(packed, np.uint8)
-        found = self.names[: self.count, at : at + self.family.packed_length]
-        return np.flatnonzero((found == wanted).all(axis=1))
+        found = self.family.packed(self.names[: self.count]) == np.frombuffer(packed, np.uint8)
+        return np.flatnonzero(found.all(axis=1))
 
     def _grow(self, room: int) -> None:
         for name, (kind, default) in self._COLUMNS.items():
@@ -227,7 +223,7 @@ class Addresses:
         self.is_calm[row] = False
         self._unseen -= calm.span is None
         self._learning -= latency_ns == _NONE
-        self.due_ns[row], self.nonce[row] = NEVER, self._no_nonce
+        self.due_ns[row], self.nonce[row] = NEVER_NS, self._no_nonce
         return calm
 
     def _set_limits(self, row: int) -> None:
@@ -275,7 +271,7 @@ class Addresses:
     def take_silent(self, now_ns: int) -> Rows:
         """Return those that have had their time to answer, once each: they are silent."""
         rows = np.flatnonzero(self.silent_from_ns[: self.count] <= now_ns)
-        self.silent_from_ns[rows] = NEVER
+        self.silent_from_ns[rows] = NEVER_NS
         self.is_silent[rows] = True
         return rows
 
@@ -286,7 +282,7 @@ class Addresses:
 
     def next_due_ns(self) -> int:
         """Return when the next calm one is due."""
-        return int(np.minimum.reduce(self.due_ns[: self.count], initial=NEVER))
+        return int(np.minimum.reduce(self.due_ns[: self.count], initial=NEVER_NS))
 
     # --- probes ---
 
@@ -360,7 +356,7 @@ class Addresses:
             is_first = self.first_ns[rows] == _NONE
             opened = rows[is_first]
             self.first_ns[opened] = self.last_ns[opened] = sent_ns[is_first]
-            self.silent_from_ns[opened] = NEVER
+            self.silent_from_ns[opened] = NEVER_NS
             self._unseen -= len(opened)
         distances_ns = sent_ns - self.last_ns[rows]
         is_gap = distances_ns > self.gap_ns[rows]
@@ -400,7 +396,7 @@ class Addresses:
 
     def next_look_ns(self) -> int:
         """Return when to look for what is not answered."""
-        return self._unanswered[0][0] if self._unanswered else NEVER
+        return self._unanswered[0][0] if self._unanswered else NEVER_NS
 
     def unanswered(self, now_ns: int) -> Rows:
         """Return the calm ones whose probe has been under way for longer than they have patience."""

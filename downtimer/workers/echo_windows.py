@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from downtimer.messages import AddressWindow
 from downtimer.model import TargetId
+from downtimer.workers.windows import RoundTrips
 
 
 class EchoWindows:
@@ -47,29 +48,18 @@ class EchoWindows:
 
     def take(self, ids: Sequence[TargetId | None], start_ns: int) -> Iterator[AddressWindow]:
         """Return what was counted since `start_ns`, to be made when it is asked for, and begin anew."""
-        columns = (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns)
         rows = [row for row in np.flatnonzero(self._sent).tolist() if ids[row] is not None]
-        counted = [column[rows].tolist() for column in columns]
-        for column in columns:
+        trips = list(map(RoundTrips, *(column[rows].tolist() for column in self._columns())))
+        for column in self._columns():
             column[:] = 0
         targets = [target for row in rows if (target := ids[row]) is not None]
-        return map(_window, targets, repeat(start_ns), zip(*counted, strict=True))
+        return map(RoundTrips.message, trips, targets, repeat(start_ns))
 
     def forget(self, row: int) -> None:
         """Give a row free."""
-        for column in (self._sent, self._lost, self._min_ns, self._max_ns, self._sum_ns):
+        for column in self._columns():
             column[row] = 0
 
-
-def _window(target: TargetId, start_ns: int, figures: Sequence[int]) -> AddressWindow:
-    sent, lost, min_ns, max_ns, sum_ns = figures
-    came = sent - lost
-    return AddressWindow(
-        target=target,
-        start_ns=start_ns,
-        sent=sent,
-        lost=lost,
-        rtt_min_ns=min_ns if came else None,
-        rtt_mean_ns=sum_ns // came if came else None,
-        rtt_max_ns=max_ns if came else None,
-    )
+    def _columns(self) -> "tuple[npt.NDArray[np.int64], ...]":
+        """Return them in the order of `RoundTrips`."""
+        return self._sent, self._lost, self._min_ns, self._sum_ns, self._max_ns

@@ -11,11 +11,11 @@ import numpy as np
 
 from downtimer.clock import Batch
 from downtimer.messages import Counts
-from downtimer.model import ICMP, Baseline, Span, TargetId, Verdict
+from downtimer.model import ICMP, NEVER_NS, Baseline, Span, TargetId, Verdict
 from downtimer.pace import Rates, max_gap_ns
 from downtimer.series import SUSPECT_LEAST_NS, Answer, Calm, Series, first_due_ns
 from downtimer.verdicts import HELD_UP, cause_of_errno, verdict_of
-from downtimer.workers.addresses import NEVER, Instants, Rows
+from downtimer.workers.addresses import Instants, Rows
 from downtimer.workers.flights import Flight, Flights, Followed
 from downtimer.workers.lane import Heard, Lane, Volley
 from downtimer.workers.packets import Quote, cookie_of, cookie_of_reply
@@ -139,7 +139,7 @@ class Echoes:
         found = [self._flights.next_deadline_ns(self.rates.timeout_ns)]
         found += [self._flights.next_grown_ns(SUSPECT_LEAST_NS)]
         found += [lane.addresses.next_look_ns() for lane in lanes]
-        return min((at_ns for at_ns in found if at_ns is not None), default=NEVER)
+        return min((at_ns for at_ns in found if at_ns is not None), default=NEVER_NS)
 
     # --- what was sent ---
 
@@ -281,7 +281,7 @@ class Echoes:
         addresses, row = followed.lane.addresses, followed.row
         followed.series.good(flight.sent_ns, answer, now_ns, self.rates)
         if not followed.is_gone:
-            addresses.silent_from_ns[row] = NEVER
+            addresses.silent_from_ns[row] = NEVER_NS
             self._tell_method(followed.lane, row)
             if followed.lane.windows is not None:
                 followed.lane.windows.answered(np.array([row]), np.array([answer.latency_ns]))

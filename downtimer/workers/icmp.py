@@ -16,11 +16,11 @@ import numpy as np
 
 from downtimer.clock import Stamps
 from downtimer.messages import AddressWindow, Counts, Token
-from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Kind, Span, TargetId, TargetState
+from downtimer.model import ICMP, MILLISECOND_NS, NEVER_NS, SECOND_NS, Kind, Span, TargetId, TargetState
 from downtimer.pace import Rates
 from downtimer.source import Source
 from downtimer.workers import probing
-from downtimer.workers.addresses import NEVER, Addresses, Rows
+from downtimer.workers.addresses import Addresses, Rows
 from downtimer.workers.echo import EchoSockets
 from downtimer.workers.echo_windows import EchoWindows
 from downtimer.workers.echoes import Echoes
@@ -73,8 +73,8 @@ class IcmpEngine:
         self._sockets = EchoSockets(Source(config.targets.source))
         self._schedule = Schedule(self._section.budget)
         self._rated = 0  # addresses for which the rates were made
-        self._rates = Rates.within(self._section, checks=0, fast=0)
-        self._echoes = Echoes(child, findings, self._schedule, self._rates)
+        first_rates = Rates.within(self._section, checks=0, fast=0)
+        self._echoes = Echoes(child, findings, self._schedule, first_rates)
         self._lanes = {
             family: self._make_lane(family, wants_windows=config.db is not None) for family in (V4, V6)
         }
@@ -235,7 +235,7 @@ class IcmpEngine:
 
     def _next_due_ns(self) -> int:
         calm_ns = (lane.addresses.next_due_ns() for lane in self._lanes_in_use())
-        return min(self._schedule.next_ns(), *calm_ns, NEVER)
+        return min(self._schedule.next_ns(), *calm_ns, NEVER_NS)
 
     def _next_ns(self, now_ns: int) -> int:
         """Return when the next turn is to be."""
@@ -327,13 +327,17 @@ class IcmpEngine:
         elif now_ns - self._renewed_ns >= self._rates.timeout_ns + LATE_NS:
             self._sockets.close_former()
 
+    @property
+    def _rates(self) -> Rates:
+        return self._echoes.rates
+
     def _count(self) -> int:
         return sum(len(lane.addresses.row_of) for lane in self._lanes.values())
 
     def _set_rates(self, now_ns: int) -> None:
         self._rated = self._count()
         fast = self._echoes.in_episode(now_ns)
-        self._rates = self._echoes.rates = Rates.within(self._section, checks=self._rated, fast=fast)
+        self._echoes.rates = Rates.within(self._section, checks=self._rated, fast=fast)
 
     def _end_window(self, now_ns: int, *, is_wanted: bool) -> None:
         """Count anew what comes of each address's probes; what was counted is told if it is wanted."""

@@ -213,8 +213,7 @@ class Lane:
 
     def source(self, heard: Heard, index: int) -> bytes:
         """Return whom a message came from, as on the wire."""
-        at = self.family.packed_at
-        return heard.sources[index, at : at + self.family.packed_length].tobytes()
+        return self.family.packed(heard.sources[index]).tobytes()
 
     def take_quotes(self) -> list[Quote]:
         """Return the requests that have met an ICMP error, as far as the sockets' error queues have told."""

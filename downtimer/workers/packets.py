@@ -71,6 +71,10 @@ class Family(NamedTuple):
         head = struct.pack("=H", self.number).ljust(self.packed_at, b"\0")
         return (head + packed).ljust(self.name_length, b"\0")
 
+    def packed(self, names: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Return the address in a name, or in each of several: bytes."""
+        return names[..., self.packed_at : self.packed_at + self.packed_length]
+
 
 # Errors: destination unreachable, time exceeded, parameter problem.
 V4: Final = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, frozenset({3, 11, 12}), 16, 4, 4)

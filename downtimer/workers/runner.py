@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, Protocol
 
-from downtimer.model import ANSWERS, MILLISECOND_NS, SECOND_NS, Verdict
+from downtimer.model import ANSWERS, MILLISECOND_NS, NEVER_NS, SECOND_NS, Verdict
 from downtimer.pace import HEARING_NS, SELDOM_NS, Bucket, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, is_hang, verdict_of
@@ -26,9 +26,6 @@ from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.talk import Conversation, Result
 from downtimer.workers.worker import Child
-
-FAR_NS: Final = 2**62
-"""An instant that will never be."""
 
 _BLUR_NS: Final = SECOND_NS
 """If we may have read the end of a hang so late, it is not dated."""
@@ -124,7 +121,7 @@ class Runner:
         self.record = record
         self.rates = rates
         self.series = Series(question.check, around.child.incarnation, around.findings)
-        self.front_ns = FAR_NS
+        self.front_ns = NEVER_NS
         self._around = around
         self._clock = around.child.clock
         self._watch = around.child.watch
@@ -149,7 +146,7 @@ class Runner:
 
         To be called whenever one is sent, or resolved, or something else has changed.
         """
-        judged_ns = self.series.judged_through_ns(FAR_NS)
+        judged_ns = self.series.judged_through_ns(NEVER_NS)
         due_ns = None if self._is_held else self.series.due_ns(self.rates)
         self.front_ns = judged_ns if due_ns is None else min(judged_ns, due_ns)
         if due_ns == self._armed_ns:

@@ -7,8 +7,8 @@ import heapq
 import itertools
 from typing import Final
 
+from downtimer.model import NEVER_NS
 from downtimer.pace import Bucket, Rates
-from downtimer.workers.addresses import NEVER
 from downtimer.workers.flights import Followed
 
 _Entries = list[tuple[int, int, Followed]]
@@ -40,7 +40,7 @@ class Schedule:
 
     def next_ns(self) -> int:
         """Return when the next is due."""
-        return min((entries[0][0] for entries in (self._urgent, self._regular) if entries), default=NEVER)
+        return min((entries[0][0] for entries in (self._urgent, self._regular) if entries), default=NEVER_NS)
 
     @property
     def has_urgent(self) -> bool:

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import Final, NamedTuple
 
 from downtimer.clock import RunClock
-from downtimer.model import MILLISECOND_NS, SECOND_NS
+from downtimer.model import MILLISECOND_NS, NEVER_NS, SECOND_NS
 from downtimer.pace import Rates
 from downtimer.series import Series
 from downtimer.verdicts import HELD_UP, may_be_ours
@@ -22,7 +22,6 @@ DOUBT_NS: Final = 10 * MILLISECOND_NS
 
 _EXCUSED: Final = 10  # a failure, if we stood still for more than this part of the timeout
 _TICK_NS: Final = 50 * MILLISECOND_NS
-_NEVER_NS: Final = 1 << 63  # beyond the end of any run
 _LATE_KEPT: Final = 1_000  # more than can be since a probe under way was sent
 
 
@@ -76,7 +75,7 @@ class LoopWatch:
         now_ns = self._clock.now_ns()
         self._note(now_ns)
         self._alive_ns = now_ns
-        self._due_ns = _NEVER_NS if most_s is None else now_ns + int(most_s * SECOND_NS)
+        self._due_ns = NEVER_NS if most_s is None else now_ns + int(most_s * SECOND_NS)
         return most_s
 
     def is_back(self) -> None:
