@@ -14,6 +14,7 @@ from downtimer.demo.cloud import SimulatedCloud
 from downtimer.demo.netns import VANTAGE_IP
 from downtimer.demo.truth import Truth
 from downtimer.model import SECOND_NS
+from tests import blackbox
 from tests.processes import require_program
 from tests.waiting import wait_until
 
@@ -21,16 +22,6 @@ SAMPLE_NS = SECOND_NS
 _PORT = 9115
 _FPING_IP = "10.255.254.1"
 _LINE = re.compile(r"\[(?P<at>[0-9.]+)\] (?P<address>\S+) +: \[\d+\], (?P<what>.*)")
-_CONFIG = """
-modules:
-  api:
-    prober: http
-    timeout: 2s
-    http:
-      follow_redirects: false
-      preferred_ip_protocol: ip4
-      tls_config: {{ca_file: {authority}}}
-"""
 
 
 class Sample(NamedTuple):
@@ -74,13 +65,10 @@ class Peers:
             cloud.run_in_vantage(command, stdout=log, stderr=subprocess.DEVNULL)
 
     def _start_blackbox(self, cloud: SimulatedCloud, urls: Mapping[str, str], authority: Path) -> None:
-        config = self._folder / "blackbox.yml"
-        config.write_text(_CONFIG.format(authority=authority))
-        program = require_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
-        argv = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{_PORT}"]
+        argv = blackbox.command(self._folder, authority, _PORT)
         exporter = cloud.run_in_vantage(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_until(
-            lambda: f":{_PORT:04X} 00000000:0000 0A" in Path(f"/proc/{exporter.pid}/net/tcp").read_text(),
+            lambda: blackbox.is_listening(exporter.pid, _PORT),
             timeout_s=10,
             what="the blackbox_exporter to listen",
         )

@@ -4,23 +4,12 @@ import http.client
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
+from tests import blackbox
 from tests.ports import free_port
-from tests.processes import Server, ServerProcess, require_program
+from tests.processes import Server, ServerProcess
 from tests.waiting import wait_until
-
-_CONFIG: Final = """\
-modules:
-  api:
-    prober: http
-    timeout: 2s
-    http:
-      follow_redirects: false
-      preferred_ip_protocol: ip4
-      tls_config: {{ca_file: {authority}}}
-"""
 
 
 class Blackbox(Server):
@@ -28,20 +17,15 @@ class Blackbox(Server):
 
     def __init__(self, directory: Path, authority: Path) -> None:
         directory.mkdir()
-        config = directory / "blackbox.yml"
-        config.write_text(_CONFIG.format(authority=authority))
         self._port = free_port()
-        program = require_program("prometheus-blackbox-exporter", "prometheus-blackbox-exporter")
-        argv = [program, f"--config.file={config}", f"--web.listen-address=127.0.0.1:{self._port}"]
+        argv = blackbox.command(directory, authority, self._port)
         super().__init__(ServerProcess(argv, directory=directory))
 
     def start(self) -> None:
         """Start it and wait until it listens."""
         self._process.start()
-        awaited = f":{self._port:04X} 00000000:0000 0A"
-        table = Path(f"/proc/{self.pid}/net")
         wait_until(
-            lambda: any(awaited in (table / name).read_text() for name in ("tcp", "tcp6")),
+            lambda: blackbox.is_listening(self.pid, self._port),
             timeout_s=10,
             what="the exporter to listen",
         )

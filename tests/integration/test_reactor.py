@@ -5,7 +5,7 @@ import contextlib
 import gc
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 
 from downtimer.workers.reactor import Reactor, Timer
@@ -30,6 +30,16 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     with ours, theirs:
         ours.setblocking(False)
         yield ours, theirs
+
+
+@contextlib.asynccontextmanager
+async def awaiting(reactor: Reactor, told: list[str]) -> AsyncIterator[socket.socket]:
+    """The other end of a socket that is watched; whatever comes from there is told as an answer."""
+    with pair() as (ours, theirs):
+        reactor.watch(ours.fileno(), lambda: told.append("answer"))
+        await until(lambda: told)  # it can be written to
+        told.clear()
+        yield theirs
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -161,10 +171,7 @@ def test_what_has_come_is_read_before_timers_that_are_due_as_well() -> None:
 
     async def scenario(reactor: Reactor) -> None:
         told: list[str] = []
-        with pair() as (ours, theirs):
-            reactor.watch(ours.fileno(), lambda: told.append("answer"))
-            await until(lambda: told)
-            told.clear()
+        async with awaiting(reactor, told) as theirs:
             reactor.later(0.02, lambda: told.append("deadline"))
             theirs.send(b"x")
             time.sleep(0.05)  # noqa: ASYNC251 - we are late
@@ -179,10 +186,7 @@ def test_many_timers_that_are_due_let_others_have_a_turn() -> None:
 
     async def scenario(reactor: Reactor) -> None:
         told: list[str] = []
-        with pair() as (ours, theirs):
-            reactor.watch(ours.fileno(), lambda: told.append("answer"))
-            await until(lambda: told)
-            told.clear()
+        async with awaiting(reactor, told) as theirs:
 
             def ring() -> None:
                 if not told:
