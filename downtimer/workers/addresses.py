@@ -162,6 +162,7 @@ class Addresses:
         span = self.take_out(row).span if self.is_calm[row] else None
         for name, (_, default) in self._COLUMNS.items():
             getattr(self, name)[row] = default
+        self.nonce[row] = self._no_nonce
         del self.row_of[self.id_of(row)]
         self.ids[row] = None
         self._free.append(row)
@@ -360,7 +361,7 @@ class Addresses:
             self._unseen -= len(opened)
         distances_ns = sent_ns - self.last_ns[rows]
         is_gap = distances_ns > self.gap_ns[rows]
-        if is_gap.any():
+        if np.count_nonzero(is_gap):
             again = rows[is_gap]
             ended = [span for row in again.tolist() if (span := self.span(row)) is not None]
             self.first_ns[again], self.probes[again], self.widest_in_span_ns[again] = sent_ns[is_gap], 0, 0
@@ -404,7 +405,7 @@ class Addresses:
         while self._unanswered and self._unanswered[0][0] <= now_ns:
             _, _, rows, nonces = heapq.heappop(self._unanswered)
             is_open = self.nonce[rows] == nonces
-            if not is_open.any():
+            if not np.count_nonzero(is_open):
                 continue
             rows, nonces = rows[is_open], nonces[is_open]
             until_ns = self.sent_ns[rows] + self.patience_ns[rows]

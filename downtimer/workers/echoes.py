@@ -148,7 +148,7 @@ class Echoes:
         is_stray = lane.addresses.are_under_way(rows)
         if self._watch.has_slept_since(now_ns - max_gap_ns(self.rates.longest_ns)):
             is_stray |= lane.addresses.are_overdue(rows, now_ns)  # that is to be said of each
-        if not is_stray.any():
+        if not np.count_nonzero(is_stray):
             return rows, []
         followed = [self._follow(lane, row) for row in rows[is_stray].tolist()]
         for each in followed:
@@ -213,13 +213,15 @@ class Echoes:
         is_calm, rows = lane.addresses.under_way(heard.rows, heard.nonces, heard.sources)
         is_calm &= heard.is_plain
         stamps_ns = heard.stamps_ns
-        if not is_calm.all():
+        others: list[int] = []
+        if np.count_nonzero(is_calm) < len(rows):
+            others = np.flatnonzero(~is_calm).tolist()
             rows, stamps_ns = rows[is_calm], stamps_ns[is_calm]
         is_first = lane.addresses.first_of_each(rows)
-        if not is_first.all():
+        if np.count_nonzero(is_first) < len(rows):
             rows, stamps_ns = rows[is_first], stamps_ns[is_first]
         self._take_replies(lane, rows, stamps_ns, batch)
-        for index in np.flatnonzero(~is_calm).tolist():
+        for index in others:
             self._take_message(lane, heard, index, batch)
 
     def _take_replies(self, lane: Lane, rows: Rows, stamps_ns: Instants, batch: Batch) -> None:
@@ -228,7 +230,7 @@ class Echoes:
         came_ns = np.minimum(stamps_ns + batch.zero_ns, batch.now_ns)
         latencies_ns = np.maximum(came_ns - addresses.sent_ns[rows], 0)
         is_slow = latencies_ns > addresses.slow_ns[rows]
-        if is_slow.any():
+        if np.count_nonzero(is_slow):
             for row, stamp_ns in zip(rows[is_slow].tolist(), stamps_ns[is_slow].tolist(), strict=True):
                 self._take_reply(self._flight_of(lane, row), stamp_ns, batch)
             rows, latencies_ns = rows[~is_slow], latencies_ns[~is_slow]

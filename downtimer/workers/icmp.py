@@ -34,13 +34,16 @@ from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
 
-TURN_PROBES: Final = 250
+TURN_PROBES: Final = 500
 """Turns are so far apart that about so many are sent in one, within these limits."""
 
 TURN_LEAST_NS: Final = 4 * MILLISECOND_NS
-TURN_MOST_NS: Final = 50 * MILLISECOND_NS
-TURNS_LEAST: Final = 4
+TURN_MOST_NS: Final = 100 * MILLISECOND_NS
+TURNS_LEAST: Final = 2
 """So many are in an interval, at least."""
+
+BUSY_PROBES: Final = 4
+"""If so many are sent in a turn on average, something is due in nearly all: no need to find out when."""
 
 WINDOWS_MAX: Final = 50
 """Of those that have ended, so many are told in one turn."""
@@ -81,7 +84,8 @@ class IcmpEngine:
         self._retired: set[TargetId] = set()
         self._seconds_ns = self._window_ns = self._renewed_ns = self._dropped_ns = self._clock.now_ns()
         self._loop = asyncio.get_running_loop()
-        self._sleeper: asyncio.Future[None] | None = None
+        self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._next: asyncio.Handle | None = None  # the next turn, if there is to be one
 
     def _make_lane(self, family: Family, *, wants_windows: bool) -> Lane:
         addresses = Addresses(family, self._child.incarnation, timeout_ns=self._rates.timeout_ns)
@@ -189,21 +193,46 @@ class IcmpEngine:
 
     async def run(self) -> None:
         """Probe until cancelled."""
-        while True:
-            now_ns = self._clock.now_ns()
-            self._judge(now_ns)
-            is_done = self._send_due(now_ns)
-            if now_ns - self._seconds_ns >= SECOND_NS:
-                self._look_round(now_ns)
-            self._tell_windows(WINDOWS_MAX)
-            await self._sleep(self._next_ns(now_ns) - now_ns if is_done else 0)
+        self._go_on()
+        try:
+            await self._failure
+        finally:
+            if self._next is not None:
+                self._next.cancel()
+                self._next = None
+
+    def _go_on(self) -> None:
+        """Take a turn and set the time of the next. The loop calls: a coroutine takes another round of it."""
+        self._next = None
+        try:
+            wait_ns = self._turn()
+        except Exception as exc:  # noqa: BLE001 - for whoever awaits `run`
+            self._failure.set_exception(exc)
+        else:
+            self._next = self._loop.call_later(wait_ns / SECOND_NS, self._go_on)
+
+    def _wake(self) -> None:
+        """Take the next turn now."""
+        if isinstance(self._next, asyncio.TimerHandle):
+            self._next.cancel()
+            self._next = self._loop.call_soon(self._go_on)
+
+    def _turn(self) -> int:
+        """Do what there is to do; return how long to wait for the next turn, in ns."""
+        now_ns = self._clock.now_ns()
+        is_done = self._send_due(now_ns)
+        self._judge(self._clock.now_ns())
+        if now_ns - self._seconds_ns >= SECOND_NS:
+            self._look_round(now_ns)
+        self._tell_windows(WINDOWS_MAX)
+        return max(self._next_ns(now_ns) - now_ns, 0) if is_done else 0
 
     async def finish(self) -> None:
         """Send no more; return when all that is under way is resolved, and end all spans."""
         while self._echoes.oldest_ns(self._lanes.values()) is not None:
             self._judge(self._clock.now_ns())
             await asyncio.sleep(TURN_LEAST_NS / SECOND_NS)
-        self._end_window(self._clock.now_ns(), is_wanted=True)
+        self._end_window(self._clock.now_ns(), is_wanted=self._length_ns() is not None)
         self._tell_windows(None)
         for lane in self._lanes.values():
             for number, row in enumerate(list(lane.addresses.row_of.values())):
@@ -239,11 +268,14 @@ class IcmpEngine:
 
     def _next_ns(self, now_ns: int) -> int:
         """Return when the next turn is to be."""
+        turn_ns = self._turn_ns
+        soonest_ns = (now_ns // turn_ns + 1) * turn_ns
+        if self._count() * turn_ns >= BUSY_PROBES * self._rates.steady_ns:
+            return soonest_ns
         next_ns = min(
             self._seconds_ns + SECOND_NS, self._next_due_ns(), self._echoes.next_ns(self._lanes_in_use())
         )
-        turn_ns = self._turn_ns
-        return max(-(-next_ns // turn_ns), now_ns // turn_ns + 1) * turn_ns
+        return max(-(-next_ns // turn_ns) * turn_ns, soonest_ns)
 
     @property
     def _turn_ns(self) -> int:
@@ -253,19 +285,6 @@ class IcmpEngine:
         interval_ns = self._rates.steady_ns
         turn_ns = TURN_PROBES * interval_ns // max(self._count(), 1)
         return max(min(turn_ns, interval_ns // TURNS_LEAST, TURN_MOST_NS), TURN_LEAST_NS)
-
-    async def _sleep(self, wait_ns: int) -> None:
-        """Sleep for so long, or until woken. Cheaper than asyncio.timeout(), which takes a turn more."""
-        self._sleeper = self._loop.create_future()
-        timer = self._loop.call_later(wait_ns / SECOND_NS, self._wake)
-        try:
-            await self._sleeper
-        finally:
-            timer.cancel()
-
-    def _wake(self) -> None:
-        if self._sleeper is not None and not self._sleeper.done():
-            self._sleeper.set_result(None)
 
     # --- sending ---
 
@@ -293,7 +312,9 @@ class IcmpEngine:
         """Send a request to each of these."""
         if not followed and not len(calm):
             return
-        rows = np.concatenate([np.array([each.row for each in followed], np.intp), calm])
+        rows = (
+            np.concatenate([np.array([each.row for each in followed], np.intp), calm]) if followed else calm
+        )
         try:
             volley = lane.send(rows)
         except OSError as exc:
@@ -315,7 +336,7 @@ class IcmpEngine:
             for row in lane.addresses.take_silent(now_ns).tolist():
                 self._findings.silent(lane.addresses.id_of(row))
         self._note_drops()
-        length_ns = None if self._db is None else window_ns(self._count(), self._db.address_window)
+        length_ns = self._length_ns()
         if length_ns is None or now_ns - self._window_ns >= length_ns:
             self._end_window(now_ns, is_wanted=length_ns is not None)
 
@@ -338,6 +359,10 @@ class IcmpEngine:
         self._rated = self._count()
         fast = self._echoes.in_episode(now_ns)
         self._echoes.rates = Rates.within(self._section, checks=self._rated, fast=fast)
+
+    def _length_ns(self) -> int | None:
+        """Return how long the windows of addresses are; None if there are none."""
+        return None if self._db is None else window_ns(self._count(), self._db.address_window)
 
     def _end_window(self, now_ns: int, *, is_wanted: bool) -> None:
         """Count anew what comes of each address's probes; what was counted is told if it is wanted."""

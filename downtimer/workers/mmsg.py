@@ -147,7 +147,7 @@ class Incoming(_Messages):
         found: npt.NDArray[np.int64] = self._seconds[: self._used] * _SECOND_NS
         found += self._ns[: self._used]
         has_none = self._control_lengths[: self._used] < _STAMP.itemsize
-        if has_none.any():
+        if np.count_nonzero(has_none):
             found[has_none] = _NO_STAMP
         return found
 

@@ -183,6 +183,7 @@ def test_retired_address_is_probed_no_more(engine: IcmpProcess, network: Namespa
     more = engine.found(kept).probes + ENOUGH
     engine.until(kept, lambda found: found.probes >= more, "more probes of the other")
     assert engine.found(gone).probes == probes
+    assert engine.report()["lag_ns"] < 500_000_000
     engine.order(f"add {gone}")
     found = engine.until(gone, lambda found: found.verdicts == ["up", "unknown", "up"], "it to be back")
     assert found.causes == {"unlisted": 1}
@@ -195,6 +196,8 @@ def test_progress_goes_on_and_nothing_is_lost_at_the_end(engine: IcmpProcess, ad
     add(engine, GATEWAY_IP)
     assert engine.report()["lag_ns"] < 500_000_000
     before = engine.found(address).probes
+    engine.order(f"retire {GATEWAY_IP}")
+    assert engine.report()["lag_ns"] < 500_000_000
     final = engine.close()
     assert sum(span["probes"] for span in final["spans"][address]) >= before
 

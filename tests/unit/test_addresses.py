@@ -70,6 +70,8 @@ def test_row_that_is_given_free_has_nothing_of_its_former_address() -> None:
     span = addresses.remove(row)
     assert span is not None
     assert (span.first_sent_ns, span.probes) == (5, 1)
+    assert addresses.oldest_ns() is None
+    assert not addresses.has_under_way(row)
     assert addresses.add(TargetId("new"), packed(V4, 9)) == row
     addresses.put_back(row, Calm(Baseline(), (), 1))
     assert addresses.span(row) is None

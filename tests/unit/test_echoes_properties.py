@@ -155,6 +155,11 @@ class Oracle:
 
     def turn(self, now_ns: int, rates: Rates) -> None:
         """Do what the engine does in a turn."""
+        due_ns = self.series.due_ns(rates)
+        if due_ns is not None and due_ns <= now_ns:
+            sent_ns = self.series.issue(now_ns, rates)
+            self.issued.append(sent_ns)
+            self.flying[sent_ns] = sent_ns + self.fate.latency_ns(sent_ns)
         came = sorted((at_ns, sent_ns) for sent_ns, at_ns in self.flying.items() if at_ns <= now_ns)
         for at_ns, sent_ns in came:
             self.flying[sent_ns] = NEVER_NS
@@ -173,11 +178,6 @@ class Oracle:
             if sent_ns + SUSPECT_LEAST_NS <= now_ns and sent_ns not in self.grown:
                 self.grown.add(sent_ns)
                 self.series.expect_answer(sent_ns, rates)
-        due_ns = self.series.due_ns(rates)
-        if due_ns is not None and due_ns <= now_ns:
-            sent_ns = self.series.issue(now_ns, rates)
-            self.issued.append(sent_ns)
-            self.flying[sent_ns] = sent_ns + self.fate.latency_ns(sent_ns)
 
 
 def turns(lapse_s: float) -> Iterator[int]:
@@ -206,9 +206,6 @@ def by_echoes(
     calm_turns = 0
     for now_ns in turns(lapse_s):
         machine.pass_ns(now_ns - child.clock.now_ns())
-        for heard in net.receive(now_ns):
-            echoes.hear(lane, heard, Batch(now_ns, 0, is_sure=True))
-        echoes.expire([lane], now_ns)
         followed = schedule.take_first(now_ns, now_ns)
         calm, strays = echoes.strays(lane, addresses.due(now_ns), now_ns)
         followed += strays
@@ -216,6 +213,9 @@ def by_echoes(
         rows = [each.row for each in followed] + calm.tolist()
         if rows:
             echoes.sent(followed, calm, lane, net.send(rows, now_ns))
+        for heard in net.receive(now_ns):
+            echoes.hear(lane, heard, Batch(now_ns, 0, is_sure=True))
+        echoes.expire([lane], now_ns)
         calm_turns += bool(addresses.is_calm.any())
     for row in range(len(fates)):
         echoes.end(lane, row)
