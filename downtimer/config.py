@@ -107,8 +107,8 @@ class DbSection:
     address_window: float | None = _option(
         options.window,
         "auto",
-        "Seconds of which InfluxDB gets one point for each address; `none`: no points of addresses; `auto`: "
-        "10 up to 1,000 addresses, 60 up to 20,000, none beyond.",
+        "Seconds of which InfluxDB gets one point for each address; `none`: no points of addresses, their "
+        "outages only; `auto`: 10 up to 1,000 addresses, 60 up to 20,000, none beyond.",
     )
 
 

@@ -1,10 +1,13 @@
 """`status` for people: what the daemon answered, as lines. Pure."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from downtimer.model import WORKS
 from downtimer.printable import printable
+
+_DOWN_SHOWN: Final = 50
+"""So many lines are read; who wants more wants the JSON."""
 
 
 def render(answer: Mapping[str, Any]) -> Iterator[str]:
@@ -14,7 +17,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
     yield from _targets(answer["targets"])
     yield "\n"
-    yield from _down(answer["down"], answer["targets"])
+    yield from _down(answer["down"], answer["more_down"], answer["targets"])
     yield from _references(answer["references"])
     yield from _lacking(answer["lacking"])
     yield from _complaints(answer["complaints"])
@@ -35,7 +38,9 @@ def _targets(targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
         yield f"{agents['probed']} agents, of which the cloud reports {agents['down']} down.\n"
 
 
-def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+def _down(
+    down: list[Mapping[str, Any]], more: int, targets: Mapping[str, Mapping[str, int]]
+) -> Iterator[str]:
     blind = sum(targets[kind]["unknown"] + targets[kind]["unseen"] for kind in ("service", "address"))
     if blind:
         yield f"{blind} targets have no verdict: the report says why, under `Not observed`.\n"
@@ -46,13 +51,15 @@ def _down(down: list[Mapping[str, Any]], targets: Mapping[str, Mapping[str, int]
         yield "Nothing is known to be down.\n" if blind else "Nothing is down.\n"
         return
     yield "Down now:\n"
-    for item in down:
+    for item in down[:_DOWN_SHOWN]:
         region = f" ({printable(item['region'])})" if item["region"] else ""
         since = item["since"][:23].replace("T", " ")
         yield (
             f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
             f"since {since} UTC ({_duration(item['for_s'])})\n"
         )
+    if (more := more + len(down[_DOWN_SHOWN:])) > 0:
+        yield f"  … and {more} more, for less long.\n"
     if any(item["is_keystone"] for item in down) and any(
         item["check"] == WORKS and not item["is_keystone"] for item in down
     ):
@@ -104,6 +111,10 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
         error = f", {printable(influxdb['error'])}" if influxdb["error"] else ""
         rejected = f", {influxdb['rejected']} rejected" if influxdb["rejected"] else ""
         yield f"influxdb     {influxdb['state']}, {influxdb['backlog']} points to ship{rejected}{error}\n"
+        if answer["targets"]["address"]["probed"]:
+            window_s = influxdb["address_window_s"]
+            often = "no points" if window_s is None else f"a point each of {window_s:g} s"
+            yield f"  of addresses {often} ([db] address_window)\n"
     if answer["dropped"]:
         yield f"dropped      {answer['dropped']} details\n"
 

@@ -221,10 +221,14 @@ class Measurement:
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
-    def down(self, most: int) -> list[Turned]:
-        """Return what is down of what is measured for its own sake, the longest first; at most so many."""
-        found = (turned for turned in self.picture.down() if self._is_current(turned))
-        return heapq.nsmallest(most, found, key=lambda turned: (turned.since_ns, turned.target))
+    def down(self, most: int) -> tuple[list[Turned], int]:
+        """Return what is down of what is measured for its own sake, at most so many, and how many more are.
+
+        What has been down for longest comes first.
+        """
+        found = [turned for turned in self.picture.down() if self._is_current(turned)]
+        first = heapq.nsmallest(most, found, key=lambda turned: (turned.since_ns, turned.target))
+        return first, len(found) - len(first)
 
     def references(self) -> tuple[int, int]:
         """Return how many references there are whose normal is known, and how many of these fail now."""

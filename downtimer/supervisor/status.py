@@ -12,6 +12,7 @@ from downtimer.messages import Counts, Turned
 from downtimer.model import SECOND_NS, Kind
 from downtimer.supervisor.children import Child
 from downtimer.supervisor.measurement import Measurement
+from downtimer.workers.window_length import window_ns
 
 DOWN_MAX: Final = 1_000
 
@@ -22,6 +23,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
     now_ns = measurement.clock.now_ns()
     picture = measurement.picture
     writer = picture.writer
+    down, more_down = measurement.down(DOWN_MAX)
     return {
         "run": {
             "id": run.id,
@@ -37,7 +39,8 @@ def status(measurement: Measurement) -> dict[str, Any]:
         "references": _references(measurement),
         "lacking": list(_lacking(measurement)),
         "complaints": list(picture.complaints),
-        "down": [_down(measurement, turned, now_ns) for turned in measurement.down(DOWN_MAX)],
+        "down": [_down(measurement, turned, now_ns) for turned in down],
+        "more_down": more_down,
         "journal": {
             "path": measurement.settings.journal,
             "rows": writer.rows if writer is not None else None,
@@ -49,10 +52,20 @@ def status(measurement: Measurement) -> dict[str, Any]:
             "backlog": writer.backlog if writer is not None else None,
             "rejected": writer.rejected if writer is not None else None,
             "error": writer.error if writer is not None else None,
+            "address_window_s": _address_window_s(measurement),
         },
         "dropped": sum(beat.dropped for beat in picture.beats.values())
         + (writer.dropped if writer is not None else 0),
     }
+
+
+def _address_window_s(measurement: Measurement) -> float | None:
+    """Return of how long InfluxDB gets a point for each address; None if it gets none of them."""
+    db = measurement.settings.config.db
+    if db is None:
+        return None
+    length_ns = window_ns(measurement.targets.count_probed(Kind.ADDRESS), db.address_window)
+    return None if length_ns is None else length_ns / SECOND_NS
 
 
 def format_utc(at: datetime) -> str:

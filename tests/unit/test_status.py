@@ -7,6 +7,7 @@ from typing import Any
 
 from downtimer import targets
 from downtimer.control import protocol
+from downtimer.control.status_text import render
 from downtimer.messages import Beat, Counts, Turned
 from downtimer.model import ICMP, SECOND_NS, Kind, TargetState
 from downtimer.supervisor.bus import Bus
@@ -54,6 +55,10 @@ def test_of_many_that_are_down_the_thousand_that_are_so_for_longest_are_named(tm
     ]
     assert answered["targets"]["address"]["probed"] == len(states)
     assert answered["targets"]["address"]["down"] == DOWN
+    assert answered["more_down"] == DOWN - DOWN_MAX
+    text = "".join(render(answered))
+    assert text.count("icmp: no-reply, since") == 50
+    assert f"  … and {DOWN - 50} more, for less long.\n" in text
     reply = protocol.encode(protocol.result(answered))
     assert protocol.decode_reply(reply).result == answered
     assert len(reply) < protocol.REPLY_MAX / 4
