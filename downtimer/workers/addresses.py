@@ -21,7 +21,7 @@ from downtimer.model import ICMP, NEVER_NS, Baseline, Incarnation, Span, TargetI
 from downtimer.series import SUSPECT_BASELINES, SUSPECT_LEAST_NS, Calm
 from downtimer.verdicts import BASELINE_ANSWERS, slow_after_ns
 from downtimer.workers.mmsg import NAME_SIZE
-from downtimer.workers.packets import Family, cookie_of
+from downtimer.workers.packets import Family, cookie_of, parts_of_cookie
 
 Rows = npt.NDArray[np.intp]
 Instants = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ class Addresses:
         "is_silent": (np.bool_, 0),
         "order": (np.int32, 0),
     }
-    """Each with its type and what it holds for a new row."""
+    """Each with its type and what a row holds of it that is nobody's; of a nonce, that of no probe."""
 
     due_ns: Instants
     """When a calm one is due; NEVER_NS for all others."""
@@ -136,6 +136,9 @@ class Addresses:
         self._latencies: npt.NDArray[np.uint32] = np.zeros((0, BASELINE_ANSWERS), np.uint32)
         self._unanswered: list[tuple[int, int, Rows, Nonces]] = []  # when to look, a number, what was sent
         self._numbers = 0
+        self._row_asked = np.full(2**16, _NONE, np.int32)  # by sequence number
+        self._defaults = {name: default for name, (_, default) in self._COLUMNS.items()}
+        self._defaults["nonce"] = self._no_nonce
         for name, (kind, _) in self._COLUMNS.items():
             setattr(self, name, np.zeros(0, kind))
         self._grow(_FIRST_ROOM)
@@ -153,16 +156,14 @@ class Addresses:
             if self.count > self.room:
                 self._grow(2 * self.room)
         self.row_of[target] = row
-        self.nonce[row] = self._no_nonce
         self.names[row] = np.frombuffer(self.family.name(packed).ljust(NAME_SIZE, b"\0"), np.uint8)
         return row
 
     def remove(self, row: int) -> Span | None:
         """Give a row free; return the span that was growing there, if it was calm."""
         span = self.take_out(row).span if self.is_calm[row] else None
-        for name, (_, default) in self._COLUMNS.items():
+        for name, default in self._defaults.items():
             getattr(self, name)[row] = default
-        self.nonce[row] = self._no_nonce
         del self.row_of[self.id_of(row)]
         self.ids[row] = None
         self._free.append(row)
@@ -178,14 +179,9 @@ class Addresses:
         """Return an address as it is on the wire."""
         return self.family.packed(self.names[row]).tobytes()
 
-    def rows_of(self, packed: bytes) -> Rows:
-        """Return the rows that have this address."""
-        found = self.family.packed(self.names[: self.count]) == np.frombuffer(packed, np.uint8)
-        return np.flatnonzero(found.all(axis=1))
-
     def _grow(self, room: int) -> None:
-        for name, (kind, default) in self._COLUMNS.items():
-            grown = np.full(room, default, kind)
+        for name, (kind, _) in self._COLUMNS.items():
+            grown = np.full(room, self._defaults[name], kind)
             grown[: self.room] = getattr(self, name)
             setattr(self, name, grown)
         self.names = np.pad(self.names, ((0, room - self.room), (0, 0)))
@@ -419,6 +415,27 @@ class Addresses:
         self._numbers += 1
         heapq.heappush(self._unanswered, (when_ns, self._numbers, rows, nonces))
 
+    # --- who is meant ---
+
+    def number(self, rows: Rows | int, sequences: npt.NDArray[np.uint16] | int) -> None:
+        """Note which sequence numbers the requests bear that were just sent."""
+        self.sequence[rows] = sequences
+        self._row_asked[sequences] = rows
+
     def cookie(self, row: int) -> bytes:
         """Return the cookie of the probe of a calm one that is under way."""
         return cookie_of(row, int(self.nonce[row]))
+
+    def calm_asked(self, cookie: bytes) -> int | None:
+        """Return the row of the calm one to which a probe with this cookie is under way."""
+        row, nonce = parts_of_cookie(cookie)
+        return row if row < self.count and int(self.nonce[row]) == nonce else None
+
+    def row_asked(self, sequence: int, packed: bytes) -> int | None:
+        """Return the row to which the last request with this number was sent, if it has this address.
+
+        There are 65,536 numbers: of more requests under way than that the older ones are not found.
+        """
+        row = int(self._row_asked[sequence])
+        is_it = row != _NONE and self.ids[row] is not None and self.packed(row) == packed
+        return row if is_it else None

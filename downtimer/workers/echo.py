@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from downtimer.source import Source
-from downtimer.workers import packets
+from downtimer.workers import packets, socketfilter
 from downtimer.workers.packets import V4, Family, Quote
 from downtimer.workers.worker import CannotStartError
 
@@ -75,6 +75,7 @@ class EchoSocket:
         # The kernel gives a ping socket one of its own.
         self.identifier = self._former_identifier = _random_identifier() if self.is_raw else 0
         self.has_header = self.is_raw and family is V4
+        self._filter()
         self._drops = self._count_drops()
 
     def fileno(self) -> int:
@@ -88,6 +89,7 @@ class EchoSocket:
     def change_identifier(self) -> None:
         """Send with another one from now on. For raw sockets only."""
         self._former_identifier, self.identifier = self.identifier, _random_identifier()
+        self._filter()
 
     def read_errors(self) -> Iterator[Quote]:
         """Read the requests that met an ICMP error. Raw sockets deliver errors with the replies."""
@@ -127,10 +129,18 @@ class EchoSocket:
             except PermissionError:
                 self._socket.setsockopt(socket.SOL_SOCKET, ask, size)
 
-    @property
-    def room(self) -> int:
-        """How many messages may wait to be read, at least."""
+    def find_room(self) -> int:
+        """Return how many messages may wait to be read, at least."""
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // _MESSAGE_MOST
+
+    def _filter(self) -> None:
+        """Have the kernel pass over replies to other programs, which would take the room of ours."""
+        if self.is_raw:
+            identifiers = (self.identifier, self._former_identifier)
+            socketfilter.attach(
+                self._socket,
+                socketfilter.of_replies(self.family.reply, identifiers, has_header=self.has_header),
+            )
 
     def _count_drops(self) -> int:
         figures = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)

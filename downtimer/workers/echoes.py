@@ -162,11 +162,12 @@ class Echoes:
         lane.addresses.issue(
             calm, instants[first:], volley.nonces[first:], interval_ns=self.rates.steady_ns, gap_ns=gap_ns
         )
-        lane.addresses.sequence[calm] = volley.sequences[first:]
+        lane.addresses.number(calm, volley.sequences[first:])
         flights = []
         for index, each in enumerate(followed):
             sent_ns = self._issue(each, int(instants[index]))
             sequence, cookie = int(volley.sequences[index]), cookie_of(each.row, int(volley.nonces[index]))
+            lane.addresses.number(each.row, sequence)
             flights.append(self._flights.begin(each, sent_ns, sequence, cookie))
         causes = dict.fromkeys(volley.held_up, HELD_UP)
         causes |= {index: self._cause_of(error) for index, error in volley.errors}
@@ -201,6 +202,9 @@ class Echoes:
 
     def _cause_of(self, error: OSError) -> str:
         cause = cause_of_errno(error.errno)
+        if cause == "unreachable":
+            # Our own routes say so, or it is another request's, that was pending; its quote tells which.
+            cause = "no-route"
         if cause == "bug" and str(error) not in self._bugs:
             self._bugs.add(str(error))
             log.error("an echo request could not be sent: %s", error)
@@ -306,18 +310,21 @@ class Echoes:
             self._fail(flight, "unreachable", now_ns)
 
     def _quoted(self, lane: Lane, quote: Quote) -> Flight | None:
-        """Return the request that is quoted, by its address and its cookie or else its number."""
+        """Return the request that is quoted: one to a calm address, or one known by its number alone."""
+        addresses = lane.addresses
+        if quote.cookie is not None:
+            row = addresses.calm_asked(quote.cookie)
+            is_it = row is not None and quote.destination in (None, addresses.packed(row))
+            return self._flight_of(lane, row) if row is not None and is_it else None
         if quote.destination is None:
             return None
-        addresses = lane.addresses
-        for row in addresses.rows_of(quote.destination).tolist():
-            if addresses.has_under_way(row):
-                is_it = quote.cookie in (None, addresses.cookie(row))
-                if is_it and addresses.sequence[row] == quote.sequence:
-                    return self._flight_of(lane, row)
-            elif quote.cookie is None and (target := addresses.ids[row]) in self._followed:
-                return self._flights.of(self._followed[target], quote.sequence)
-        return None
+        row = addresses.row_asked(quote.sequence, quote.destination)
+        if row is None:
+            return None
+        if addresses.has_under_way(row):
+            return self._flight_of(lane, row)
+        followed = self._followed.get(addresses.id_of(row))
+        return None if followed is None else self._flights.of(followed, quote.sequence)
 
     # --- what is not answered ---
 

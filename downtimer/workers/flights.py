@@ -65,6 +65,7 @@ class Flights:
 
     def __init__(self) -> None:
         self._by_cookie: dict[bytes, Flight] = {}
+        self._by_number: dict[tuple[TargetId, int], Flight] = {}  # of those that are flying
         self._flying: list[Flight] = []  # heaps
         self._young: list[Flight] = []  # sent a moment ago
         self._late: list[Flight] = []  # failed by their deadline
@@ -79,7 +80,7 @@ class Flights:
         """Return a request that was sent a while ago, and that nobody waits for to have grown."""
         flight = Flight(address, sent_ns, sequence, cookie)
         heapq.heappush(self._flying, flight)
-        self._by_cookie[cookie] = flight
+        self._by_cookie[cookie] = self._by_number[address.id, sequence] = flight
         return flight
 
     def known(self, cookie: bytes) -> Flight | None:
@@ -92,12 +93,11 @@ class Flights:
 
     def of(self, address: Followed, sequence: int) -> Flight | None:
         """Return the request under way to an address with this sequence number, None if there is none."""
-        mine = (flight for flight in self._flying if flight.address is address)
-        return next((flight for flight in mine if flight.sequence == sequence), None)
+        return self._by_number.get((address.id, sequence))
 
     def oldest_ns(self) -> int | None:
         """Return when the oldest of those was sent that are under way; None if there is none."""
-        self._drop_over(self._flying)
+        self._drop_over()
         return self._flying[0].sent_ns if self._flying else None
 
     def next_deadline_ns(self, timeout_ns: int) -> int | None:
@@ -121,20 +121,24 @@ class Flights:
 
     def take_overdue(self, now_ns: int, timeout_ns: int) -> Iterator[Flight]:
         """Yield what has passed its deadline; forget what is long past."""
-        self._drop_over(self._flying)
+        self._drop_over()
         while self._flying and self._flying[0].sent_ns + timeout_ns <= now_ns:
-            flight = heapq.heappop(self._flying)
-            self._keep_late(flight)
-            yield flight
-            self._drop_over(self._flying)
+            yield self._land()
+            self._drop_over()
         while self._late and self._late[0].sent_ns + timeout_ns + LATE_NS <= now_ns:
             self._by_cookie.pop(heapq.heappop(self._late).cookie, None)
 
-    def _drop_over(self, flying: list[Flight]) -> None:
-        """Drop what is resolved from the top; what failed without a reply is still recognised for a while."""
-        while flying and flying[0].is_over:
-            self._keep_late(heapq.heappop(flying))
+    def _drop_over(self) -> None:
+        """Drop what is resolved from the top."""
+        while self._flying and self._flying[0].is_over:
+            self._land()
 
-    def _keep_late(self, flight: Flight) -> None:
+    def _land(self) -> Flight:
+        """Take the oldest out of those that fly; if it has no reply it is still recognised for a while."""
+        flight = heapq.heappop(self._flying)
+        number = (flight.address.id, flight.sequence)
+        if self._by_number.get(number) is flight:
+            del self._by_number[number]
         if flight.cookie in self._by_cookie:
             heapq.heappush(self._late, flight)
+        return flight

@@ -57,6 +57,9 @@ SILENT_NS: Final = 10 * SECOND_NS
 NEW_NS: Final = 60 * SECOND_NS
 """One that was found earlier was watched by a predecessor of this process."""
 
+WARN_NS: Final = 60 * SECOND_NS
+"""Not more often is it said that replies were dropped."""
+
 _RATED_MOST: Final = 1.1
 """If there are so many times the addresses for which the rates were made, they are made anew at once."""
 
@@ -83,6 +86,7 @@ class IcmpEngine:
         }
         self._retired: set[TargetId] = set()
         self._seconds_ns = self._window_ns = self._renewed_ns = self._dropped_ns = self._clock.now_ns()
+        self._warned_ns = -WARN_NS
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[None] = self._loop.create_future()
         self._next: asyncio.Handle | None = None  # the next turn, if there is to be one
@@ -229,7 +233,11 @@ class IcmpEngine:
 
     async def finish(self) -> None:
         """Send no more; return when all that is under way is resolved, and end all spans."""
+        deadline_ns = self._clock.now_ns() + self._rates.timeout_ns + SECOND_NS
         while self._echoes.oldest_ns(self._lanes.values()) is not None:
+            if self._clock.now_ns() > deadline_ns:
+                log.error("echo requests are under way beyond their deadline")
+                break
             self._judge(self._clock.now_ns())
             await asyncio.sleep(TURN_LEAST_NS / SECOND_NS)
         self._end_window(self._clock.now_ns(), is_wanted=self._length_ns() is not None)
@@ -257,7 +265,9 @@ class IcmpEngine:
         before_ns, self._dropped_ns = self._dropped_ns, self._clock.now_ns()
         if self._sockets.has_dropped():
             self._echoes.lost(before_ns, self._dropped_ns)
-            log.warning("replies were dropped: the socket's buffer was full")
+            if self._dropped_ns - self._warned_ns > WARN_NS:
+                self._warned_ns = self._dropped_ns
+                log.warning("replies were dropped: the socket's buffer was full")
 
     def _lanes_in_use(self) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.addresses.row_of]
@@ -295,7 +305,7 @@ class IcmpEngine:
         is_done = len(followed) < TURN_MAX
         calm: list[tuple[Lane, Rows]] = []
         for lane in self._lanes_in_use():
-            most = max(lane.room - TURN_MAX, 1)
+            most = max(lane.find_room() - TURN_MAX, 1)
             due = lane.addresses.due(now_ns)
             is_done &= len(due) < most
             allowed = self._schedule.allow(min(len(due), most), at_ns)

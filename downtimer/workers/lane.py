@@ -110,11 +110,10 @@ class Lane:
         self._sequence = int.from_bytes(os.urandom(2), "big")
         self._quotes: list[Quote] = []
 
-    @property
-    def room(self) -> int:
-        """How many may be sent before what comes back must be received; at most `BATCH`."""
+    def find_room(self) -> int:
+        """Return how many may be sent before what comes back must be received; at most `BATCH`."""
         opened = self._sockets.of(self.family) if len(self.addresses.row_of) else None
-        return min(BATCH, opened.room) if isinstance(opened, EchoSocket) else BATCH
+        return min(BATCH, opened.find_room()) if isinstance(opened, EchoSocket) else BATCH
 
     # --- sending ---
 
@@ -134,14 +133,13 @@ class Lane:
         held_up: list[int] = []
         first, count = 0, len(rows)
         while first < count:
-            now_ns = self._clock.now_ns()
-            taken, error = self._shoot(opened, first, min(_CALL, count - first))
+            taken, began_ns, ended_ns, error = self._shoot(opened, first, min(_CALL, count - first))
             next_ = first + taken
             if error is not None:
                 errors.append((next_, error))
                 next_ += 1
-            sent_ns[first:next_] = now_ns
-            if self._clock.now_ns() - now_ns > DOUBT_NS:
+            sent_ns[first:next_] = began_ns
+            if ended_ns - began_ns > DOUBT_NS:
                 held_up.extend(range(first, next_))
             first = next_
         return Volley(sent_ns, nonces, sequences, errors, held_up)
@@ -159,23 +157,27 @@ class Lane:
         self.addresses.names.take(rows, axis=0, out=self._outgoing.names[:count])
         return nonces, sequences
 
-    def _shoot(self, opened: EchoSocket, first: int, count: int) -> tuple[int, OSError | None]:
-        """Send some; return how many left, and why the next did not, if that is so.
+    def _shoot(self, opened: EchoSocket, first: int, count: int) -> tuple[int, int, int, OSError | None]:
+        """Send some; return how many left, between which instants, and why the next did not, if that is so.
 
         On a ping socket the error may be an earlier request's: an ICMP error that was pending. Then
         it is tried again.
         """
-        error: OSError | None = None
         for _ in range(_TRIES):
+            taken, error = 0, None
+            began_ns = self._clock.now_ns()
             try:
-                return self._outgoing.send(opened.fileno(), first, count), None
+                taken = self._outgoing.send(opened.fileno(), first, count)
             except OSError as exc:
                 error = exc
+            ended_ns = self._clock.now_ns()
+            if error is None:
+                break
             quotes = list(opened.read_errors())
             self._quotes += quotes
             if not quotes:
                 break
-        return 0, error
+        return taken, began_ns, ended_ns, error
 
     # --- what comes back ---
 

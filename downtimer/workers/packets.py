@@ -142,6 +142,12 @@ def cookie_of(row: int, nonce: int) -> bytes:
     return _COOKIE.pack(row, nonce)
 
 
+def parts_of_cookie(cookie: bytes) -> tuple[int, int]:
+    """Return the row and the nonce in a cookie."""
+    row, nonce = _COOKIE.unpack(cookie)
+    return row, nonce
+
+
 def cookie_of_reply(family: Family, message: bytes) -> bytes | None:
     """Return the cookie that an echo reply brings back; None if the message is none of ours."""
     if len(message) != _HEADER.size + COOKIE_SIZE or message[0] != family.reply:

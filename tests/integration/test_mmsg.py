@@ -26,7 +26,7 @@ from downtimer.workers.echo import EchoSocket
 from downtimer.workers.packets import V4
 opened = EchoSocket(V4, Source(None))
 opened._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
-assert opened.room < 10
+assert opened.find_room() < 10
 found = [opened.has_dropped()]
 for number in range(50):
     numbers = opened.identifier.to_bytes(2, "big") + number.to_bytes(2, "big")
@@ -36,6 +36,28 @@ for number in range(50):
     opened._socket.sendto(request[:2] + total.to_bytes(2, "big") + request[4:], ("127.0.0.1", 0))
 found += [opened.has_dropped(), opened.has_dropped()]
 print(found)
+"""
+STRANGERS = """
+import socket, sys, time
+import numpy as np
+from downtimer.source import Source
+from downtimer.workers.echo import EchoSocket
+from downtimer.workers.mmsg import Incoming
+from downtimer.workers.packets import ECHO, fill_in_checksums, parse
+family, _ = parse(sys.argv[1])
+opened, incoming = EchoSocket(family, Source(None)), Incoming(16, 128)
+other = socket.socket(family.number, socket.SOCK_RAW, family.protocol)
+def replies(identifier):
+    request = np.zeros(1, ECHO)
+    request["kind"], request["identifier"] = family.request, identifier
+    fill_in_checksums(request)
+    other.sendto(request.tobytes(), (sys.argv[1], 0))
+    time.sleep(0.05)
+    return incoming.receive(opened.fileno())
+first = opened.identifier
+found = [opened.is_raw, replies(first), replies((first + 1) % 2**16)]
+opened.change_identifier()
+print([*found, replies(opened.identifier), replies(first), opened.has_dropped()])
 """
 
 
@@ -108,20 +130,24 @@ def test_error_of_the_first_is_raised(pair: tuple[socket.socket, socket.socket])
 @pytest.mark.parametrize("groups", ["1 0", "0 2147483647"])
 def test_what_the_kernel_drops_for_want_of_room_is_known_once(groups: str) -> None:
     """Of raw sockets and of ping sockets."""
+    assert said_by(DROPS, groups) == "[False, True, False]"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_raw_socket_hears_replies_to_itself_only(address: str) -> None:
+    """To requests with its identifier, and with that before: others would take their room."""
+    assert said_by(STRANGERS, "1 0", address) == "[True, 1, 0, 1, 1, False]"
+
+
+def said_by(script: str, groups: str, *arguments: str) -> str:
+    """Return the last line that a script says, run where only these groups may open ping sockets."""
+    allow = f'echo "{groups}" > /proc/sys/net/ipv4/ping_group_range; exec "$@"'
     spawner = Spawner()
     try:
         with Namespaces(spawner) as network:
-            allow = [
-                "/bin/sh",
-                "-c",
-                f'echo "{groups}" > /proc/sys/net/ipv4/ping_group_range; exec "$@"',
-                "sh",
-            ]
-            argv = [*allow, *_PYTHON, DROPS]
-            process = spawner.start(
-                network.in_vantage(argv), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
+            argv = network.in_vantage(["/bin/sh", "-c", allow, "sh", *_PYTHON, script, *arguments])
+            process = spawner.start(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             said, _ = process.communicate(timeout=30)
     finally:
         spawner.close()
-    assert said.decode().split("\n")[-2] == "[False, True, False]"
+    return str(said.decode().split("\n")[-2])

@@ -219,6 +219,7 @@ def by_echoes(
         calm_turns += bool(addresses.is_calm.any())
     for row in range(len(fates)):
         echoes.end(lane, row)
+    assert addresses.oldest_ns() is None
     found: dict[str, list[Span]] = {}
     for span in sorted(outbox.spans.values(), key=lambda span: span.first_sent_ns):
         found.setdefault(span.target, []).append(span)
