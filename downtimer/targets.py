@@ -24,9 +24,6 @@ _REFERENCE = "reference"
 _AGENT = "agent"
 _PACKED_4: Final = 4
 
-REFERENCES: Final = f"{_REFERENCE}/"
-"""With what the ids of references begin."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:

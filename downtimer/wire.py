@@ -16,6 +16,9 @@ import zmq
 FRAME_MAX: Final = 64 * 1024 * 1024
 """Largest frame taken; a portion of the target list has about 1 MiB."""
 
+AT_ONCE_MAX: Final = 100
+"""After so many messages that had come already, others have their turn."""
+
 _QUEUE: Final = 10_000
 
 
@@ -26,6 +29,7 @@ class Socket:
         self._socket = context.socket(kind)
         self._loop = asyncio.get_running_loop()
         self._came: asyncio.Future[None] | None = None  # who receives waits for it
+        self._at_once = 0  # messages that were received without a wait
         for option, value in (
             (zmq.LINGER, 0),
             (zmq.SNDHWM, _QUEUE),
@@ -50,11 +54,18 @@ class Socket:
 
     async def receive(self) -> list[bytes]:
         """Return the frames of the next message."""
+        if self._at_once == AT_ONCE_MAX:
+            self._at_once = 0
+            await asyncio.sleep(0)  # whoever sends without end must not keep others from their turn
         while True:
             try:
-                return self._socket.recv_multipart(zmq.DONTWAIT)
+                frames = self._socket.recv_multipart(zmq.DONTWAIT)
             except zmq.Again:
+                self._at_once = 0
                 self._came = self._loop.create_future()
+            else:
+                self._at_once += 1
+                return frames
             await self._came
 
     def send(self, frames: Sequence[bytes]) -> bool:

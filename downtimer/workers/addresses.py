@@ -6,7 +6,8 @@ else happens, be it a late reply or a second probe under way, is taken out (`tak
 `Series` of its own, which knows what that means; when all is settled it is put back (`put_back`). So what any
 of it means is written down once, there.
 
-Owned by the icmp worker; does no I/O. A row is an address as long as it is probed, and then another's.
+Owned by the icmp worker; does no I/O. A row is an address as long as it is probed, and then another's. This
+is long because all columns of a row change together.
 """
 
 import heapq

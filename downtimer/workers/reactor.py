@@ -20,6 +20,7 @@ Call = Callable[[], None]
 _CHANGES: Final = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _TIMERS_LEAST: Final = 1_000
 _LONG_S: Final = 0.005
+_LATE_S: Final = 0.005
 _NEVER: Final = math.inf
 
 
@@ -78,7 +79,10 @@ class Reactor:
         found = self._epoll.poll(0, len(calls) + 1)
         for descriptor, call in [(descriptor, calls.get(descriptor)) for descriptor, _ in found]:
             if call is not None and calls.get(descriptor) is call:
-                call()
+                try:
+                    call()
+                except Exception as exc:  # noqa: BLE001 - the others would not be told again
+                    self._loop.call_exception_handler({"message": "a conversation broke", "exception": exc})
         if self._timers and self._timers[0][2].call is None:
             self._set_alarm()  # most timers are cancelled by what comes, and waking up costs more than this
 
@@ -96,6 +100,8 @@ class Reactor:
     def _ring(self) -> None:
         """Call what is due; if that takes long, not all of it: what has come meanwhile is read first."""
         timers, began_s = self._timers, self._loop.time()
+        if timers and began_s - timers[0][0] > _LATE_S:
+            self._look()  # an answer may have come since the loop has looked, and before a deadline
         now_s = began_s
         self._alarm_s = -_NEVER  # it is set once, at the end
         try:

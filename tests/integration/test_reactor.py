@@ -181,6 +181,54 @@ def test_what_has_come_is_read_before_timers_that_are_due_as_well() -> None:
     run(scenario)
 
 
+def test_what_came_during_a_long_turn_is_read_before_the_deadlines_in_it() -> None:
+    """The loop had looked before, and so would take the answer for one that came too late."""
+
+    async def scenario(reactor: Reactor) -> None:
+        told: list[str] = []
+        loop = asyncio.get_running_loop()
+
+        async with awaiting(reactor, told) as theirs:
+
+            def hold_up() -> None:
+                time.sleep(0.02)
+                theirs.send(b"x")
+                time.sleep(0.05)
+
+            began_s = loop.time()
+            reactor.later(0.02, lambda: None)
+            reactor.later(0.05, lambda: told.append("deadline"))
+            loop.call_at(began_s + 0.02, hold_up)
+            await until(lambda: len(told) == 2)
+        assert told == ["answer", "deadline"]
+
+    run(scenario)
+
+
+def test_call_that_breaks_does_not_take_others_with_it() -> None:
+    """What has come for them is not told again."""
+
+    async def scenario(reactor: Reactor) -> None:
+        broken: list[object] = []
+        told: list[int] = []
+
+        def broken_one() -> None:
+            raise LookupError
+
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: broken.append(context["exception"])
+        )
+        with pair() as (ours, theirs), pair() as (others, _):
+            reactor.watch(ours.fileno(), broken_one)
+            reactor.watch(others.fileno(), partial(told.append, 1))
+            await until(lambda: broken and told)
+            theirs.send(b"x")
+            await until(lambda: len(broken) == 2)
+        assert [type(each) for each in broken] == [LookupError] * 2
+
+    run(scenario)
+
+
 def test_many_timers_that_are_due_let_others_have_a_turn() -> None:
     """What comes while they ring is read before the last of them."""
 

@@ -109,6 +109,28 @@ def test_what_nobody_reads_does_not_keep_the_loop_awake(tmp_path: Path) -> None:
     run(tmp_path, talk, selector)
 
 
+def test_a_peer_that_sends_without_end_lets_others_have_their_turn(tmp_path: Path) -> None:
+    async def talk(router: wire.Socket, dealer: wire.Socket) -> None:
+        turns = 0
+
+        async def other() -> None:
+            nonlocal turns
+            while True:
+                turns += 1
+                await asyncio.sleep(0)
+
+        for _ in range(MESSAGES):
+            assert dealer.send([b"x"])
+        await asyncio.sleep(0.2)  # by now all have come
+        task = asyncio.create_task(other())
+        for _ in range(MESSAGES):
+            await router.receive()
+        task.cancel()
+        assert turns >= MESSAGES / wire.AT_ONCE_MAX - 1
+
+    run(tmp_path, talk)
+
+
 def test_a_receiver_that_is_cancelled_leaves_the_socket_to_the_next(tmp_path: Path) -> None:
     async def talk(router: wire.Socket, dealer: wire.Socket) -> None:
         with pytest.raises(TimeoutError):

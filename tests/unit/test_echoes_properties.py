@@ -7,9 +7,10 @@ driven by the same turns, with the same answers.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
+import numpy.typing as npt
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -123,16 +124,22 @@ class Net:
         self._replies = [one for one in self._replies if one.at_ns > now_ns]
         if not came:
             return
-        self._echoes = np.zeros(len(came), ECHO)
-        self._echoes["cookie"] = np.array([(one.row, one.nonce) for one in came], COOKIE)
+        cookies = self.bring([(one.row, one.nonce) for one in came])
         yield Heard(
             opened=cast("object", None),  # type: ignore[arg-type]
             is_plain=np.ones(len(came), np.bool_),
-            rows=self._echoes["cookie"]["row"],
-            nonces=self._echoes["cookie"]["nonce"],
+            rows=cookies["row"],
+            nonces=cookies["nonce"],
             stamps_ns=np.array([one.at_ns for one in came], np.int64),
             sources=self.addresses.names[[one.row for one in came]],
         )
+
+    def bring(self, cookies: list[tuple[int, int]]) -> npt.NDArray[Any]:
+        """Bring replies with these cookies, and nothing else; return the cookies."""
+        self._echoes = np.zeros(len(cookies), ECHO)
+        self._echoes["cookie"] = np.array(cookies, COOKIE)
+        found: npt.NDArray[Any] = self._echoes["cookie"]
+        return found
 
     def message(self, _: Heard, index: int) -> bytes:
         """Return a message."""
