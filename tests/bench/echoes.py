@@ -3,8 +3,9 @@
 One icmp worker, with all its work: orders, spans, delivery to a writer, signs of life; in a network
 namespace, joined by a veth pair to another one that answers for a /15. Each address is probed once a second.
 The peer is ``fping``, in the same run, with the same addresses as often, each time one right after the other
-(``-i 0``), which costs it least. How late a request leaves is held against the instant at which it was due;
-a loss is any probe that failed, since nothing was ever away.
+(``-i 0``), which costs it least. *The kernel's part* is measured likewise: the same requests, sent and read
+with as few system calls, and nothing done with them. How late a request leaves is held against the instant at
+which it was due; a loss is any probe that failed, since nothing was ever away.
 """
 
 import json
@@ -38,24 +39,31 @@ def measure(directory: Path, runs: int) -> Results:
         with Namespaces(spawner) as network:
             network.add_block(BLOCK)
             bench = EchoBench(directory, spawner, network)
-            pairs = [(bench.ours(_COMPARED, _COMPARED_S), bench.fping(_COMPARED)) for _ in range(runs)]
+            compared = [
+                (bench.ours(_COMPARED, _COMPARED_S), bench.fping(_COMPARED), bench.kernel(_COMPARED))
+                for _ in range(runs)
+            ]
             many = [bench.ours(_MANY, _LONG_S) for _ in range(runs)]
             growth = {
                 size: [bench.ours(size, _GROWTH_S) for _ in range(3)] for size in _SIZES if size != _MANY
             }
     finally:
         spawner.close()
-    return Results(_figures(pairs, many), [_growth(growth | {_MANY: many})])
+    return Results(_figures(compared, many), [_growth(growth | {_MANY: many})])
 
 
-def _figures(pairs: Sequence[tuple[dict[str, Any], float]], many: Sequence[dict[str, Any]]) -> list[Figure]:
-    ours_us = tuple(ours["cpu_us"] for ours, _ in pairs)
-    theirs_us = tuple(theirs_us for _, theirs_us in pairs)
+def _figures(
+    compared: Sequence[tuple[dict[str, Any], float, float]], many: Sequence[dict[str, Any]]
+) -> list[Figure]:
+    ours_us = tuple(ours["cpu_us"] for ours, _, _ in compared)
+    theirs_us = tuple(theirs_us for _, theirs_us, _ in compared)
+    kernel_us = tuple(kernel_us for _, _, kernel_us in compared)
     ratios = tuple(ours_us / theirs_us for ours_us, theirs_us in zip(ours_us, theirs_us, strict=True))
     return [
         Figure(what="CPU per echo, 5,000 addresses, against fping", values=ratios, unit="×", at_most=1.0),
         Figure(what="ours", values=ours_us, unit="µs"),
         Figure(what="fping's", values=theirs_us, unit="µs"),
+        Figure(what="the kernel's part", values=kernel_us, unit="µs"),
         Figure(
             what="echoes a second to 100,000 addresses",
             values=tuple(each["rate"] for each in many),
@@ -119,6 +127,12 @@ class EchoBench:
         if answered != count:
             raise RuntimeError(f"fping had answers of {answered} of {count} addresses only: {said[:500]}")
         return 1e6 * spent_s / (count * _COMPARED_S)
+
+    def kernel(self, count: int) -> float:
+        """Return the microseconds of CPU that the kernel needs for an echo."""
+        argv = [sys.executable, "-m", "tests.bench.echo_floor", BLOCK, str(count), str(_COMPARED_S)]
+        said, _ = self._run(argv)
+        return float(said)
 
     def _run(self, argv: Sequence[str]) -> tuple[str, float]:
         """Run a command in the vantage; return what it says, and the seconds of CPU that it took."""
