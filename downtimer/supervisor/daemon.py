@@ -33,7 +33,12 @@ MARK_MAX: Final = 1_000
 
 
 class Daemon:
-    """What lives from the first start to the end of the process."""
+    """What lives from the first start to the end of the process.
+
+    Attributes:
+        config: That of the latest run.
+        ended: Set when the process is to end.
+    """
 
     def __init__(self, orders: Orders, answers: "Answers") -> None:
         self.config = orders.config
@@ -155,7 +160,14 @@ class Daemon:
         label = arguments.get("label", "")
         if not isinstance(label, str) or len(label) > LABEL_MAX:
             raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
-        return {"lines": await self._begin(Orders(config=self.config, label=label, resume=False))}
+        path = arguments.get("config", self.config.path)
+        if not isinstance(path, str) or not Path(path).is_absolute():
+            raise ControlError("bad-request", "config must be the absolute path of a file")
+        config = life.configure_anew(self.config, path)
+        logs.set_level(config.global_.log_level)
+        lines = await self._begin(Orders(config=config, label=label, resume=False))
+        self.config = config
+        return {"lines": lines}
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()
@@ -244,7 +256,7 @@ async def _serve(orders: Orders, answers: Answers, *, foreground: bool) -> None:
     daemon = Daemon(orders, answers)
     await daemon.run()
     if foreground:
-        _print_report(orders.config)
+        _print_report(daemon.config)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from downtimer import config as configurations
 from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
@@ -25,6 +26,7 @@ from downtimer.supervisor import runs
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import child_environment
 from downtimer.supervisor.launch import Orders
+from downtimer.supervisor.lock import check_report_file
 from downtimer.supervisor.measurement import Measurement
 from downtimer.supervisor.targets import TargetList
 
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 REPORT_S: Final = 120.0
 KINDS: Final = {Kind.SERVICE: ("service", "services"), Kind.ADDRESS: ("address", "addresses")}
+FOR_LIFE: Final = ("state_dir", "runtime_dir", "log_file")
+"""Options of ``[global]`` that a daemon keeps from its first run to its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,28 @@ class Begun:
     measurement: Measurement
     resumed: bool
     line: str | None
+
+
+def configure_anew(old: Config, path: str) -> Config:
+    """Return what a file says now, for the next run of a daemon that was left idle.
+
+    Args:
+        old: The configuration that the daemon has.
+        path: Of the file.
+
+    Raises:
+        ConfigError: It is wrong, or another daemon would be needed for it.
+    """
+    new = configurations.load(path)
+    for option in FOR_LIFE:
+        kept = getattr(old.global_, option)
+        if getattr(new.global_, option) != kept:
+            raise ConfigError(
+                f"{path}: [global] {option}: the daemon that is idle has {kept}, and cannot change it; "
+                "`downtimer stop` ends it, then start again"
+            )
+    check_report_file(new)
+    return new
 
 
 def begin(orders: Orders) -> Begun:

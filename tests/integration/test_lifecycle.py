@@ -290,6 +290,80 @@ def test_a_daemon_left_idle_begins_another_run(command: Command) -> None:
     wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
 
 
+def left_idle(command: Command) -> int:
+    """Start, and stop with `--keep`; return the process id of the supervisor."""
+    command.ok("start")
+    until_measured(command)
+    command.ok("stop", "--keep")
+    return command.supervisor()
+
+
+def test_a_start_in_an_idle_daemon_measures_what_the_file_says_now(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    supervisor = left_idle(command)
+    sections = static_targets(lonely_cloud)
+    sections["static"] = {"ips": ADDRESS}
+    command.report_file = command.directory / "another report"
+    command.write(sections | {"vantage": {"name": "there", "reference": "none"}})
+    assert "measuring 0 services and 1 address as run" in command.ok("start")
+    assert (command.status()["run"]["vantage"], command.supervisor()) == ("there", supervisor)
+    assert command.ok("stop") == command.report_file.read_text()
+
+
+def test_a_start_in_an_idle_daemon_may_name_another_file(command: Command) -> None:
+    supervisor = left_idle(command)
+    command.config = command.directory / "another.ini"
+    command.write({"static": {"ips": ADDRESS}, "vantage": {"reference": "none"}})
+    assert "measuring 0 services and 1 address as run" in command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+@pytest.mark.parametrize("option", ["state_dir", "log_file"])
+def test_what_an_idle_daemon_keeps_for_life_is_refused_with_the_remedy(
+    lonely_cloud: SimulatedCloud, command: Command, option: str
+) -> None:
+    supervisor = left_idle(command)
+    kept = getattr(command, option)
+    command.write(static_targets(lonely_cloud) | {"global": {option: str(command.directory / "else")}})
+    said = command.run("start")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        f"downtimer: {command.config}: [global] {option}: the daemon that is idle has {kept}, and cannot "
+        "change it; `downtimer stop` ends it, then start again\n"
+    )
+    command.write(static_targets(lonely_cloud))
+    command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"icmp": {"budget": "none"}}, "[icmp] budget: 'none' is no whole number from 1 to 1000000"),
+        ({"targets": {"source": "eth9"}}, "[targets] source: cannot send from eth9: No such device"),
+        ({"global": {"report_file": "/"}}, "[global] report_file: / is a folder"),
+    ],
+)
+def test_a_file_that_is_wrong_leaves_the_daemon_idle(
+    lonely_cloud: SimulatedCloud, command: Command, sections: dict[str, dict[str, str]], problem: str
+) -> None:
+    supervisor = left_idle(command)
+    command.write(static_targets(lonely_cloud) | sections)
+    said = command.run("start")
+    assert (said.code, said.err) == (2, f"downtimer: {command.config}: {problem}\n")
+    command.write(static_targets(lonely_cloud))
+    command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+def test_a_start_names_its_file_by_an_absolute_path(command: Command) -> None:
+    left_idle(command)
+    reply = ask(command, b'{"version": 1, "command": "start", "arguments": {"config": "conf.ini"}}\n')
+    assert reply["error"]["code"] == "bad-request"
+    assert ask(command, b'{"version": 1, "command": "start"}\n')["ok"] is True
+
+
 def ask(command: Command, request: bytes) -> dict[str, Any]:
     """Return the answer to a request on the control socket."""
     with socket.socket(socket.AF_UNIX) as connection:
