@@ -26,6 +26,9 @@ def run(arguments: Arguments) -> int:
         raise NotRunningError(f"{exc}{_cut_off_hint(config)}") from exc
     if not arguments["--keep"]:
         wait_for_end(config, END_S)
+    if ended["run"] is None:
+        warn("no run was under way; the daemon has ended")
+        return ExitCode.DONE
     if ended["report_error"] is not None:
         with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
             print_text(reports.render(reader))

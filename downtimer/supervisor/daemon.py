@@ -30,6 +30,7 @@ from downtimer.supervisor.measurement import Measurement
 log = logging.getLogger(__name__)
 
 MARK_MAX: Final = 1_000
+NO_RUN: Final = "no run is under way; `downtimer start` begins one, `downtimer stop` ends the daemon"
 
 
 class Daemon:
@@ -171,13 +172,15 @@ class Daemon:
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()
-        self._under_way()
+        keep = arguments.get("keep") is True
+        if keep:
+            self._under_way()
         try:
             async with self._changing:
-                return await self._end_run()
+                return await self._end_run() if self._measurement is not None else {"run": None}
         finally:
-            if arguments.get("keep") is not True:
-                asyncio.get_running_loop().call_soon(self.ended.set)
+            if not keep:
+                self.ended.set()
 
     async def _mark(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         text = arguments.get("text")
@@ -187,11 +190,11 @@ class Daemon:
 
     def _under_way(self) -> Measurement:
         if self._measurement is None:
-            raise ControlError("not-running", "no run is under way; `downtimer start` begins one")
+            raise ControlError("not-running", NO_RUN)
         return self._measurement
 
     def _check_unchanging(self) -> None:
-        if self._changing.locked():
+        if self._changing.locked() or self.ended.is_set():
             raise ControlError("busy", "a run is just being started or stopped")
 
 

@@ -319,6 +319,19 @@ def test_a_start_in_an_idle_daemon_may_name_another_file(command: Command) -> No
     assert command.supervisor() == supervisor
 
 
+def test_a_stop_ends_a_daemon_left_idle_and_says_so(command: Command) -> None:
+    supervisor = left_idle(command)
+    kept = command.run("stop", "--keep")
+    assert (kept.code, kept.out) == (3, "")
+    assert "no run is under way" in kept.err
+    assert is_alive(supervisor)
+    said = command.run("stop")
+    assert (said.code, said.out) == (0, "")
+    assert said.err == "downtimer: no run was under way; the daemon has ended\n"
+    wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
+    assert not command.runtime_dir.joinpath("control.sock").exists()
+
+
 @pytest.mark.parametrize("option", ["state_dir", "log_file"])
 def test_what_an_idle_daemon_keeps_for_life_is_refused_with_the_remedy(
     lonely_cloud: SimulatedCloud, command: Command, option: str
