@@ -23,6 +23,7 @@ from tests.integration.command import (
     target,
     until_measured,
 )
+from tests.integration.influx_env import InfluxServer
 from tests.waiting import wait_until
 
 
@@ -550,3 +551,31 @@ def test_a_wrong_choice_is_one_line_and_exit_code_two(
     assert said.code == 2
     assert problem in said.err
     assert said.err.count("\n") == 1
+
+
+def influx_beside(lonely_cloud: SimulatedCloud, command: Command) -> InfluxServer:
+    """Return an InfluxDB in the vantage, which is not started, and write that the points go there."""
+    server = InfluxServer(command.directory / "influx", prefix=lonely_cloud.network.in_vantage([]))
+    command.write(static_targets(lonely_cloud) | {"db": {"host": server.host, "port": str(server.port)}})
+    return server
+
+
+def test_ship_tells_what_it_delivered_and_what_it_leaves_to_the_daemon(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    server = influx_beside(lonely_cloud, command)
+    assert command.run("ship").err == "downtimer: nothing to ship\n"
+    command.ok("start")
+    until_measured(command)
+    run = command.status()["run"]["id"]
+    for words in (["ship"], ["ship", run]):
+        said = command.run(*words)
+        assert (said.code, said.out) == (0, "")
+        assert said.err == f"downtimer: run {run} is under way: its daemon delivers its points itself\n"
+    command.ok("stop")
+    with server:
+        (entry,) = json.loads(command.ok("runs", "--json"))
+        said = command.run("ship")
+        assert (said.code, said.out) == (0, "")
+        assert said.err == f"downtimer: run {run}: {entry['influxdb_backlog']} points delivered\n"
+        assert command.run("ship").err == "downtimer: nothing to ship\n"
