@@ -7,6 +7,7 @@ read the journal; while a run is under way nobody but the writer touches it.
 import asyncio
 import contextlib
 import logging
+import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,12 +74,13 @@ def begin(orders: Orders) -> Begun:
     """Prepare a new run, or the last one if it was cut off and may go on.
 
     Raises:
-        ConfigError: Probes could not leave.
+        ConfigError: Probes could not leave, or the file of CA certificates can't be used.
         DowntimerError: A run in the state folder cannot be closed, or `--resume` was asked for in vain.
     """
     config = orders.config
     state_dir = config.global_.state_dir
     _check_source(config)
+    _check_cacert(config)
     last = journal.last_run(state_dir)
     cut_off = last if last is not None and last.run.end_ns is None else None
     why_not = runs.why_not_resumed(config, orders, cut_off)
@@ -154,6 +156,17 @@ def _check_source(config: Config) -> None:
         raise ConfigError(
             f"{config.path}: [targets] source: cannot send from {config.targets.source}: {exc.strerror}"
         ) from exc
+
+
+def _check_cacert(config: Config) -> None:
+    """Refuse to begin where no certificate could be verified. Children that come later read the file anew."""
+    path = config.global_.cacert
+    try:
+        if path is not None:
+            ssl.create_default_context(cafile=path)
+    except OSError as exc:  # also ssl.SSLError
+        reason = "holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ConfigError(f"{config.path}: [global] cacert: {path}: {reason}") from exc
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

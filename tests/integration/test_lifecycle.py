@@ -450,6 +450,20 @@ def test_a_source_that_this_host_lacks_is_refused(lonely_cloud: SimulatedCloud, 
     assert json.loads(command.ok("runs", "--json")) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"), [("ca.pem", "No such file or directory"), ("conf.ini", "holds no certificates")]
+)
+def test_certificates_that_cannot_be_used_are_refused(
+    lonely_cloud: SimulatedCloud, command: Command, name: str, problem: str
+) -> None:
+    path = command.directory / name
+    command.write(static_targets(lonely_cloud) | {"global": {"cacert": str(path)}})
+    said = command.run("start")
+    assert said.code == 2
+    assert said.err == f"downtimer: {command.config}: [global] cacert: {path}: {problem}\n"
+    assert json.loads(command.ok("runs", "--json")) == []
+
+
 def test_what_cannot_be_judged_is_not_called_up(lonely_cloud: SimulatedCloud, command: Command) -> None:
     command.ok("start")
     until_measured(command)
