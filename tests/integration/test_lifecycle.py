@@ -498,6 +498,22 @@ def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: 
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("is_link", [True, False])
+def test_one_folder_for_state_and_sockets_is_refused(
+    lonely_cloud: SimulatedCloud, command: Command, *, is_link: bool
+) -> None:
+    if is_link:
+        command.runtime_dir.mkdir(mode=0o700)
+        command.state_dir.symlink_to(command.runtime_dir)
+    else:
+        command.write(static_targets(lonely_cloud) | {"global": {"state_dir": str(command.runtime_dir)}})
+    said = command.run("start")
+    assert said.code == 2
+    assert said.err == (
+        f"downtimer: {command.config}: [global] runtime_dir: is the folder of state_dir; they must differ\n"
+    )
+
+
 def powerless(lonely_cloud: SimulatedCloud) -> list[str]:
     """Return the prefix of a command that may not send echoes."""
     # A new network namespace allows nobody a ping socket, and the bounding set denies raw ones.
