@@ -104,7 +104,9 @@ def take_locks(config: Config) -> None:
     """
     runtime_dir, state_dir = config.global_.runtime_dir, config.global_.state_dir
     if Path(runtime_dir).samefile(state_dir):
-        raise ConfigError(f"{config.path}: [global] runtime_dir: is the folder of state_dir; they must differ")
+        raise ConfigError(
+            f"{config.path}: [global] runtime_dir: is the folder of state_dir; they must differ"
+        )
     try:
         take(runtime_dir)
     except HeldError as exc:

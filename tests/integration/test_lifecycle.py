@@ -590,7 +590,7 @@ def influx_beside(lonely_cloud: SimulatedCloud, command: Command) -> InfluxServe
     return server
 
 
-def test_ship_tells_what_it_delivered_and_what_it_leaves_to_the_daemon(
+def test_stop_tells_that_influxdb_is_waited_for_and_ship_what_it_did(
     lonely_cloud: SimulatedCloud, command: Command
 ) -> None:
     server = influx_beside(lonely_cloud, command)
@@ -602,7 +602,12 @@ def test_ship_tells_what_it_delivered_and_what_it_leaves_to_the_daemon(
         said = command.run(*words)
         assert (said.code, said.out) == (0, "")
         assert said.err == f"downtimer: run {run} is under way: its daemon delivers its points itself\n"
-    command.ok("stop")
+    stopped = command.run("stop")
+    assert stopped.code == 0
+    waiting, left = stopped.err.splitlines()
+    where = f"InfluxDB at {server.host}:{server.port}"
+    assert waiting == f"downtimer: {where}: Connection refused; waiting for it, up to 30 s"
+    assert f"`downtimer ship {run}`" in left
     with server:
         (entry,) = json.loads(command.ok("runs", "--json"))
         said = command.run("ship")
