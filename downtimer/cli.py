@@ -16,7 +16,7 @@ Commands:
   status  what is measured, and what is down right now
   report  how long everything was down: of the run under way, or of an earlier one
   runs    the runs that are kept
-  ship    deliver to InfluxDB what earlier runs (or this one) still hold back
+  ship    deliver to InfluxDB what earlier runs still hold back
   demo    a simulated cloud, a real measurement, a scripted upgrade of 30 seconds
 
 Options:

@@ -36,4 +36,9 @@ def set_up(level: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Log no less and no more than this from now on."""
     logging.getLogger("downtimer").setLevel(level.upper())

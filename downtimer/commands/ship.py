@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from downtimer.commands.common import Arguments, configuration, run_under_way
+from downtimer.commands.common import Arguments, configuration, run_under_way, warn
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.store import journal
@@ -22,13 +22,33 @@ def run(arguments: Arguments) -> int:
     if wanted is not None and not entries:
         raise DowntimerError(f"no run {wanted}; `downtimer runs` lists them")
     under_way = run_under_way(config)
-    left = 0
+    said, left = False, 0
     for entry in entries:
-        if entry.id != under_way and entry.error is None and not _is_measured(config, entry):
-            left += shipping.ship(entry.path, config.db, SHIP_S)
+        if entry.id == under_way or _is_measured(config, entry):
+            line = f"run {entry.id} is under way: its daemon delivers its points itself"
+        elif entry.error is not None:
+            line = f"run {entry.id} can't be read: {entry.error}"
+        else:
+            shipped = shipping.ship(entry.path, config.db, SHIP_S)
+            left += shipped.left
+            line = _told(entry, shipped)
+        if line:
+            warn(line)
+            said = True
     if left:
         raise DowntimerError(f"{left} points are still to be delivered")
+    if not said:
+        warn("nothing to ship")
     return ExitCode.DONE
+
+
+def _told(entry: journal.RunEntry, shipped: shipping.Shipped) -> str:
+    """Return what became of a run's points; empty if there were none."""
+    if shipped.rejected:
+        return (
+            f"run {entry.id}: {shipped.delivered} points delivered, {shipped.rejected} rejected by InfluxDB"
+        )
+    return f"run {entry.id}: {shipped.delivered} points delivered" if shipped.delivered else ""
 
 
 def _is_measured(config: Config, entry: journal.RunEntry) -> bool:

@@ -21,7 +21,8 @@ def run(arguments: Arguments) -> int:
     if _is_idle(config):
         if resume:
             raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
-        begun = client.request(config.control_socket, "start", {"label": orders.label}, timeout_s=START_S)
+        asked = {"label": orders.label, "config": config.path}
+        begun = client.request(config.control_socket, "start", asked, timeout_s=START_S)
         for line in begun["lines"]:
             tell(line)
     else:

@@ -1,7 +1,9 @@
 """End the run, and print its report."""
 
 import contextlib
-from typing import Final
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from downtimer import report as reports
 from downtimer.commands.common import Arguments, configuration, print_file, print_text, warn
@@ -9,23 +11,31 @@ from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import DowntimerError, ExitCode, NotRunningError
 from downtimer.store import journal
+from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.lock import wait_for_end
 
 STOP_S: Final = 300.0
 END_S: Final = 10.0
+POLL_S: Final = 1.0
+PATIENCE: Final = 4
+"""InfluxDB is to be seen failing so often in a row, for the writer tells every other second how it fares."""
 
 
 def run(arguments: Arguments) -> int:
     """End the run, and print its report."""
     config = configuration(arguments)
     try:
-        ended = client.request(
-            config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
-        )
+        with _telling_what_it_waits_for(config):
+            ended = client.request(
+                config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
+            )
     except NotRunningError as exc:
         raise NotRunningError(f"{exc}{_cut_off_hint(config)}") from exc
     if not arguments["--keep"]:
         wait_for_end(config, END_S)
+    if ended["run"] is None:
+        warn("no run was under way; the daemon has ended")
+        return ExitCode.DONE
     if ended["report_error"] is not None:
         with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
             print_text(reports.render(reader))
@@ -45,3 +55,36 @@ def _cut_off_hint(config: Config) -> str:
     if last is None or last.run.end_ns is not None:
         return ""
     return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
+
+
+@contextlib.contextmanager
+def _telling_what_it_waits_for(config: Config) -> Iterator[None]:
+    """Watch a stop from another thread for as long as it takes."""
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(config, ended), daemon=True)
+    watch.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watch.join()
+
+
+def _watch(config: Config, ended: threading.Event) -> None:
+    """Say it, once, if nothing but InfluxDB holds up a stop."""
+    seen = 0
+    while seen < PATIENCE:
+        if ended.wait(POLL_S):
+            return
+        try:
+            status = client.request(config.control_socket, "status", timeout_s=POLL_S)
+        except DowntimerError:  # too busy to answer, or it has ended
+            continue
+        seen = seen + 1 if _waits_for_influxdb(status) else 0
+    warn(f"{status['influxdb']['error']}; waiting for it, up to {SHIP_S:.0f} s")
+
+
+def _waits_for_influxdb(status: Mapping[str, Any]) -> bool:
+    """Tell whether only the writer is left, and InfluxDB takes nothing from it."""
+    running = [process["name"] for process in status["processes"] if process["pid"] is not None]
+    return running == ["writer"] and status["influxdb"]["state"] == "failing"

@@ -4,7 +4,7 @@ import socket
 from typing import Any, Final
 
 from downtimer.control import protocol
-from downtimer.errors import ControlError, NotRunningError
+from downtimer.errors import ConfigError, ControlError, NotRunningError
 
 CONNECT_S: Final = 5.0
 
@@ -22,6 +22,7 @@ def request(
 
     Raises:
         NotRunningError: Nobody listens, or the daemon was left without a run.
+        ConfigError: The daemon refuses the configuration.
         ControlError: The daemon refused, failed, or did not answer in time.
     """
     asked = protocol.Request(command=command, arguments=arguments or {})
@@ -41,6 +42,8 @@ def request(
     if reply.error is not None:
         if reply.error.code == "not-running":
             raise NotRunningError(reply.error.message)
+        if reply.error.code == "configuration":
+            raise ConfigError(reply.error.message)
         raise ControlError(reply.error.code, reply.error.message)
     return reply.result or {}
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from downtimer.control import protocol
 from downtimer.control.protocol import REQUEST_MAX, Reply, Request
-from downtimer.errors import ControlError, DowntimerError
+from downtimer.errors import ConfigError, ControlError, DowntimerError
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class ControlServer:
         except ControlError as exc:
             self.refused += exc.code in ("bad-request", "too-large", "version", "unknown-command")
             return protocol.error(exc.code, str(exc))
+        except ConfigError as exc:
+            return protocol.error("configuration", str(exc))
         except DowntimerError as exc:
             return protocol.error("failed", str(exc))
         except (EOFError, TimeoutError):

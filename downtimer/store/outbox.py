@@ -17,6 +17,9 @@ from downtimer.store.schema import connect_to_read, translated
 LINES_MAX: Final = 5_000
 """Points in one row, and in one request to InfluxDB."""
 
+SHIP_S: Final = 30.0
+"""So long the end of a run waits for its outbox to become empty."""
+
 BYTES_MAX: Final = 1 << 30
 REJECTED_MAX: Final = 1_000
 """Of the rejected points so many are kept for inspection; all are counted."""

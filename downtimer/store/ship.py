@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from downtimer.config import DbSection
 from downtimer.errors import StoreError
@@ -23,8 +23,20 @@ FAILURES_MAX: Final = 3
 """So many failed requests in a row, and `ship` gives up."""
 
 
+class Shipped(NamedTuple):
+    """What became of the points of an outbox."""
+
+    delivered: int = 0
+    rejected: int = 0
+    left: int = 0
+
+
 class Leftover:
-    """The outbox of a run that nobody measures any more. One thread owns it."""
+    """The outbox of a run that nobody measures any more. One thread owns it.
+
+    Attributes:
+        rejected: Points that InfluxDB has refused, so far.
+    """
 
     def __init__(self, path: str, sink: Writes) -> None:
         """Open the journal.
@@ -32,6 +44,7 @@ class Leftover:
         Raises:
             StoreError: It can't be.
         """
+        self.rejected = 0
         self._path = path
         self._connection = connect(path)
         try:
@@ -43,6 +56,11 @@ class Leftover:
             self._connection.close()
             raise
         self._shipper = Shipper(self._reader.next, sink)
+
+    @property
+    def delivered(self) -> int:
+        """Points that InfluxDB has taken."""
+        return self._shipper.shipped
 
     @property
     def left(self) -> int:
@@ -58,6 +76,7 @@ class Leftover:
         """
         more = self._shipper.step()
         delivered = self._shipper.take_delivered()
+        self.rejected += len(delivered.rejected)
         if delivered.through_id:
             with translated(self._path), transaction(self._connection):
                 self._outbox.settle(delivered)
@@ -69,8 +88,8 @@ class Leftover:
         disconnect(self._connection, for_good=self._has_ended)
 
 
-def ship(journal_path: str, db: DbSection, deadline_s: float) -> int:
-    """Deliver what a run's outbox holds; return how many points are left.
+def ship(journal_path: str, db: DbSection, deadline_s: float) -> Shipped:
+    """Deliver what a run's outbox holds; return what became of it.
 
     Args:
         journal_path: Of a run that is not under way.
@@ -81,12 +100,12 @@ def ship(journal_path: str, db: DbSection, deadline_s: float) -> int:
         StoreError: The journal can't be read, or InfluxDB fails again and again; one line says why.
     """
     if not has_leftovers(journal_path):
-        return 0
+        return Shipped()
     sink = InfluxSink(db)
     leftover = Leftover(journal_path, sink)
     try:
         _ship(leftover, time.monotonic() + deadline_s)
-        return leftover.left
+        return Shipped(leftover.delivered, leftover.rejected, leftover.left)
     finally:
         leftover.close()
         sink.close()

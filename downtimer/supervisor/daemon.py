@@ -30,10 +30,16 @@ from downtimer.supervisor.measurement import Measurement
 log = logging.getLogger(__name__)
 
 MARK_MAX: Final = 1_000
+NO_RUN: Final = "no run is under way; `downtimer start` begins one, `downtimer stop` ends the daemon"
 
 
 class Daemon:
-    """What lives from the first start to the end of the process."""
+    """What lives from the first start to the end of the process.
+
+    Attributes:
+        config: That of the latest run.
+        ended: Set when the process is to end.
+    """
 
     def __init__(self, orders: Orders, answers: "Answers") -> None:
         self.config = orders.config
@@ -155,17 +161,26 @@ class Daemon:
         label = arguments.get("label", "")
         if not isinstance(label, str) or len(label) > LABEL_MAX:
             raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
-        return {"lines": await self._begin(Orders(config=self.config, label=label, resume=False))}
+        path = arguments.get("config", self.config.path)
+        if not isinstance(path, str) or not Path(path).is_absolute():
+            raise ControlError("bad-request", "config must be the absolute path of a file")
+        config = life.configure_anew(self.config, path)
+        logs.set_level(config.global_.log_level)
+        lines = await self._begin(Orders(config=config, label=label, resume=False))
+        self.config = config
+        return {"lines": lines}
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()
-        self._under_way()
+        keep = arguments.get("keep") is True
+        if keep:
+            self._under_way()
         try:
             async with self._changing:
-                return await self._end_run()
+                return await self._end_run() if self._measurement is not None else {"run": None}
         finally:
-            if arguments.get("keep") is not True:
-                asyncio.get_running_loop().call_soon(self.ended.set)
+            if not keep:
+                self.ended.set()
 
     async def _mark(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         text = arguments.get("text")
@@ -175,11 +190,11 @@ class Daemon:
 
     def _under_way(self) -> Measurement:
         if self._measurement is None:
-            raise ControlError("not-running", "no run is under way; `downtimer start` begins one")
+            raise ControlError("not-running", NO_RUN)
         return self._measurement
 
     def _check_unchanging(self) -> None:
-        if self._changing.locked():
+        if self._changing.locked() or self.ended.is_set():
             raise ControlError("busy", "a run is just being started or stopped")
 
 
@@ -244,7 +259,7 @@ async def _serve(orders: Orders, answers: Answers, *, foreground: bool) -> None:
     daemon = Daemon(orders, answers)
     await daemon.run()
     if foreground:
-        _print_report(orders.config)
+        _print_report(daemon.config)
 
 
 if __name__ == "__main__":

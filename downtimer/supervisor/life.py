@@ -7,11 +7,13 @@ read the journal; while a run is under way nobody but the writer touches it.
 import asyncio
 import contextlib
 import logging
+import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from downtimer import config as configurations
 from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
@@ -25,6 +27,7 @@ from downtimer.supervisor import runs
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import child_environment
 from downtimer.supervisor.launch import Orders
+from downtimer.supervisor.lock import check_report_file
 from downtimer.supervisor.measurement import Measurement
 from downtimer.supervisor.targets import TargetList
 
@@ -32,6 +35,8 @@ log = logging.getLogger(__name__)
 
 REPORT_S: Final = 120.0
 KINDS: Final = {Kind.SERVICE: ("service", "services"), Kind.ADDRESS: ("address", "addresses")}
+FOR_LIFE: Final = ("state_dir", "runtime_dir", "log_file")
+"""Options of ``[global]`` that a daemon keeps from its first run to its last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +48,39 @@ class Begun:
     line: str | None
 
 
+def configure_anew(old: Config, path: str) -> Config:
+    """Return what a file says now, for the next run of a daemon that was left idle.
+
+    Args:
+        old: The configuration that the daemon has.
+        path: Of the file.
+
+    Raises:
+        ConfigError: It is wrong, or another daemon would be needed for it.
+    """
+    new = configurations.load(path)
+    for option in FOR_LIFE:
+        kept = getattr(old.global_, option)
+        if getattr(new.global_, option) != kept:
+            raise ConfigError(
+                f"{path}: [global] {option}: the daemon that is idle has {kept}, and cannot change it; "
+                "`downtimer stop` ends it, then start again"
+            )
+    check_report_file(new)
+    return new
+
+
 def begin(orders: Orders) -> Begun:
     """Prepare a new run, or the last one if it was cut off and may go on.
 
     Raises:
-        ConfigError: Probes could not leave.
+        ConfigError: Probes could not leave, or the file of CA certificates can't be used.
         DowntimerError: A run in the state folder cannot be closed, or `--resume` was asked for in vain.
     """
     config = orders.config
     state_dir = config.global_.state_dir
     _check_source(config)
+    _check_cacert(config)
     last = journal.last_run(state_dir)
     cut_off = last if last is not None and last.run.end_ns is None else None
     why_not = runs.why_not_resumed(config, orders, cut_off)
@@ -128,6 +156,17 @@ def _check_source(config: Config) -> None:
         raise ConfigError(
             f"{config.path}: [targets] source: cannot send from {config.targets.source}: {exc.strerror}"
         ) from exc
+
+
+def _check_cacert(config: Config) -> None:
+    """Refuse to begin where no certificate could be verified. Children that come later read the file anew."""
+    path = config.global_.cacert
+    try:
+        if path is not None:
+            ssl.create_default_context(cafile=path)
+    except OSError as exc:  # also ssl.SSLError
+        reason = "holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
+        raise ConfigError(f"{config.path}: [global] cacert: {path}: {reason}") from exc
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

@@ -99,9 +99,14 @@ def take_locks(config: Config) -> None:
     """Take both locks for the life of this process: the kernel releases them at its very end.
 
     Raises:
+        ConfigError: There are no two folders for them.
         DowntimerError: Another daemon holds one.
     """
     runtime_dir, state_dir = config.global_.runtime_dir, config.global_.state_dir
+    if Path(runtime_dir).samefile(state_dir):
+        raise ConfigError(
+            f"{config.path}: [global] runtime_dir: is the folder of state_dir; they must differ"
+        )
     try:
         take(runtime_dir)
     except HeldError as exc:

@@ -39,6 +39,7 @@ from downtimer.messages import (
     WriterState,
 )
 from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.feeds import Feeds
@@ -65,7 +66,6 @@ FLUSH_S: Final = 10.0
 DRAIN_S: Final = 30.0
 DRAIN_TARGETS_S: Final = 10.0
 COMMIT_S: Final = 30.0
-SHIP_S: Final = 30.0
 RECORDS_MAX: Final = 10_000
 FREEZE: Final = 500
 """When so many targets change together the collector is not to look at what there is, ever again.

@@ -166,7 +166,7 @@ def journal(tmp_path: Path) -> Iterator[JournalWriter]:
 def test_ended_run_reads_the_same_from_either_store(journal: JournalWriter, influxdb: InfluxServer) -> None:
     db = section(influxdb)
     journal.end_run(ns(50))
-    assert ship(journal.path, db, 30) == 0
+    assert ship(journal.path, db, 30).left == 0
     assert everything(InfluxReader(db, journal.run.id)) == everything(JournalReader(journal.path))
     assert notes(db) == []
     assert count(influxdb, "service_response", "value") == 100
@@ -179,7 +179,7 @@ def test_run_under_way_reads_the_same_and_says_that_it_is(
     journal: JournalWriter, influxdb: InfluxServer
 ) -> None:
     db = section(influxdb)
-    assert ship(journal.path, db, 30) == 0
+    assert ship(journal.path, db, 30).left == 0
     assert everything(InfluxReader(db, None)) == everything(JournalReader(journal.path))
     assert len(notes(db)) == 1
 
@@ -191,7 +191,7 @@ def test_latest_run_is_taken_where_none_is_named(tmp_path: Path, influxdb: Influ
         writer = JournalWriter(bench.journal, bench.run, ships=True)
         writer.end_run(ns(1))
         writer.close()
-        assert ship(bench.journal, db, 30) == 0
+        assert ship(bench.journal, db, 30).left == 0
     assert InfluxReader(db, None).run().id == bench.run.id
     with pytest.raises(StoreError, match="no run nosuch"):
         InfluxReader(db, RunId("nosuch"))
@@ -212,7 +212,7 @@ def test_many_spans_are_read_in_pieces_and_in_order(tmp_path: Path, influxdb: In
     writer.apply(facts)
     writer.end_run(ns(50))
     writer.close()
-    assert ship(bench.journal, db, 60) == 0
+    assert ship(bench.journal, db, 60).left == 0
     assert everything(InfluxReader(db, None)) == everything(JournalReader(bench.journal))
     assert notes(db) == []
 
@@ -220,7 +220,7 @@ def test_many_spans_are_read_in_pieces_and_in_order(tmp_path: Path, influxdb: In
 def test_what_is_missing_is_said(journal: JournalWriter, influxdb: InfluxServer) -> None:
     db = section(influxdb)
     journal.end_run(ns(50))
-    assert ship(journal.path, db, 30) == 0
+    assert ship(journal.path, db, 30).left == 0
     client(influxdb).query("DROP SERIES FROM spans WHERE target = 'service:nova'", method="POST")
     (note,) = notes(db)
     assert note.startswith("InfluxDB lacks 7 of the run's")
@@ -234,7 +234,7 @@ def test_spans_of_targets_that_are_not_described_are_counted_not_dropped_in_sile
 ) -> None:
     journal.end_run(ns(50))
     db = section(influxdb)
-    assert ship(journal.path, db, 30) == 0
+    assert ship(journal.path, db, 30).left == 0
     client(influxdb).query(f"DROP SERIES FROM targets WHERE target = '{FLOATING.target.id}'", method="POST")
     said = "1 targets have spans but are not described; they are left out"
     assert notes(db) == [f"InfluxDB lacks 1 of the run's {len(STATES)} targets", said]
@@ -253,8 +253,10 @@ def test_point_of_another_type_is_set_apart_and_the_others_arrive(
         [f"marks text=5i {at_ns}", f"service_response value=1i {at_ns}"], {"db": "downtimer"}, 204, "line"
     )
     journal.end_run(ns(50))
-    assert ship(journal.path, db, 30) == 0
+    shipped = ship(journal.path, db, 30)
     journal.outbox.reload()
+    assert (shipped.rejected, shipped.left) == (journal.outbox.rejected, 0)
+    assert shipped.delivered >= len(all_spans()) + OPEN
     assert journal.outbox.rejected == 3 + 100
     assert count(influxdb, "spans", "last_sent") == len(all_spans()) + OPEN
     assert notes(db) == ["InfluxDB lacks 3 of the run's 3 marks"]
@@ -268,7 +270,7 @@ def test_wrong_password_is_told_at_once(tmp_path: Path, journal: JournalWriter) 
         assert "wrong%horse" not in str(caught.value)
         with pytest.raises(AccessError):
             ship(journal.path, section(server, user=None, password=None), 30)
-        assert ship(journal.path, section(server), 30) == 0
+        assert ship(journal.path, section(server), 30).left == 0
         reader = InfluxReader(section(server), None)
         assert len(list(reader.spans())) == len(all_spans()) + OPEN
         reader.close()
@@ -410,4 +412,4 @@ def test_wrong_credentials_never_stop_the_measurement(tmp_path: Path) -> None:
             assert writer.state().backlog > 50
         assert "wrong%horse" not in writer.log
         assert b"wrong%horse" not in Path(bench.journal).read_bytes()
-        assert ship(bench.journal, section(server), 30) == 0
+        assert ship(bench.journal, section(server), 30).left == 0

@@ -23,6 +23,7 @@ from tests.integration.command import (
     target,
     until_measured,
 )
+from tests.integration.influx_env import InfluxServer
 from tests.waiting import wait_until
 
 
@@ -290,6 +291,93 @@ def test_a_daemon_left_idle_begins_another_run(command: Command) -> None:
     wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
 
 
+def left_idle(command: Command) -> int:
+    """Start, and stop with `--keep`; return the process id of the supervisor."""
+    command.ok("start")
+    until_measured(command)
+    command.ok("stop", "--keep")
+    return command.supervisor()
+
+
+def test_a_start_in_an_idle_daemon_measures_what_the_file_says_now(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    supervisor = left_idle(command)
+    sections = static_targets(lonely_cloud)
+    sections["static"] = {"ips": ADDRESS}
+    command.report_file = command.directory / "another report"
+    command.write(sections | {"vantage": {"name": "there", "reference": "none"}})
+    assert "measuring 0 services and 1 address as run" in command.ok("start")
+    assert (command.status()["run"]["vantage"], command.supervisor()) == ("there", supervisor)
+    assert command.ok("stop") == command.report_file.read_text()
+
+
+def test_a_start_in_an_idle_daemon_may_name_another_file(command: Command) -> None:
+    supervisor = left_idle(command)
+    command.config = command.directory / "another.ini"
+    command.write({"static": {"ips": ADDRESS}, "vantage": {"reference": "none"}})
+    assert "measuring 0 services and 1 address as run" in command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+def test_a_stop_ends_a_daemon_left_idle_and_says_so(command: Command) -> None:
+    supervisor = left_idle(command)
+    kept = command.run("stop", "--keep")
+    assert (kept.code, kept.out) == (3, "")
+    assert "no run is under way" in kept.err
+    assert is_alive(supervisor)
+    said = command.run("stop")
+    assert (said.code, said.out) == (0, "")
+    assert said.err == "downtimer: no run was under way; the daemon has ended\n"
+    wait_until(lambda: not is_alive(supervisor), timeout_s=1, what="the end of the daemon")
+    assert not command.runtime_dir.joinpath("control.sock").exists()
+
+
+@pytest.mark.parametrize("option", ["state_dir", "log_file"])
+def test_what_an_idle_daemon_keeps_for_life_is_refused_with_the_remedy(
+    lonely_cloud: SimulatedCloud, command: Command, option: str
+) -> None:
+    supervisor = left_idle(command)
+    kept = getattr(command, option)
+    command.write(static_targets(lonely_cloud) | {"global": {option: str(command.directory / "else")}})
+    said = command.run("start")
+    assert (said.code, said.out) == (2, "")
+    assert said.err == (
+        f"downtimer: {command.config}: [global] {option}: the daemon that is idle has {kept}, and cannot "
+        "change it; `downtimer stop` ends it, then start again\n"
+    )
+    command.write(static_targets(lonely_cloud))
+    command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"icmp": {"budget": "none"}}, "[icmp] budget: 'none' is no whole number from 1 to 1000000"),
+        ({"targets": {"source": "eth9"}}, "[targets] source: cannot send from eth9: No such device"),
+        ({"global": {"report_file": "/"}}, "[global] report_file: / is a folder"),
+    ],
+)
+def test_a_file_that_is_wrong_leaves_the_daemon_idle(
+    lonely_cloud: SimulatedCloud, command: Command, sections: dict[str, dict[str, str]], problem: str
+) -> None:
+    supervisor = left_idle(command)
+    command.write(static_targets(lonely_cloud) | sections)
+    said = command.run("start")
+    assert (said.code, said.err) == (2, f"downtimer: {command.config}: {problem}\n")
+    command.write(static_targets(lonely_cloud))
+    command.ok("start")
+    assert command.supervisor() == supervisor
+
+
+def test_a_start_names_its_file_by_an_absolute_path(command: Command) -> None:
+    left_idle(command)
+    reply = ask(command, b'{"version": 1, "command": "start", "arguments": {"config": "conf.ini"}}\n')
+    assert reply["error"]["code"] == "bad-request"
+    assert ask(command, b'{"version": 1, "command": "start"}\n')["ok"] is True
+
+
 def ask(command: Command, request: bytes) -> dict[str, Any]:
     """Return the answer to a request on the control socket."""
     with socket.socket(socket.AF_UNIX) as connection:
@@ -362,6 +450,20 @@ def test_a_source_that_this_host_lacks_is_refused(lonely_cloud: SimulatedCloud, 
     assert json.loads(command.ok("runs", "--json")) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "problem"), [("ca.pem", "No such file or directory"), ("conf.ini", "holds no certificates")]
+)
+def test_certificates_that_cannot_be_used_are_refused(
+    lonely_cloud: SimulatedCloud, command: Command, name: str, problem: str
+) -> None:
+    path = command.directory / name
+    command.write(static_targets(lonely_cloud) | {"global": {"cacert": str(path)}})
+    said = command.run("start")
+    assert said.code == 2
+    assert said.err == f"downtimer: {command.config}: [global] cacert: {path}: {problem}\n"
+    assert json.loads(command.ok("runs", "--json")) == []
+
+
 def test_what_cannot_be_judged_is_not_called_up(lonely_cloud: SimulatedCloud, command: Command) -> None:
     command.ok("start")
     until_measured(command)
@@ -394,6 +496,22 @@ def test_a_runtime_folder_that_is_a_link_is_refused(command: Command, tmp_path: 
     assert said.code == 2
     assert "runtime_dir" in said.err
     assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_one_folder_for_state_and_sockets_is_refused(
+    lonely_cloud: SimulatedCloud, command: Command, *, is_link: bool
+) -> None:
+    if is_link:
+        command.runtime_dir.mkdir(mode=0o700)
+        command.state_dir.symlink_to(command.runtime_dir)
+    else:
+        command.write(static_targets(lonely_cloud) | {"global": {"state_dir": str(command.runtime_dir)}})
+    said = command.run("start")
+    assert said.code == 2
+    assert said.err == (
+        f"downtimer: {command.config}: [global] runtime_dir: is the folder of state_dir; they must differ\n"
+    )
 
 
 def powerless(lonely_cloud: SimulatedCloud) -> list[str]:
@@ -463,3 +581,36 @@ def test_a_wrong_choice_is_one_line_and_exit_code_two(
     assert said.code == 2
     assert problem in said.err
     assert said.err.count("\n") == 1
+
+
+def influx_beside(lonely_cloud: SimulatedCloud, command: Command) -> InfluxServer:
+    """Return an InfluxDB in the vantage, which is not started, and write that the points go there."""
+    server = InfluxServer(command.directory / "influx", prefix=lonely_cloud.network.in_vantage([]))
+    command.write(static_targets(lonely_cloud) | {"db": {"host": server.host, "port": str(server.port)}})
+    return server
+
+
+def test_stop_tells_that_influxdb_is_waited_for_and_ship_what_it_did(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    server = influx_beside(lonely_cloud, command)
+    assert command.run("ship").err == "downtimer: nothing to ship\n"
+    command.ok("start")
+    until_measured(command)
+    run = command.status()["run"]["id"]
+    for words in (["ship"], ["ship", run]):
+        said = command.run(*words)
+        assert (said.code, said.out) == (0, "")
+        assert said.err == f"downtimer: run {run} is under way: its daemon delivers its points itself\n"
+    stopped = command.run("stop")
+    assert stopped.code == 0
+    waiting, left = stopped.err.splitlines()
+    where = f"InfluxDB at {server.host}:{server.port}"
+    assert waiting == f"downtimer: {where}: Connection refused; waiting for it, up to 30 s"
+    assert f"`downtimer ship {run}`" in left
+    with server:
+        (entry,) = json.loads(command.ok("runs", "--json"))
+        said = command.run("ship")
+        assert (said.code, said.out) == (0, "")
+        assert said.err == f"downtimer: run {run}: {entry['influxdb_backlog']} points delivered\n"
+        assert command.run("ship").err == "downtimer: nothing to ship\n"

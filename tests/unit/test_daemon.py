@@ -64,8 +64,9 @@ class Fake:
 @pytest.fixture
 def daemon_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake], Daemon]:
     """Make a daemon whose runs are those of a fake."""
-    text = f"[global]\nruntime_dir={tmp_path}\nstate_dir={tmp_path}\n[static]\nips=127.0.0.1\n"
-    orders = Orders(config=config.parse(text, str(tmp_path / "conf.ini")))
+    places = f"runtime_dir={tmp_path}\nstate_dir={tmp_path}\nreport_file={tmp_path}/report\n"
+    (tmp_path / "conf.ini").write_text(f"[global]\n{places}[static]\nips=127.0.0.1\n")
+    orders = Orders(config=config.load(str(tmp_path / "conf.ini")))
 
     def make(fake: Fake) -> Daemon:
         for name in ("begin", "undo", "end"):
