@@ -9,11 +9,7 @@ from downtimer.workers.http_request import Prepared
 from downtimer.workers.names import Endpoint
 from downtimer.workers.talk import AGAIN, Conversation, Done, FailureError, Ground, Phase, Talk
 
-BODY_MAX: Final = 64 * 1024
-"""After so much of a body, in bytes, it counts as complete."""
-
 _CHUNK: Final = 64 * 1024
-_RAW_MAX: Final = 4 * BODY_MAX  # with its framing, and all interim answers
 _ASKS_WHY_OF: Final = 503
 
 Judge = Callable[[int], str | None]
@@ -84,17 +80,14 @@ class HttpProbe(Conversation):
 
     def _receive(self, answer: HttpAnswer) -> Talk[None]:
         """Read the answer until it is complete, or known to be no good one, or has been enough."""
-        connection, raw = self._connection, 0
-        while not answer.is_complete and answer.size < BODY_MAX and raw < _RAW_MAX:
+        connection = self._connection
+        while answer.room:
             try:
-                data = connection.recv(_CHUNK)
+                data = connection.recv(min(_CHUNK, answer.room))
             except AGAIN:
                 yield
-                continue
-            raw += len(data)
-            self._hear(answer, data)
-        if answer.status is None:
-            raise FailureError("malformed")  # a flood of interim answers
+            else:
+                self._hear(answer, data)
 
     def _hear(self, answer: HttpAnswer, data: bytes) -> None:
         """Take what came; nothing, if the other side has closed the connection."""

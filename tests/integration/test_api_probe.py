@@ -58,7 +58,9 @@ def probe_fault(serve: Serve, *, host: str = "127.0.0.1", tls: ssl.SSLContext | 
         (faults.answers(b"garbage"), "malformed"),
         (faults.answers(b"HTTP/1.1 2"), "closed"),
         (faults.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhi"), "closed"),
-        (faults.answers(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000), "malformed"),
+        (faults.answers(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000), "closed"),
+        (faults.answers(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 300_000), "malformed"),
+        (faults.answers(b"HTTP/1.1 200 OK\r\nContent-Length: 2, 3\r\n\r\nhi"), "malformed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -77,10 +79,12 @@ def test_fault_of_a_server_has_its_cause(serve: Serve, cause: str) -> None:
         b"HTTP/1.1 204 Nothing\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
         b"HTTP/1.1 103 Hints\r\n\r\n" + faults.OK,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\nContent-Length: 2\r\n\r\nhi",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nhi",
     ],
 )
 def test_good_answers(answer: bytes) -> None:
-    """A body that ends with the connection, none, in chunks, after a hint; and 401 from the first."""
+    """A body that ends with the connection, none, in chunks, a hint, a long head, a length twice; 401."""
     assert probe_fault(faults.answers(answer)) == set()
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downtimer.workers.http_answer import HEAD_MAX, HttpAnswer, MalformedError
+from downtimer.workers.http_answer import BODY_MAX, RAW_MAX, HttpAnswer, MalformedError
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -23,16 +23,16 @@ class Found(NamedTuple):
 
 
 def hear(*parts: bytes, answer: HttpAnswer | None = None) -> Found:
-    """Take an answer part by part, as a probe does: no further than it is complete or known to be no good."""
+    """Take an answer part by part, as a probe does: while there is room and it is not known to be no good."""
     answer = answer or HttpAnswer()
     is_malformed = False
     try:
         for part in parts:
-            if part and not answer.is_complete:
-                answer.take(part)
+            if part and answer.room:
+                answer.take(part[: answer.room])
     except MalformedError:
         is_malformed = True
-    if not is_malformed:
+    if not is_malformed and answer.room:
         answer.end()
     answer.let_go()
     return Found(answer.status, answer.is_complete, answer.is_kept_alive, is_malformed)
@@ -59,6 +59,36 @@ GOOD = {
     "with lines that end with LF alone": HI.replace(b"\r\n", b"\n"),
     "after hints": b"HTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" + HI,
     "after two interim answers": 2 * b"HTTP/1.1 100 Continue\r\n\r\n" + HI,
+    "with a length that is told twice": HI.replace(b"OK\r\n", b"OK\r\nContent-Length: 2\r\n"),
+    "with a length that is told twice, others between": HI.replace(
+        b"OK\r\n", b"OK\r\ncontent-length:2 \r\nX: y\r\n"
+    ),
+    "with a length that is told twice in one line": HI.replace(b": 2", b": 2, 2"),
+    "with a length that is told twice, and lines that end with LF alone": HI.replace(
+        b": 2", b": 2,2"
+    ).replace(b"\r\n", b"\n"),
+    "with a length that is told twice, and closed": HI.replace(
+        b": 2\r\n", b": 2, 2\r\nConnection: close\r\n"
+    ),
+    "with a length before chunks": CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 9\r\n")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "with a length after chunks": CHUNKED.replace(b"ed\r\n", b"ed\r\nContent-Length: 9\r\n")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "with a length twice beside chunks": CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 9, 9\r\n")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "in chunks, said twice": CHUNKED.replace(b"OK\r\n", b"OK\r\nTransfer-Encoding: chunked\r\n")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "in chunks with a blank after a size": CHUNKED + b"2 \r\nhi\r\n0\r\n\r\n",
+    "with a header that goes on in the next line": HI.replace(b"OK\r\n", b"OK\r\nX: y\r\n z\r\n"),
+    "with a control character in a header": HI.replace(b"OK\r\n", b"OK\r\nX: \1\r\n"),
+    "with a control character in a trailer": CHUNKED + b"2\r\nhi\r\n0\r\nX: \1\r\n\r\n",
+    "with a zero in a header": HI.replace(b"OK\r\n", b"OK\r\nX: \0\r\n"),
+    "with a CR in a header": HI.replace(b"OK\r\n", b"OK\r\nX: y\rz\r\n"),
+    "with a blank before a colon": HI.replace(b"OK\r\n", b"OK\r\nX : y\r\n"),
+    "with a blank in a name": HI.replace(b"OK\r\n", b"OK\r\nX Y: z\r\n"),
+    "with a header without a colon": HI.replace(b"OK\r\n", b"OK\r\nX\r\n"),
+    "with a header without a name": HI.replace(b"OK\r\n", b"OK\r\n: y\r\n"),
+    "with a head of 200 kB": HI.replace(b"OK\r\n", b"OK\r\n" + (b"X: " + b"y" * 50_000 + b"\r\n") * 4),
     "offering an upgrade": HI.replace(b"\r\n\r\n", b"\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"),
 }
 KEPT = GOOD.keys() - {
@@ -66,6 +96,7 @@ KEPT = GOOD.keys() - {
     "of HTTP/1.0 to the end",
     "of HTTP/1.0",
     "that closes the connection",
+    "with a length that is told twice, and closed",
 }
 
 
@@ -86,6 +117,8 @@ CUT_OFF = {
     "a part of the body": HI[:-1],
     "some chunks": CHUNKED + b"2\r\nhi\r\n",
     "an interim answer": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "a part of a head that llhttp refuses": HI.replace(b": 2\r\n\r\nhi", b": 2, 2\r\n"),
+    "a part of a body after a head that llhttp refuses": HI.replace(b": 2", b": 3, 3"),
 }
 
 
@@ -114,21 +147,22 @@ MALFORMED = {
     "a status below 100": HI.replace(b"200", b"099"),
     "a status in words": HI.replace(b"200", b"abc"),
     "an upgrade": b"HTTP/1.1 101 Other\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
-    "a header without a colon": HI.replace(b"OK\r\n", b"OK\r\nX\r\n"),
-    "a header without a name": HI.replace(b"OK\r\n", b"OK\r\n: y\r\n"),
-    "a blank before the colon": HI.replace(b"OK\r\n", b"OK\r\nX : y\r\n"),
-    "a zero in a header": HI.replace(b"OK\r\n", b"OK\r\nX: \0\r\n"),
     "a length in words": HI.replace(b": 2", b": two"),
     "a negative length": HI.replace(b": 2", b": -2"),
     "no length": HI.replace(b": 2", b":"),
     "an endless length": HI.replace(b": 2", b": " + b"9" * 30),
     "two lengths": HI.replace(b"OK\r\n", b"OK\r\nContent-Length: 3\r\n"),
-    "a length and chunks": CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 2\r\n")
+    "two lengths in one line": HI.replace(b": 2", b": 2, 3"),
+    "two lengths beside chunks": CHUNKED.replace(b"OK\r\n", b"OK\r\nContent-Length: 2, 3\r\n")
     + b"2\r\nhi\r\n0\r\n\r\n",
+    "no status and a length twice": HI.replace(b"200", b"abc").replace(b": 2", b": 2, 2"),
+    "an upgrade and a length twice": HI.replace(b"200", b"101").replace(b": 2", b": 2, 2"),
     "a coding that we did not ask for": CHUNKED.replace(b"chunked", b"gzip, chunked")
     + b"2\r\nhi\r\n0\r\n\r\n",
     "only another coding": CHUNKED.replace(b"chunked", b"gzip") + b"hi",
-    "chunked twice": CHUNKED.replace(b"OK\r\n", b"OK\r\nTransfer-Encoding: chunked\r\n") + b"0\r\n\r\n",
+    "another coding beside chunks": CHUNKED.replace(b"OK\r\n", b"OK\r\nTransfer-Encoding: gzip\r\n")
+    + b"2\r\nhi\r\n0\r\n\r\n",
+    "a length twice after an interim answer": b"HTTP/1.1 103 Hints\r\n\r\n" + HI.replace(b": 2", b": 2, 2"),
     "a chunk without a size": CHUNKED + b"x\r\nhi\r\n0\r\n\r\n",
     "an endless chunk": CHUNKED + b"f" * 20 + b"\r\nhi\r\n",
     "a chunk that is longer than it says": CHUNKED + b"2\r\nhixx\r\n0\r\n\r\n",
@@ -151,19 +185,66 @@ def test_what_follows_the_answer_is_no_part_of_it() -> None:
     assert hear(HI + HI.replace(b"200", b"500")) == hear(HI)
 
 
-@given(st.sampled_from([*GOOD.values(), *CUT_OFF.values(), *MALFORMED.values()]), st.data())
+def long_head(size: int) -> bytes:
+    """Return an answer with a head of this size."""
+    rest = HI.replace(b"OK\r\n", b"OK\r\nX: %b\r\n")
+    return rest.replace(b"%b", b"x" * (size - len(rest) + len(b"%bhi")))
+
+
+LONG = {
+    "the longest head": long_head(RAW_MAX),
+    "a longer one": long_head(RAW_MAX + 1),
+    "a head without end": b"HTTP/1.1 200 OK\r\nX: " + b"x" * RAW_MAX,
+    "interim answers without end": b"HTTP/1.1 100 Continue\r\n\r\n" * (RAW_MAX // 25 + 1),
+    "a head of 20 kB after a hint": b"HTTP/1.1 103 Hints\r\n\r\n" + long_head(20_000),
+    "a refused head of 20 kB": long_head(20_000).replace(b": 2", b": 2, 2"),
+    "the longest body": b"HTTP/1.1 503 Away\r\nContent-Length: %d\r\n\r\n" % BODY_MAX + b"x" * BODY_MAX,
+    "a longer body": b"HTTP/1.1 503 Away\r\nContent-Length: %d\r\n\r\n" % (BODY_MAX + 5000)
+    + b"x" * (BODY_MAX + 5000),
+    "garbage after so much of a body": CHUNKED + b"%x\r\n" % BODY_MAX + b"x" * BODY_MAX + b"garbage",
+    "garbage before that": CHUNKED + b"%x\r\n" % (BODY_MAX - 1) + b"x" * (BODY_MAX - 1) + b"garbage",
+    "an extension without end": CHUNKED + b"2;" + b"x" * RAW_MAX,
+}
+
+
+@given(st.sampled_from([*GOOD.values(), *CUT_OFF.values(), *MALFORMED.values(), *LONG.values()]), st.data())
 def test_it_is_all_the_same_in_what_parts_it_comes(whole: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(0, len(whole)), max_size=5)))
     parts = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    assert hear(*parts) == hear(whole)
+    once, again = HttpAnswer(keeps_body_of=503), HttpAnswer(keeps_body_of=503)
+    assert hear(*parts, answer=again) == hear(whole, answer=once)
+    assert again.body == once.body
+
+
+@pytest.mark.parametrize("size", [1, 1400])
+@pytest.mark.parametrize("what", [*GOOD, *CUT_OFF, *MALFORMED])
+def test_it_is_all_the_same_in_small_parts(what: str, size: int) -> None:
+    whole = (GOOD | CUT_OFF | MALFORMED)[what]
+    size = max(size, len(whole) // 1000)
+    assert hear(*(whole[at : at + size] for at in range(0, len(whole), size))) == hear(whole)
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_long_answers_in_segments(what: str) -> None:
+    whole = LONG[what]
+    once, again = HttpAnswer(keeps_body_of=503), HttpAnswer(keeps_body_of=503)
+    parts = (whole[at : at + 1400] for at in range(0, len(whole), 1400))
+    assert hear(*parts, answer=again) == hear(whole, answer=once)
+    assert again.body == once.body
 
 
 def test_head_without_end_is_none() -> None:
-    answer = HttpAnswer()
-    answer.take(b"HTTP/1.1 200 OK\r\nX: ")
-    answer.take(b"x" * (HEAD_MAX - 100))
-    with pytest.raises(MalformedError):
-        answer.take(b"x" * 100)
+    assert hear(LONG["the longest head"]).status == 200
+    assert hear(LONG["a longer one"]) == Found(None, False, False, True)
+    assert hear(LONG["a head without end"]) == Found(None, False, False, True)
+    assert hear(LONG["interim answers without end"]) == Found(None, False, False, True)
+
+
+def test_so_much_of_a_body_is_a_complete_answer() -> None:
+    assert hear(LONG["the longest body"]) == Found(503, True, False, False)
+    assert hear(LONG["a longer body"]) == Found(503, True, False, False)
+    assert hear(LONG["garbage after so much of a body"]) == Found(200, True, False, False)
+    assert hear(LONG["garbage before that"]) == Found(200, False, False, True)
 
 
 def test_many_interim_answers_are_no_long_head() -> None:
@@ -179,7 +260,8 @@ def test_body_is_kept_of_the_status_that_is_asked_for() -> None:
 
 def test_answer_leaves_no_cycle_behind() -> None:
     """One is made per probe, and the worker's collector runs seldom."""
-    hear(HI)
-    gc.collect()
-    hear(HI)
-    assert gc.collect() == 0
+    for what in (HI, HI.replace(b": 2", b": 2, 2"), HI.replace(b": 2", b": 2, 3")):
+        hear(what)
+        gc.collect()
+        hear(what)
+        assert gc.collect() == 0
