@@ -7,13 +7,13 @@ read the journal; while a run is under way nobody but the writer touches it.
 import asyncio
 import contextlib
 import logging
-import ssl
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from downtimer import config as configurations
+from downtimer.certificates import why_unusable
 from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
@@ -161,12 +161,8 @@ def _check_source(config: Config) -> None:
 def _check_cacert(config: Config) -> None:
     """Refuse to begin where no certificate could be verified. Children that come later read the file anew."""
     path = config.global_.cacert
-    try:
-        if path is not None:
-            ssl.create_default_context(cafile=path)
-    except OSError as exc:  # also ssl.SSLError
-        reason = "holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
-        raise ConfigError(f"{config.path}: [global] cacert: {path}: {reason}") from exc
+    if path is not None and (reason := why_unusable(path)) is not None:
+        raise ConfigError(f"{config.path}: [global] cacert: {path}: {reason}")
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

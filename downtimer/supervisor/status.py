@@ -12,7 +12,7 @@ from downtimer.messages import Counts, Turned
 from downtimer.model import SECOND_NS, Kind
 from downtimer.supervisor.children import Child
 from downtimer.supervisor.measurement import Measurement
-from downtimer.workers.window_length import window_ns
+from downtimer.workers.window_length import window_of
 
 DOWN_MAX: Final = 1_000
 
@@ -61,10 +61,8 @@ def status(measurement: Measurement) -> dict[str, Any]:
 
 def _address_window_s(measurement: Measurement) -> float | None:
     """Return of how long InfluxDB gets a point for each address; None if it gets none of them."""
-    db = measurement.settings.config.db
-    if db is None:
-        return None
-    length_ns = window_ns(measurement.targets.count_probed(Kind.ADDRESS), db.address_window)
+    addresses = measurement.targets.count_probed(Kind.ADDRESS)
+    length_ns = window_of(measurement.settings.config.db, addresses)
     return None if length_ns is None else length_ns / SECOND_NS
 
 

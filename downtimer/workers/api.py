@@ -46,7 +46,7 @@ from downtimer.workers.standings import Standings
 from downtimer.workers.talk import Ground
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
-from downtimer.workers.window_length import window_ns
+from downtimer.workers.window_length import window_of
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
@@ -411,7 +411,7 @@ class ApiEngine:
     def _fit_address_window(self) -> int | None:
         """Return how long the windows of addresses are, as there are so many; None if there are none."""
         addresses = sum(isinstance(key, _Port) for key in self._runners)
-        return None if self._db is None else window_ns(addresses, self._db.address_window)
+        return window_of(self._db, addresses)
 
 
 def _why_unfit(call: Call, status: int) -> str:

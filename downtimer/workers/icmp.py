@@ -29,7 +29,7 @@ from downtimer.workers.lane import Lane
 from downtimer.workers.packets import V4, V6, Family, parse
 from downtimer.workers.probing import PORTION, Findings, Reach
 from downtimer.workers.schedule import TURN_MAX, Schedule
-from downtimer.workers.window_length import window_ns
+from downtimer.workers.window_length import window_of
 from downtimer.workers.worker import CannotStartError, Child, main
 
 log = logging.getLogger(__name__)
@@ -372,7 +372,7 @@ class IcmpEngine:
 
     def _length_ns(self) -> int | None:
         """Return how long the windows of addresses are; None if there are none."""
-        return None if self._db is None else window_ns(self._count(), self._db.address_window)
+        return window_of(self._db, self._count())
 
     def _end_window(self, now_ns: int, *, is_wanted: bool) -> None:
         """Count anew what comes of each address's probes; what was counted is told if it is wanted."""

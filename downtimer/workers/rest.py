@@ -26,6 +26,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 import downtimer
+from downtimer.certificates import why_unusable
 from downtimer.config import GlobalSection
 from downtimer.errors import DowntimerError
 from downtimer.workers.worker import CannotStartError
@@ -279,11 +280,8 @@ def _verification(section: GlobalSection) -> bool | str:
         return False
     if section.cacert is None:
         return True
-    try:
-        ssl.create_default_context(cafile=section.cacert)
-    except OSError as exc:  # also ssl.SSLError
-        reason = "holds no certificates" if isinstance(exc, ssl.SSLError) else exc.strerror
-        raise CannotStartError(f"[global] cacert: {Path(section.cacert)}: {reason}") from exc
+    if (reason := why_unusable(section.cacert)) is not None:
+        raise CannotStartError(f"[global] cacert: {Path(section.cacert)}: {reason}")
     return section.cacert
 
 

@@ -7,6 +7,7 @@ twenty thousand. A hundred thousand have none unless that is asked for.
 from collections.abc import Sequence
 from typing import Final
 
+from downtimer.config import DbSection
 from downtimer.model import SECOND_NS
 
 LENGTHS: Final[Sequence[tuple[int, int]]] = ((1_000, 10 * SECOND_NS), (20_000, 60 * SECOND_NS))
@@ -23,3 +24,8 @@ def window_ns(addresses: int, configured_s: float | None) -> int | None:
     if configured_s is not None:
         return round(configured_s * SECOND_NS) or None
     return next((length_ns for most, length_ns in LENGTHS if addresses <= most), None)
+
+
+def window_of(db: DbSection | None, addresses: int) -> int | None:
+    """Return how long a window is; None if there is none, or no InfluxDB that is told of any."""
+    return None if db is None else window_ns(addresses, db.address_window)

@@ -48,6 +48,19 @@ async def until(is_so: Callable[[], object]) -> None:
         await asyncio.sleep(0.001)
 
 
+def broken_calls() -> list[object]:
+    """Return what calls of the loop that runs raise from now on, as it comes."""
+    broken: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: broken.append(context["exception"]))
+    return broken
+
+
+def broken_one() -> None:
+    """A call that breaks."""
+    raise LookupError
+
+
 def test_each_change_is_told_once() -> None:
     async def scenario(reactor: Reactor) -> None:
         told: list[int] = []
@@ -150,14 +163,7 @@ def test_timer_that_is_set_by_another_rings_too() -> None:
 def test_timer_that_breaks_does_not_take_others_with_it() -> None:
     async def scenario(reactor: Reactor) -> None:
         told: list[int] = []
-        broken: list[object] = []
-
-        def broken_one() -> None:
-            raise LookupError
-
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: broken.append(context["exception"])
-        )
+        broken = broken_calls()
         reactor.later(0, broken_one)
         reactor.later(0, lambda: told.append(1))
         await until(lambda: told)
@@ -209,15 +215,8 @@ def test_call_that_breaks_does_not_take_others_with_it() -> None:
     """What has come for them is not told again."""
 
     async def scenario(reactor: Reactor) -> None:
-        broken: list[object] = []
         told: list[int] = []
-
-        def broken_one() -> None:
-            raise LookupError
-
-        asyncio.get_running_loop().set_exception_handler(
-            lambda _, context: broken.append(context["exception"])
-        )
+        broken = broken_calls()
         with pair() as (ours, theirs), pair() as (others, _):
             reactor.watch(ours.fileno(), broken_one)
             reactor.watch(others.fileno(), partial(told.append, 1))
