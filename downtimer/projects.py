@@ -4,15 +4,14 @@
 all of them (Hauer et al., Meaningful Availability, NSDI 2020). Good answers that came late count as up.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind
 
 
-@dataclass(slots=True, kw_only=True)
-class ProjectSummary:
-    """The addresses of one project, as far as they were added.
+class ProjectSummary(msgspec.Struct, kw_only=True):
+    """Addresses of one project: one of them, or more.
 
     Attributes:
         id: The project's; None for addresses that belong to none.
@@ -46,21 +45,40 @@ class ProjectSummary:
         observed_ns = self.up_ns + self.down_ns
         return self.up_ns / observed_ns if observed_ns else None
 
-    def add(self, address: TargetSummary) -> None:
-        """Add one of its addresses. The name is that which the address discovered last has."""
-        name, discovered_ns = address.target.project, address.state.discovered_ns
-        if name and (self.name is None or discovered_ns > self.named_ns):
-            self.name, self.named_ns = name, discovered_ns
-        if not address.has_answered:
-            self.never_answered += 1
-            return
-        self.addresses += 1
-        self.down += bool(address.episodes)
-        self.down_ns += address.down_ns
-        self.down_min_ns += address.down_min_ns
-        self.down_max_ns += address.down_max_ns
-        self.up_ns += address.up_ns + address.slow_ns
-        self.longest_ns = max(self.longest_ns, address.longest_ns)
+    @classmethod
+    def of(cls, summary: TargetSummary) -> "ProjectSummary | None":
+        """Return what a target alone adds to its project; None if it is no address."""
+        target = summary.target
+        if target.kind is not Kind.ADDRESS:
+            return None
+        named_ns = summary.state.discovered_ns
+        if not summary.has_answered:
+            return cls(id=target.project_id, name=target.project, never_answered=1, named_ns=named_ns)
+        return cls(
+            id=target.project_id,
+            name=target.project,
+            addresses=1,
+            down=int(bool(summary.episodes)),
+            down_ns=summary.down_ns,
+            down_min_ns=summary.down_min_ns,
+            down_max_ns=summary.down_max_ns,
+            up_ns=summary.up_ns + summary.slow_ns,
+            longest_ns=summary.longest_ns,
+            named_ns=named_ns,
+        )
+
+    def add(self, other: "ProjectSummary") -> None:
+        """Add other addresses of it. The name is that which the address discovered last has."""
+        if other.name and (not self.name or other.named_ns > self.named_ns):
+            self.name, self.named_ns = other.name, other.named_ns
+        self.addresses += other.addresses
+        self.never_answered += other.never_answered
+        self.down += other.down
+        self.down_ns += other.down_ns
+        self.down_min_ns += other.down_min_ns
+        self.down_max_ns += other.down_max_ns
+        self.up_ns += other.up_ns
+        self.longest_ns = max(self.longest_ns, other.longest_ns)
 
 
 class Projects:
@@ -72,16 +90,12 @@ class Projects:
     def __init__(self) -> None:
         self._found: dict[tuple[str | None, str | None], ProjectSummary] = {}
 
-    def add(self, summary: TargetSummary) -> None:
-        """Add a target; it counts if it is an address."""
-        target = summary.target
-        if target.kind is not Kind.ADDRESS:
-            return
-        key = target.project_id, None if target.project_id else target.project
-        project = self._found.get(key)
-        if project is None:
-            project = self._found[key] = ProjectSummary(id=target.project_id)
-        project.add(summary)
+    def add(self, part: ProjectSummary) -> None:
+        """Add addresses of a project."""
+        key = part.id, None if part.id else part.name
+        project = self._found.setdefault(key, part)
+        if project is not part:
+            project.add(part)
 
     def by_name(self) -> list[ProjectSummary]:
         """Return the projects by name; none if no address has a project."""

@@ -23,6 +23,11 @@ _Numbered = tuple[int, int, int]  # an outage: the number of its run, and its ed
 _T = TypeVar("_T", bound=Outage)
 
 _NO_TIME: Final[Mapping[str, int]] = {}
+_DOWN, _SLOW, _UNKNOWN = (
+    Verdict.DOWN,
+    Verdict.SLOW,
+    Verdict.UNKNOWN,
+)  # six times as fast as members of an enum
 
 
 def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSummary | None:
@@ -41,7 +46,7 @@ def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSumma
     start_ns, end_ns = spans[0].first_sent_ns, spans[-1].last_sent_ns
     down_ns, down_min_ns, down_max_ns = _sum(episodes)
     slow_ns = _slow_ns(spans)
-    good = [run for run in runs if run[0].verdict is not Verdict.DOWN]
+    good = [run for run in runs if run[0].verdict is not _DOWN]
     interval_ns, resolution_ns = spacing(good)
     probes = sum([span.probes for span in spans])
     check = CheckSummary(
@@ -81,7 +86,7 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
         verdict = span.verdict
         if (
             not last_ns < span.first_sent_ns <= until_ns
-            or verdict is Verdict.UNKNOWN
+            or verdict is _UNKNOWN
             or span.watched_ns is not None
             or span.incarnation != life
             or span.check != check
@@ -89,7 +94,7 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
             return None
         last_ns = span.last_sent_ns
         until_ns = last_ns + span.max_gap_ns
-        is_down = verdict is Verdict.DOWN
+        is_down = verdict is _DOWN
         if is_down is was_down:
             runs[-1].append(span)
         else:
@@ -101,7 +106,7 @@ def _take_turns(spans: Sequence[Span]) -> list[_Run] | None:
 def _slow_ns(spans: Sequence[Span]) -> int:
     """Return how long answers were late; where two slow spans meet, what both count of it cancels."""
     slow_ns = 0
-    for i in [i for i, span in enumerate(spans) if span.verdict is Verdict.SLOW]:
+    for i in [i for i, span in enumerate(spans) if span.verdict is _SLOW]:
         slow_ns += edge_between(spans[i], spans[i + 1]) if i + 1 < len(spans) else spans[i].last_sent_ns
         slow_ns -= edge_between(spans[i - 1], spans[i]) if i else spans[i].first_sent_ns
     return slow_ns
@@ -121,7 +126,7 @@ def _find_episodes(state: TargetState, runs: Sequence[_Run]) -> list[Episode] | 
     """Return the episodes; None if two outages touch, since what is between them has no length."""
     episodes: list[Episode] = []
     near: list[_Numbered] = []
-    for number in range(0 if runs[0][0].verdict is Verdict.DOWN else 1, len(runs), 2):
+    for number in range(0 if runs[0][0].verdict is _DOWN else 1, len(runs), 2):
         start_ns, end_ns = _edges(runs, number)
         if near:
             good_ns = start_ns - near[-1][2]

@@ -1,10 +1,8 @@
 """Starting processes that cannot outlive us, and ending them. The only place that runs programs."""
 
 import contextlib
-import ctypes
 import os
 import select
-import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,19 +12,11 @@ from typing import IO, Any
 
 from downtimer.errors import DowntimerError
 
-PR_SET_PDEATHSIG = 1
 _KILL_S = 10.0
 
 
 class DemoError(DowntimerError):
     """The simulated cloud cannot do what was asked."""
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread that started it ends; called by a child first."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
 class Spawner:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TextIO
 
-from downtimer.demo.processes import die_with_parent
 from downtimer.demo.truth import now_ns
+from downtimer.parent import die_with_parent
 
 _ETH_P_IP: Final = 0x0800
 _ECHO_REQUEST: Final = 8

@@ -21,12 +21,12 @@ from downtimer.demo.api import NO_CALLS, Calls, Service
 from downtimer.demo.database import Database
 from downtimer.demo.httpd import Manners, Server
 from downtimer.demo.identity import Identity
-from downtimer.demo.processes import die_with_parent
 from downtimer.demo.resources import Compute, Network
 from downtimer.demo.services import PROFILES
 from downtimer.demo.tokens import RETRIES, Gate, RemoteGate, SignedGate
 from downtimer.demo.truth import Bracket, now_ns
 from downtimer.demo.world import WorldFile
+from downtimer.parent import die_with_parent
 
 
 class Control:

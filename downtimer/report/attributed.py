@@ -16,7 +16,7 @@ from downtimer.impairment import find_failing
 from downtimer.intervals import Interval, unite
 from downtimer.model import Kind, Span, Target, TargetId, TargetState
 from downtimer.report.roster import Roster, call
-from downtimer.store.reader import Reader
+from downtimer.store.reader import Reader, Stored
 from downtimer.vantage import Evidence, answers_of_reference, attribute, evidence_of, find_blind
 
 _CHECK: Final = attrgetter("check")
@@ -39,10 +39,14 @@ class AttributedSpans:
 
     def of(self, targets: Iterable[TargetId]) -> Iterator[StateAndSpans]:
         """Yield each of these targets with its spans, in the order asked for."""
-        for state, spans in self._reader.with_spans(targets):
-            theirs = _attributed(state, spans, self._blind) if self._blind else spans
-            failing = self._failing_for(state.target)
-            yield state, list(attribute_to_keystone(theirs, failing)) if failing else theirs
+        return map(self.decode, self._reader.stored(targets))
+
+    def decode(self, stored: Stored) -> StateAndSpans:
+        """Return a target that the reader has `stored`, with its spans."""
+        state, spans = self._reader.decode(stored)
+        theirs = _attributed(state, spans, self._blind) if self._blind else spans
+        failing = self._failing_for(state.target)
+        return state, list(attribute_to_keystone(theirs, failing)) if failing else theirs
 
     def _find_failing(self, roster: Roster) -> None:
         """Find out when the Keystones of each region may have failed."""

@@ -25,9 +25,14 @@ def render(summary: Summary) -> Iterator[str]:
     yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(summary))},\n"targets": ['
     separator = "\n"
     projects = Projects()
-    for target in summary.targets:
-        projects.add(target)
-        yield f"{separator}{json.dumps(_target(target, run))}"
+
+    def tell(target: TargetSummary) -> tuple[str, ProjectSummary | None]:
+        return json.dumps(_target(target, run)), ProjectSummary.of(target)
+
+    for target, of_project in summary.of_each(tell):
+        if of_project is not None:
+            projects.add(of_project)
+        yield f"{separator}{target}"
         separator = ",\n"
     agents = [_agent(agent, run) for agent in summary.agents]
     by_name = [_project(project) for project in projects.by_name()]

@@ -1,15 +1,15 @@
-"""Sections of the text report that tell of targets. Each gathers what it tells as the targets go by."""
+"""Sections of the text report that tell of targets. What one has to say of each is gathered as they go by."""
 
 import heapq
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from downtimer.findings import CheckSummary, TargetSummary
 from downtimer.model import WORKS, Kind
 from downtimer.printable import printable
-from downtimer.projects import Projects
+from downtimer.projects import Projects, ProjectSummary
 from downtimer.report import wording
 from downtimer.report.spool import Spool
 from downtimer.report.summary import Summary
@@ -25,13 +25,18 @@ _SECURITY_GROUPS: Final = (
 )
 
 Tell = Callable[[Summary, TargetSummary], str]
+_Told = TypeVar("_Told")
 
 
-class Section(Protocol):
+class Section(Protocol[_Told]):
     """A part of the report."""
 
-    def add(self, target: TargetSummary) -> None:
-        """Take a target into account; they come in the order of the report."""
+    def tell(self, target: TargetSummary) -> _Told:
+        """Return what matters of a target; what is false is not added. Another process may be asked."""
+        ...
+
+    def add(self, told: _Told) -> None:
+        """Take what was told of a target into account; they come in the order of the report."""
         ...
 
     def read(self) -> Iterator[str]:
@@ -52,11 +57,13 @@ class Each:
         self._summary, self._title, self._tell = summary, title, tell
         self._lines = Spool()
 
-    def add(self, target: TargetSummary) -> None:
+    def tell(self, target: TargetSummary) -> str:
         """See `Section`."""
-        lines = self._tell(self._summary, target)
-        if lines:
-            self._lines.add(lines)
+        return self._tell(self._summary, target)
+
+    def add(self, told: str) -> None:
+        """See `Section`."""
+        self._lines.add(told)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
@@ -107,24 +114,33 @@ def _parts(check: CheckSummary) -> str:
     )
 
 
-class NeverAnswered(Each):
+class NeverAnswered:
     """What never answered, with a hint if addresses are among it."""
 
     def __init__(self, summary: Summary) -> None:
-        super().__init__(summary, "Never answered", self._name)
+        self._summary = summary
+        self._lines = Spool()
         self._has_addresses = False
+
+    def tell(self, target: TargetSummary) -> tuple[Kind, str] | None:
+        """See `Section`."""
+        if target.has_answered or not target.down_ns:
+            return None
+        return target.target.kind, f"  {title_of(self._summary, target)}\n"
+
+    def add(self, told: tuple[Kind, str]) -> None:
+        """See `Section`."""
+        kind, line = told
+        self._has_addresses |= kind is Kind.ADDRESS
+        self._lines.add(line)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
-        yield from super().read()
+        if self._lines:
+            yield "Never answered\n"
+        yield from self._lines.read()
         if self._has_addresses:
             yield _SECURITY_GROUPS
-
-    def _name(self, summary: Summary, target: TargetSummary) -> str:
-        if target.has_answered or not target.down_ns:
-            return ""
-        self._has_addresses |= target.target.kind is Kind.ADDRESS
-        return f"  {title_of(summary, target)}\n"
 
 
 class ByProject:
@@ -133,9 +149,13 @@ class ByProject:
     def __init__(self, _: Summary) -> None:
         self._projects = Projects()
 
-    def add(self, target: TargetSummary) -> None:
+    def tell(self, target: TargetSummary) -> ProjectSummary | None:
         """See `Section`."""
-        self._projects.add(target)
+        return ProjectSummary.of(target)
+
+    def add(self, told: ProjectSummary) -> None:
+        """See `Section`."""
+        self._projects.add(told)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
@@ -182,6 +202,15 @@ class _Extent:
         return f"{length} on each of {plural(self._count, kind.value)}: {names}{more}"
 
 
+class _Unseen(NamedTuple):
+    """For how long, by cause, a target was not observed; and what is said if nothing of it was."""
+
+    kind: Kind
+    name: str
+    by_cause: Mapping[str, int]
+    blind: str
+
+
 class Unobserved:
     """What was not observed, by cause, and of which targets nothing was."""
 
@@ -192,13 +221,22 @@ class Unobserved:
         )
         self._blind = Spool()
 
-    def add(self, target: TargetSummary) -> None:
+    def tell(self, target: TargetSummary) -> _Unseen | None:
         """See `Section`."""
-        for cause, length_ns in target.unobserved.items():
-            self._by_cause[cause][target.target.kind].add(length_ns, name_of(self._summary, target))
+        blind = ""
         if not target.observed_ns:
             reason = "no probe gave a verdict" if target.probes else "not probed"
-            self._blind.add(f"  {title_of(self._summary, target)}: nothing was observed, {reason}\n")
+            blind = f"  {title_of(self._summary, target)}: nothing was observed, {reason}\n"
+        elif not target.unobserved:
+            return None
+        return _Unseen(target.target.kind, name_of(self._summary, target), target.unobserved, blind)
+
+    def add(self, told: _Unseen) -> None:
+        """See `Section`."""
+        for cause, length_ns in told.by_cause.items():
+            self._by_cause[cause][told.kind].add(length_ns, told.name)
+        if told.blind:
+            self._blind.add(told.blind)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
@@ -218,11 +256,18 @@ class AnswersAlone:
         self._summary = summary
         self._found: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
 
-    def add(self, target: TargetSummary) -> None:
+    def tell(self, target: TargetSummary) -> tuple[str, Mapping[str, str]] | None:
         """See `Section`."""
-        if target.target.kind is Kind.SERVICE:
-            for lack in target.state.lacks.items():
-                self._found[lack].append(name_of(self._summary, target))
+        lacks = target.state.lacks
+        return (
+            (name_of(self._summary, target), lacks) if lacks and target.target.kind is Kind.SERVICE else None
+        )
+
+    def add(self, told: tuple[str, Mapping[str, str]]) -> None:
+        """See `Section`."""
+        name, lacks = told
+        for lack in lacks.items():
+            self._found[lack].append(name)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
@@ -239,11 +284,19 @@ class Resolution:
     def __init__(self, _: Summary) -> None:
         self._widest: defaultdict[tuple[Kind, str], array[int]] = defaultdict(lambda: array("q"))
 
-    def add(self, target: TargetSummary) -> None:
+    def tell(self, target: TargetSummary) -> list[tuple[Kind, str, int]]:
         """See `Section`."""
-        for check in target.checks:
-            if check.resolution_ns is not None:
-                self._widest[target.target.kind, check.name].append(check.resolution_ns)
+        kind = target.target.kind
+        return [
+            (kind, check.name, check.resolution_ns)
+            for check in target.checks
+            if check.resolution_ns is not None
+        ]
+
+    def add(self, told: Sequence[tuple[Kind, str, int]]) -> None:
+        """See `Section`."""
+        for kind, name, widest_ns in told:
+            self._widest[kind, name].append(widest_ns)
 
     def read(self) -> Iterator[str]:
         """See `Section`."""

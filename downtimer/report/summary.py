@@ -1,18 +1,22 @@
 """A run as read from a store -> its summary, which every format of report is made from.
 
 Streams: the targets are read and summarized one at a time, in the order of the report, and none is kept. A
-format that needs something of all of them gathers it as they go by.
+format says what it tells of each, which all cores work at, and gathers that as it comes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from downtimer.findings import TargetSummary
-from downtimer.model import Event, Mark, Run, Target, TargetId, Verdict
+from downtimer.model import Event, Mark, Run, Target, Verdict
 from downtimer.outages import summarize
 from downtimer.report.attributed import AttributedSpans
+from downtimer.report.cores import spread
 from downtimer.report.roster import Roster, call
-from downtimer.store.reader import Reader
+from downtimer.store.reader import Reader, Stored
+
+_Told = TypeVar("_Told")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +41,22 @@ class Summary:
     events: Sequence[Event]
     notes: Sequence[str]
     _roster: Roster = field(repr=False)
+    _reader: Reader = field(repr=False)
     _spans: AttributedSpans = field(repr=False)
 
-    @property
-    def targets(self) -> Iterator[TargetSummary]:
-        """Services by name, then addresses numerically, IPv4 first; no references. Each time read anew."""
-        return _summarize(self._spans, self._roster.targets)
+    def of_each(self, tell: Callable[[TargetSummary], _Told]) -> Iterator[_Told]:
+        """Yield what is told of each target: services by name, then addresses numerically, IPv4 first.
+
+        References are none of them. Each time they are read anew.
+
+        Args:
+            tell: May be called in another process, a fork of this one.
+        """
+
+        def tell_of(stored: Stored) -> _Told:
+            return tell(summarize(*self._spans.decode(stored)))
+
+        return spread(tell_of, self._reader.stored(self._roster.targets))
 
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.
@@ -59,7 +73,7 @@ def build(reader: Reader) -> Summary:
     return Summary(
         run=reader.run(),
         through_ns=reader.through_ns(),
-        agents=list(_summarize(spans, roster.agents)),
+        agents=[summarize(state, theirs) for state, theirs in spans.of(roster.agents)],
         references={
             state.target.name: any(span.verdict is Verdict.UP for span in theirs)
             for state, theirs in spans.of(roster.references)
@@ -68,10 +82,6 @@ def build(reader: Reader) -> Summary:
         events=reader.events(),
         notes=reader.notes(),
         _roster=roster,
+        _reader=reader,
         _spans=spans,
     )
-
-
-def _summarize(spans: AttributedSpans, targets: Sequence[TargetId]) -> Iterator[TargetSummary]:
-    for state, theirs in spans.of(targets):
-        yield summarize(state, theirs)

@@ -7,6 +7,7 @@ through `printable`.
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind
@@ -33,12 +34,16 @@ from downtimer.report.wording import plural
 
 def render(summary: Summary) -> Iterator[str]:
     """Yield the report, piece by piece: the lines as targets are read, then what was gathered meanwhile."""
-    head, of_targets = _Head(summary), _of_targets(summary)
-    for target in summary.targets:
-        yield f"{line(summary, target)}\n"
-        head.add(target)
-        for section in of_targets:
-            section.add(target)
+    head, *of_targets = sections = _sections(summary)
+
+    def tell(target: TargetSummary) -> tuple[str, list[Any]]:
+        return f"{line(summary, target)}\n", [section.tell(target) for section in sections]
+
+    for line_of_target, told in summary.of_each(tell):
+        yield line_of_target
+        for section, its in zip(sections, told, strict=True):
+            if its:
+                section.add(its)
     for pieces in (
         head.read(),
         _missing(summary),
@@ -53,9 +58,10 @@ def render(summary: Summary) -> Iterator[str]:
             yield from pieces
 
 
-def _of_targets(summary: Summary) -> list[Section]:
+def _sections(summary: Summary) -> list[Section[Any]]:
     """Return the sections that tell of targets, in order."""
     return [
+        _Head(summary),
         Each(summary, "Outages (times in UTC; in brackets the bounds of each figure)", tell_of_outages),
         Each(summary, "Slow (good answers, but much later than usual; in no downtime)", tell_of_slow),
         Each(
@@ -97,17 +103,21 @@ class _Head:
         self._down = 0
         self._shortest_ns = self._longest_ns = 0  # of the windows that have a length
 
-    def add(self, target: TargetSummary) -> None:
-        """Count a target."""
-        self._counts[target.target.kind] += 1
-        self._down += bool(target.episodes)
-        window_ns = target.window_ns
+    def tell(self, target: TargetSummary) -> tuple[Kind, bool, int]:
+        """See `Section`."""
+        return target.target.kind, bool(target.episodes), target.window_ns
+
+    def add(self, told: tuple[Kind, bool, int]) -> None:
+        """See `Section`."""
+        kind, was_down, window_ns = told
+        self._counts[kind] += 1
+        self._down += was_down
         if window_ns:
             self._shortest_ns = min(window_ns, self._shortest_ns or window_ns)
             self._longest_ns = max(window_ns, self._longest_ns)
 
     def read(self) -> Iterator[str]:
-        """Yield the text."""
+        """See `Section`."""
         yield from _run(self._summary)
         yield f"  targets   {self._targets()}\n"
         if self._longest_ns:

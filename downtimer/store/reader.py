@@ -5,10 +5,13 @@ from, but for the notes. A reader sees one consistent state, that of the moment 
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from downtimer.intervals import Interval
 from downtimer.model import Event, Mark, Run, Span, TargetId, TargetState
+
+Stored = Any
+"""A target with its spans as a store has them. It can be pickled; only the reader of it can read it."""
 
 
 class Reader(Protocol):
@@ -28,6 +31,14 @@ class Reader(Protocol):
         Spans are ordered by check and first_sent_ns. Each natural key comes once; an open span has its
         effective last_sent_ns, as extended by the progress of its worker.
         """
+        ...
+
+    def stored(self, targets: Iterable[TargetId]) -> Iterator[Stored]:
+        """Yield the same, not decoded yet: the part of the work that only this process can do."""
+        ...
+
+    def decode(self, stored: Stored) -> tuple[TargetState, list[Span]]:
+        """Return one of `stored` as `with_spans` does. Forks of this process may ask as well."""
         ...
 
     def failing(self, times: Sequence[Interval]) -> list[TargetId]:

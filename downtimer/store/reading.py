@@ -32,6 +32,7 @@ _CAUSES: Final = msgspec.json.Decoder(dict[str, int])
 _STATE: Final = msgspec.json.Decoder(TargetState)
 
 _Row = Sequence[Any]
+_Stored = tuple[TargetId, str, Sequence[_Row]]
 
 
 class TableReader:
@@ -60,11 +61,20 @@ class TableReader:
 
     def with_spans(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
         """Yield targets, each with its spans by check and first_sent_ns, in the order asked for."""
+        return map(self.decode, self.stored(targets))
+
+    def stored(self, targets: Iterable[TargetId]) -> Iterator[_Stored]:
+        """Yield targets as they are stored, in the order asked for."""
         for target in targets:
             with translated(self._where):
                 key, state = self._connection.execute(_KEY_AND_STATE, (target,)).fetchone()
                 rows = self._connection.execute(_OF_TARGET, (key,)).fetchall()
-            yield _STATE.decode(state), list(_spans(target, rows, self._lives))
+            yield target, state, rows
+
+    def decode(self, stored: _Stored) -> tuple[TargetState, list[Span]]:
+        """Return a stored target with its spans. Asks the connection for nothing."""
+        target, state, rows = stored
+        return _STATE.decode(state), list(_spans(target, rows, self._lives))
 
     def spans(self) -> Iterator[Span]:
         """Yield every span, ordered by target, check and first_sent_ns."""

@@ -9,7 +9,6 @@ hangs falls silent. SIGINT is the supervisor's to act on; the terminal sends it 
 import argparse
 import asyncio
 import contextlib
-import ctypes
 import logging
 import os
 import resource
@@ -27,6 +26,7 @@ from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
 from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings, Targets, Took
 from downtimer.model import SECOND_NS, Event, Incarnation
+from downtimer.parent import die_with_parent
 from downtimer.workers import loop
 from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.stalls import LoopWatch
@@ -38,7 +38,6 @@ QUIET_BEAT_S: Final = 2.0
 """Of those whose beats tell nothing but that they live."""
 
 
-_PR_SET_PDEATHSIG: Final = 1
 _T = TypeVar("_T")
 
 
@@ -197,7 +196,7 @@ def main(name: str, body: Body) -> None:
         body: What it does once it has its settings; returns when told to finish.
     """
     arguments = _arguments()
-    _die_with(arguments.parent)
+    die_with_parent(arguments.parent)
     _raise_limit()
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -211,15 +210,6 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--parent", type=int, required=True)
     return parser.parse_args()
-
-
-def _die_with(parent: int) -> None:
-    """Ask the kernel to kill us when the supervisor's main thread ends; it may have ended already."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:
-        sys.exit(ExitCode.FAILED)
 
 
 def _raise_limit() -> None:

@@ -43,7 +43,9 @@ class Report:
         with contextlib.closing(JournalReader(str(journal))) as reader:
             summary = build(reader)
             self._spans = {state.target.name: spans for state, spans in attributed_spans(reader)}
-            self.targets: dict[str, TargetSummary] = {one.target.name: one for one in summary.targets}
+            self.targets: dict[str, TargetSummary] = {
+                one.target.name: one for one in summary.of_each(lambda one: one)
+            }
         self.origin_ns = summary.run.boot_origin_ns
 
     def bracket(self, when: Bracket) -> Bracket:

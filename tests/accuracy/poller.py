@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TextIO
 from urllib.parse import quote
 
-from downtimer.demo.processes import die_with_parent
 from downtimer.demo.truth import now_ns
+from downtimer.parent import die_with_parent
 
 EVERY_S = 1.0
 

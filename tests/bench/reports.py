@@ -3,7 +3,8 @@
 The process that writes the report at the end of a run, from its start to its end, of runs of 24 hours. The
 journals were written by the code that writes every journal (``tests/bench/day.py``): outages of seconds and
 minutes at random times, some in storms, services that fail by all of their checks, a reference that loses an
-echo now and then, so that it has to be asked of everything else whether our own link was down.
+echo now and then, so that everything else has to be asked whether our own link was down. Several processes
+work at a large report; its memory is that of the largest of them, times their number, though they share some.
 """
 
 import os
@@ -36,7 +37,7 @@ class Cost(NamedTuple):
     Attributes:
         wall_s: From the start of its process to the end.
         cpu_s: User and system time.
-        peak_mb: The most memory that it has held.
+        peak_mb: The most memory that it has held, or less than that.
     """
 
     wall_s: float
@@ -115,7 +116,8 @@ def _cost_of(argv: Sequence[str]) -> Cost:
         said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
+    processes = 1 + len(os.sched_getaffinity(0))
     if process.returncode != 0:
         raise RuntimeError(f"a report failed with {process.returncode}: {said.decode()[-2000:]}")
     wall_s = os.times().elapsed - began_s
-    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6)
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, processes * usage.ru_maxrss * 1024 / 1e6)

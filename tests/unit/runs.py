@@ -135,7 +135,7 @@ class MemoryReader:
     """A run in memory, in the order that a store yields it."""
 
     states: Sequence[TargetState] = ()
-    stored: Sequence[Span] = ()
+    the_spans: Sequence[Span] = ()
     the_run: Run = RUN
     the_marks: list[Mark] = field(default_factory=list)
     the_events: list[Event] = field(default_factory=list)
@@ -153,15 +153,23 @@ class MemoryReader:
         """Yield some of the targets, each with its spans by natural key."""
         states = {state.target.id: state for state in self.states}
         for target in targets:
-            spans = [span for span in self.stored if span.target == target]
+            spans = [span for span in self.the_spans if span.target == target]
             yield states[target], sorted(spans, key=lambda span: (span.check, span.first_sent_ns))
+
+    def stored(self, targets: Iterable[TargetId]) -> Iterator[tuple[TargetState, list[Span]]]:
+        """Yield the same."""
+        return self.with_spans(targets)
+
+    def decode(self, stored: tuple[TargetState, list[Span]]) -> tuple[TargetState, list[Span]]:
+        """Return it as it is."""
+        return stored
 
     def failing(self, times: Sequence[Interval]) -> list[TargetId]:
         """Return those of which failed spans begin in one of these times."""
         return sorted(
             {
                 span.target
-                for span in self.stored
+                for span in self.the_spans
                 if span.verdict is Verdict.DOWN
                 and any(start_ns <= span.first_sent_ns <= end_ns for start_ns, end_ns in times)
             }
@@ -177,7 +185,7 @@ class MemoryReader:
 
     def through_ns(self) -> int:
         """Return the end of the last span."""
-        return max((span.last_sent_ns for span in self.stored), default=0)
+        return max((span.last_sent_ns for span in self.the_spans), default=0)
 
     def notes(self) -> list[str]:
         """Return what is missing."""

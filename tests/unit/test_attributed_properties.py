@@ -262,5 +262,7 @@ def journal(cloud: Cloud) -> Iterator[JournalReader]:
 @settings(max_examples=150, deadline=None)
 def test_figures_are_those_of_a_report_with_everything_in_memory(cloud: Cloud) -> None:
     with journal(cloud) as reader:
-        streamed = sorted(build(reader).targets, key=lambda summary: summary.target.id)
+        streamed = sorted(
+            build(reader).of_each(lambda summary: summary), key=lambda summary: summary.target.id
+        )
         assert streamed == whole(reader)

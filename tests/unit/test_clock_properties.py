@@ -68,7 +68,7 @@ def test_stamp_of_an_answer_is_right_unless_it_is_said_to_be_doubtful(
 
 def _report(checks: Sequence[Sampled], start_utc_ns: int) -> object:
     spans = [span for check in checks for span in check.spans()]
-    reader = MemoryReader(states=[NOVA], stored=spans, the_run=replace(RUN, start_utc_ns=start_utc_ns))
+    reader = MemoryReader(states=[NOVA], the_spans=spans, the_run=replace(RUN, start_utc_ns=start_utc_ns))
     return json.loads("".join(json_report.render(build(reader))))
 
 

@@ -31,7 +31,9 @@ def by_project(targets: Iterable[TargetSummary]) -> list[ProjectSummary]:
     """Return the figures of the projects that targets belong to."""
     projects = Projects()
     for target in targets:
-        projects.add(target)
+        part = ProjectSummary.of(target)
+        if part is not None:
+            projects.add(part)
     return projects.by_name()
 
 

@@ -25,7 +25,7 @@ def report(reader: MemoryReader) -> dict[str, Any]:
 
 def target(state: TargetState, *spans: Span) -> dict[str, Any]:
     """Return the only target of a report."""
-    (only,) = report(MemoryReader(states=[state], stored=spans))["targets"]
+    (only,) = report(MemoryReader(states=[state], the_spans=spans))["targets"]
     assert isinstance(only, dict)
     return only
 
@@ -177,7 +177,7 @@ def test_marks_events_and_what_the_source_lacks_are_listed() -> None:
     parsed = report(
         MemoryReader(
             states=[service("nova")],
-            stored=[up(0, 60)],
+            the_spans=[up(0, 60)],
             the_marks=[Mark(at_ns=ns(1), text='nova\n"x"')],
             the_events=[Event(at_ns=ns(2), kind="restart", text="icmp was restarted")],
             the_notes=["12 points are not delivered yet"],

@@ -19,7 +19,7 @@ from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, slow,
 
 def report(*spans: Span, states: list[TargetState], **more: list[str]) -> str:
     """Return the report on a run of these targets and spans."""
-    return "".join(render(MemoryReader(states=states, stored=spans, the_notes=more.get("notes", []))))
+    return "".join(render(MemoryReader(states=states, the_spans=spans, the_notes=more.get("notes", []))))
 
 
 def lines(text: str) -> list[str]:
@@ -166,7 +166,7 @@ def test_head_says_what_was_measured_from_where_and_when() -> None:
 
 def test_head_of_a_run_in_progress_says_what_the_figures_count_to() -> None:
     run = replace(RUN, end_ns=None, label="kolla 2026.1")
-    text = "".join(render(MemoryReader(states=[service("nova")], stored=[up(0, 60)], the_run=run)))
+    text = "".join(render(MemoryReader(states=[service("nova")], the_spans=[up(0, 60)], the_run=run)))
     assert "  label     kolla 2026.1" in text
     assert "  end       not yet (running, or cut off); figures count to 2026-11-22 16:38:05.123 UTC" in text
     assert "  length    1 min 0.0 s" in text
@@ -222,7 +222,7 @@ def test_episode_past_midnight_shows_the_date_of_its_end() -> None:
 
 def test_ongoing_outage_is_said_to_be() -> None:
     reader = MemoryReader(
-        states=[service("nova")], stored=[up(0, 10), down(10.5, 30)], the_run=replace(RUN, end_ns=None)
+        states=[service("nova")], the_spans=[up(0, 10), down(10.5, 30)], the_run=replace(RUN, end_ns=None)
     )
     text = "".join(render(reader))
     row, remark = section(text, "Outages")[1:]

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from downtimer.demo.processes import die_with_parent
 from downtimer.demo.truth import now_ns
+from downtimer.parent import die_with_parent
 from tests.integration.keystone_install import ADMIN_PASSWORD
 
 ROOT, PASSWORD, RESCOPE = "root", "password", "rescope"
