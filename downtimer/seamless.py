@@ -6,7 +6,6 @@ is what lies between two good ones. `downtimer.outages` comes to the same figure
 property test holds the two together.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -216,7 +215,8 @@ def _count(failed: Sequence[Span]) -> tuple[int, Mapping[str, int]]:
     """Return how many probes failed, and of what causes, the most first."""
     if len(failed) == 1:
         return failed[0].probes, most_first(failed[0].causes)
-    causes = Counter[str]()
+    causes: dict[str, int] = {}
     for span in failed:
-        causes.update(span.causes)
-    return sum(span.probes for span in failed), most_first(causes)
+        for cause, count in span.causes.items():
+            causes[cause] = causes.get(cause, 0) + count
+    return sum([span.probes for span in failed]), most_first(causes)
