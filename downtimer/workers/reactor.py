@@ -61,6 +61,11 @@ class Reactor:
         self._calls[descriptor] = call
         self._epoll.register(descriptor, _CHANGES)
 
+    def watch_answer(self, descriptor: int, call: Call) -> None:
+        """Call as long as there is something to read, or an end, from now on until this socket is closed."""
+        self._calls[descriptor] = call
+        self._epoll.register(descriptor, select.EPOLLIN)
+
     def watch_input(self, descriptor: int, call: Call) -> None:
         """Of a socket that is watched: call as long as there is something to read, or an end."""
         self._calls[descriptor] = call
