@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 
+from downtimer.workers import loop
 from downtimer.workers.reactor import Reactor, Timer
 
 TIMEOUT_S = 10.0
@@ -20,7 +21,7 @@ def run(scenario: Callable[[Reactor], Awaitable[None]]) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await scenario(Reactor())
 
-    asyncio.run(main())
+    loop.run(lambda _: main())
 
 
 @contextlib.contextmanager
