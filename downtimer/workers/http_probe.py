@@ -74,6 +74,7 @@ class HttpProbe(Conversation):
             try:
                 sent = self._connection.send(data)
             except AGAIN:
+                self._watch()
                 yield
             else:
                 data = data[sent:]
@@ -81,6 +82,9 @@ class HttpProbe(Conversation):
     def _receive(self, answer: HttpAnswer) -> Talk[None]:
         """Read the answer until it is complete, or known to be no good one, or has been enough."""
         connection = self._connection
+        if not self._is_watched:
+            self._watch_answer()
+            yield
         while answer.room:
             try:
                 data = connection.recv(min(_CHUNK, answer.room))

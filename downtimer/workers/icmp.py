@@ -305,12 +305,13 @@ class IcmpEngine:
         is_done = len(followed) < TURN_MAX
         calm: list[tuple[Lane, Rows]] = []
         for lane in self._lanes_in_use():
-            most = max(lane.find_room() - TURN_MAX, 1)
             due = lane.addresses.due(now_ns)
-            is_done &= len(due) < most
-            allowed = self._schedule.allow(min(len(due), most), at_ns)
-            due, strays = self._echoes.strays(lane, lane.addresses.longest_due(due, allowed), now_ns)
-            followed += strays
+            if len(due):
+                most = max(lane.find_room() - TURN_MAX, 1)
+                is_done &= len(due) < most
+                allowed = self._schedule.allow(min(len(due), most), at_ns)
+                due, strays = self._echoes.strays(lane, lane.addresses.longest_due(due, allowed), now_ns)
+                followed += strays
             calm.append((lane, due))
         if is_done:
             followed += self._schedule.take_last(now_ns, at_ns, TURN_MAX - len(followed))

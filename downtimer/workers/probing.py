@@ -5,6 +5,7 @@ to the writer and the supervisor, and ends it in good order.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 from collections import deque
@@ -308,18 +309,17 @@ class Probing:
 
         So, too, until every check has its first verdict: whoever has started us waits for it.
         """
+        loop = asyncio.get_running_loop()
         while True:
             self._findings.hurry.clear()
             counts = self._engine.counts()
             self._child.bus.send(self._findings.beat(counts))
-            await asyncio.sleep(BEAT_LEAST_S)
-            try:
-                async with asyncio.timeout(
-                    BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S - BEAT_LEAST_S
-                ):
+            next_s = loop.time() + BEAT_LEAST_S
+            wait_s = BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
                     await self._findings.hurry.wait()
-            except TimeoutError:
-                continue
+                    await asyncio.sleep(next_s - loop.time())
 
     def _note_progress(self) -> None:
         self._outbox.progress(

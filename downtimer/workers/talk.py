@@ -101,6 +101,7 @@ class Conversation:
         self._source = ground.source
         self._done: Done | None = done
         self._socket: socket.socket | None = None
+        self._is_watched = False
         self._talk: Talk[None] | None = None
 
     def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
@@ -179,7 +180,7 @@ class Conversation:
         if self._socket is not None:
             self._reactor.forget(self._socket.fileno())
             self._socket.close()
-            self._socket = None
+            self._socket, self._is_watched = None, False
 
     def _cause_of(self, exc: OSError) -> str:
         if exc.errno == errno.ETIMEDOUT:
@@ -193,6 +194,17 @@ class Conversation:
         """The socket of a conversation that is connected."""
         assert self._socket is not None  # noqa: S101 - for the type checker
         return self._socket
+
+    def _watch(self) -> None:
+        """Go on whenever something changes for the connection, from now on."""
+        if not self._is_watched:
+            self._is_watched = True
+            self._reactor.watch(self._connection.fileno(), self._step)
+
+    def _watch_answer(self) -> None:
+        """Go on whenever something has come, from now on."""
+        self._is_watched = True
+        self._reactor.watch_answer(self._connection.fileno(), self._step)
 
     def _connect(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
         """Connect to the first endpoint that lets us, as a client does.
@@ -218,10 +230,10 @@ class Conversation:
             self._source.bind(sock)
             error = sock.connect_ex(endpoint.address)
             is_remote = error == errno.EINPROGRESS
-            if error == 0 or is_remote:
-                self._reactor.watch(sock.fileno(), self._step)
             if is_remote:
-                yield
+                if not _is_connected(sock):
+                    self._watch()
+                    yield
                 error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if error == 0 and not _is_to_itself(sock, endpoint):
                 return None
@@ -236,6 +248,7 @@ class Conversation:
         # The wrapped socket takes the descriptor over, which the reactor goes on watching.
         wrapped = context.wrap_socket(self._connection, server_hostname=host, do_handshake_on_connect=False)
         self._socket = wrapped
+        self._watch()
         while True:
             try:
                 wrapped.do_handshake()
@@ -243,6 +256,15 @@ class Conversation:
                 yield
             else:
                 return
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    """Tell whether the other side has accepted a connection already: a near one often does at once."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 def _is_to_itself(sock: socket.socket, endpoint: Endpoint) -> bool:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 
+from downtimer.workers import loop
 from downtimer.workers.reactor import Reactor, Timer
 
 TIMEOUT_S = 10.0
@@ -20,7 +21,7 @@ def run(scenario: Callable[[Reactor], Awaitable[None]]) -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await scenario(Reactor())
 
-    asyncio.run(main())
+    loop.run(lambda _: main())
 
 
 @contextlib.contextmanager
@@ -89,6 +90,23 @@ def test_input_is_told_as_long_as_it_is_there() -> None:
             count = len(told)
             await asyncio.sleep(0.05)
             assert len(told) <= count + 1
+
+    run(scenario)
+
+
+def test_answer_alone_is_told_and_also_if_it_came_before_it_was_watched() -> None:
+    async def scenario(reactor: Reactor) -> None:
+        told: list[str] = []
+        with pair() as (early, other), pair() as (late, another):
+            other.send(b"x")
+            reactor.watch_answer(early.fileno(), lambda: told.append("early"))
+            reactor.watch_answer(late.fileno(), lambda: told.append("late"))
+            await until(lambda: told)
+            early.recv(1)
+            await asyncio.sleep(0.05)
+            assert set(told) == {"early"}  # that it can be written to is not told
+            another.send(b"x")
+            await until(lambda: told[-1] == "late")
 
     run(scenario)
 

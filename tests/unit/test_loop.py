@@ -1,8 +1,11 @@
 """The loop of a child, watched: it tells what holds it up, and rests where nothing does."""
 
 import asyncio
+import selectors
 import time
 from collections.abc import Awaitable, Callable
+
+import pytest
 
 from downtimer import clock
 from downtimer.clock import RunClock
@@ -12,6 +15,8 @@ from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.stalls import LoopWatch
 
 HELD_UP_S = 0.2
+
+Events = list[tuple[selectors.SelectorKey, int]]
 
 
 class CountingWatch(LoopWatch):
@@ -62,3 +67,36 @@ def test_an_idle_loop_rests_but_for_a_sharp_one() -> None:
         await asyncio.sleep(0.5)
 
     assert run(idle).turns < run(sharp).turns
+
+
+def test_a_look_of_the_watch_does_not_bring_the_loop_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float | None] = []
+    select = WatchedSelector.select
+
+    def counted(selector: WatchedSelector, timeout: float | None = None) -> Events:
+        waits.append(timeout)
+        return select(selector, timeout)
+
+    async def sharp(watch: CountingWatch) -> None:
+        watch.be_sharp()
+        waits.clear()
+        before = watch.turns
+        await asyncio.sleep(0.5)
+        assert watch.turns - before > 2 * len(waits)
+
+    monkeypatch.setattr(WatchedSelector, "select", counted)
+    run(sharp)
+
+
+def test_a_timer_is_not_put_off_by_the_looks_before_it() -> None:
+    late_s: list[float] = []
+
+    async def sharp(watch: CountingWatch) -> None:
+        watch.be_sharp()
+        for _ in range(3):
+            began_s = time.monotonic()
+            await asyncio.sleep(0.42)
+            late_s.append(time.monotonic() - began_s - 0.42)
+
+    run(sharp)
+    assert 0 <= min(late_s) < 0.01
