@@ -186,7 +186,8 @@ class Pace:
     @property
     def is_calm(self) -> bool:
         """Tell whether nothing has ever gone wrong, so that the rate is the steady one. Cheap."""
-        return self._began_ns is None and not (self._is_silent or self._debt_ns or self._suspect_ns != _NEVER)
+        is_well = self._began_ns is None and self._extra_ns == self._suspect_ns == _NEVER
+        return is_well and not (self._is_silent or self._debt_ns)
 
     def is_settled(self, now_ns: int, rates: Rates) -> bool:
         """Tell whether nothing is left of what has gone wrong: a new pace would do the same from here on."""

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from downtimer.clock import Batch
 from downtimer.model import ICMP, MILLISECOND_NS, SECOND_NS, Baseline, Incarnation, Span, TargetId
 from downtimer.pace import Rates
-from downtimer.series import SUSPECT_LEAST_NS, Answer, Series
+from downtimer.series import SUSPECT_BASELINES, SUSPECT_LEAST_NS, Answer, Series
 from downtimer.workers.addresses import Addresses
 from downtimer.workers.echoes import Echoes
 from downtimer.workers.lane import Heard, Lane, Volley
@@ -152,10 +152,16 @@ class Net:
 
 @dataclass
 class Oracle:
-    """One address, followed all the time."""
+    """One address, followed all the time.
+
+    Attributes:
+        is_calm: It need not be followed now. Then a probe of it is suspect a turn later than it might be,
+            since nobody looks at it before that.
+    """
 
     series: Series
     fate: Fate
+    is_calm: bool = True
     flying: dict[int, int] = field(default_factory=dict)  # when answered, by when sent
     grown: set[int] = field(default_factory=set)
     issued: list[int] = field(default_factory=list)
@@ -164,6 +170,9 @@ class Oracle:
         """Do what the engine does in a turn."""
         due_ns = self.series.due_ns(rates)
         if due_ns is not None and due_ns <= now_ns:
+            if self.is_calm and self.flying:
+                self.is_calm = False
+                self.grown.update(self.flying)  # there is company now
             sent_ns = self.series.issue(now_ns, rates)
             self.issued.append(sent_ns)
             self.flying[sent_ns] = sent_ns + self.fate.latency_ns(sent_ns)
@@ -173,6 +182,7 @@ class Oracle:
             if at_ns - sent_ns <= rates.timeout_ns:
                 self.series.good(sent_ns, Answer(at_ns - sent_ns), now_ns, rates)
                 del self.flying[sent_ns]
+                self.is_calm = self.series.calm(now_ns, rates) is not None
             else:
                 self.series.bad(sent_ns, "no-reply", now_ns, rates)
                 self.series.hurry(now_ns, rates)
@@ -182,9 +192,19 @@ class Oracle:
                 if sent_ns + rates.timeout_ns + SECOND_NS <= now_ns:
                     del self.flying[sent_ns]
         for sent_ns in self.flying:
-            if sent_ns + SUSPECT_LEAST_NS <= now_ns and sent_ns not in self.grown:
+            if sent_ns + self._patience_ns(rates) <= now_ns and sent_ns not in self.grown:
                 self.grown.add(sent_ns)
+                self.is_calm = False
                 self.series.expect_answer(sent_ns, rates)
+
+    def _patience_ns(self, rates: Rates) -> int:
+        """Return how long a probe may be under way until somebody looks whether it is suspect."""
+        if not self.is_calm:
+            return SUSPECT_LEAST_NS
+        latency_ns = self.series.baseline.latency_ns
+        return (
+            rates.timeout_ns if latency_ns is None else max(SUSPECT_BASELINES * latency_ns, SUSPECT_LEAST_NS)
+        )
 
 
 def turns(lapse_s: float) -> Iterator[int]:
@@ -247,6 +267,8 @@ def by_series(row: int, fate: Fate, rates: Rates, lapse_s: float) -> list[Span]:
 
 @given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.1, 0.4]), st.sampled_from([0.0, 1.0, 2.5]))
 @example(686765, 0.4, 1.0)
+@example(1554, 0.4, 0.0)
+@example(1175425597, 0.4, 1.0)
 @settings(max_examples=25, deadline=None)
 def test_spans_are_those_of_a_series_for_each(seed: int, trouble: float, lapse_s: float) -> None:
     """To the probe, whatever happens, and whenever an address is calm in between."""
