@@ -24,7 +24,7 @@ class ProjectSummary(msgspec.Struct, kw_only=True):
         down_max_ns: Its upper bound.
         up_ns: Time with good answers, summed up.
         longest_ns: The longest episode of any.
-        named_ns: When the address was discovered that the name is from.
+        named_ns: When the address was discovered that the name is from; of no meaning without a name.
     """
 
     id: str | None
@@ -51,12 +51,12 @@ class ProjectSummary(msgspec.Struct, kw_only=True):
         target = summary.target
         if target.kind is not Kind.ADDRESS:
             return None
-        named_ns = summary.state.discovered_ns
+        name, named_ns = target.project or None, summary.state.discovered_ns
         if not summary.has_answered:
-            return cls(id=target.project_id, name=target.project, never_answered=1, named_ns=named_ns)
+            return cls(id=target.project_id, name=name, never_answered=1, named_ns=named_ns)
         return cls(
             id=target.project_id,
-            name=target.project,
+            name=name,
             addresses=1,
             down=int(bool(summary.episodes)),
             down_ns=summary.down_ns,
@@ -69,7 +69,7 @@ class ProjectSummary(msgspec.Struct, kw_only=True):
 
     def add(self, other: "ProjectSummary") -> None:
         """Add other addresses of it. The name is that which the address discovered last has."""
-        if other.name and (not self.name or other.named_ns > self.named_ns):
+        if other.name and (self.name is None or other.named_ns > self.named_ns):
             self.name, self.named_ns = other.name, other.named_ns
         self.addresses += other.addresses
         self.never_answered += other.never_answered
@@ -91,7 +91,7 @@ class Projects:
         self._found: dict[tuple[str | None, str | None], ProjectSummary] = {}
 
     def add(self, part: ProjectSummary) -> None:
-        """Add addresses of a project."""
+        """Add addresses of a project. What is given is kept, and may be changed."""
         key = part.id, None if part.id else part.name
         project = self._found.setdefault(key, part)
         if project is not part:

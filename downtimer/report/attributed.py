@@ -39,7 +39,11 @@ class AttributedSpans:
 
     def of(self, targets: Iterable[TargetId]) -> Iterator[StateAndSpans]:
         """Yield each of these targets with its spans, in the order asked for."""
-        return map(self.decode, self._reader.stored(targets))
+        return map(self.decode, self.stored(targets))
+
+    def stored(self, targets: Iterable[TargetId]) -> Iterator[Stored]:
+        """Yield the same as the reader has them."""
+        return self._reader.stored(targets)
 
     def decode(self, stored: Stored) -> StateAndSpans:
         """Return a target that the reader has `stored`, with its spans."""

@@ -41,7 +41,6 @@ class Summary:
     events: Sequence[Event]
     notes: Sequence[str]
     _roster: Roster = field(repr=False)
-    _reader: Reader = field(repr=False)
     _spans: AttributedSpans = field(repr=False)
 
     def of_each(self, tell: Callable[[TargetSummary], _Told]) -> Iterator[_Told]:
@@ -56,7 +55,7 @@ class Summary:
         def tell_of(stored: Stored) -> _Told:
             return tell(summarize(*self._spans.decode(stored)))
 
-        return spread(tell_of, self._reader.stored(self._roster.targets))
+        return spread(tell_of, self._spans.stored(self._roster.targets))
 
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.
@@ -82,6 +81,5 @@ def build(reader: Reader) -> Summary:
         events=reader.events(),
         notes=reader.notes(),
         _roster=roster,
-        _reader=reader,
         _spans=spans,
     )

@@ -34,8 +34,8 @@ class WatchedSelector(selectors.EpollSelector):
 
     def wait_with(self, reactor: "Reactor") -> None:
         """From now on let this one do its work whenever it has some, before asyncio does its own."""
+        assert self._reactor is None, "there is one to a loop"  # noqa: S101
         self._reactor = reactor
-        reactor.watch_selector(self.fileno())
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         """Wait for events; the loop comes back, too, when the reactor has done something."""

@@ -315,7 +315,7 @@ class Probing:
             counts = self._engine.counts()
             self._child.bus.send(self._findings.beat(counts))
             next_s = loop.time() + BEAT_LEAST_S
-            wait_s = BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S
+            wait_s = 2 * BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(wait_s):
                     await self._findings.hurry.wait()

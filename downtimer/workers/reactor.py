@@ -41,7 +41,7 @@ class Timer:
 
 
 class Reactor:
-    """Watches sockets and time, for whoever is in its event loop, of which it is the only one."""
+    """Watches sockets and time for whoever is in the event loop that runs; there is one to a loop."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -52,6 +52,7 @@ class Reactor:
         self._serials = itertools.count()
         self._most = _TIMERS_LEAST
         self._loop.selector.wait_with(self)
+        self._epoll.register(self._loop.selector.fileno(), select.EPOLLIN)  # tells of what asyncio has to do
 
     # --- sockets ---
 
@@ -90,10 +91,6 @@ class Reactor:
         return timer
 
     # --- called by the loop's selector ---
-
-    def watch_selector(self, descriptor: int) -> None:
-        """Tell of this one, too, as long as it has something for asyncio."""
-        self._epoll.register(descriptor, select.EPOLLIN)
 
     def rests(self, most_s: float | None) -> float | None:
         """Return how long the loop may rest until a timer is due, at most `most_s` (None: without end)."""

@@ -51,7 +51,7 @@ class LoopWatch:
     do, from the beginning.
 
     A rest that ends earlier, with something that came in, may have been too long as well: that may have come
-    at any time in it. So whoever has to know how old news is has the loop come round often (`be_sharp`).
+    at any time in it. So whoever has to know how old news is has the selector look round often (`be_sharp`).
     """
 
     def __init__(self, clock: RunClock) -> None:
@@ -65,7 +65,7 @@ class LoopWatch:
         self._tick_s: float | None = None
 
     def be_sharp(self) -> None:
-        """From now on have the loop come round at least every 50 ms."""
+        """From now on have the selector look round at least every 50 ms."""
         self._tick_s = _TICK_NS / SECOND_NS
 
     def rests(self, most_s: float | None) -> float | None:
@@ -79,7 +79,7 @@ class LoopWatch:
         return most_s
 
     def is_back(self) -> None:
-        """The loop goes on, with another turn."""
+        """The selector is back: the loop goes on with another turn, or rests again."""
         now_ns = self._clock.now_ns()
         self._note(now_ns)
         self._turned_ns = self._alive_ns = self._due_ns = now_ns

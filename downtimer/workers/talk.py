@@ -3,7 +3,8 @@
 A conversation is written as a generator that yields when it has to wait, and driven by the reactor instead
 of transports and tasks: what the kernel has is read, parsed and judged in the very callback that learns of
 it, before any timer that is due as well. So an answer that came in time counts, even when our own loop was
-late to look. It must go on until the kernel has nothing more before it yields (see the reactor).
+late to look. Before it yields it must have gone on until the kernel has nothing more, unless it only waits to
+be told of the answer (see the reactor).
 
 The socket is open until `close`, also after the end, unless its owner takes it.
 """
@@ -173,8 +174,12 @@ class Conversation:
     def _finish(self, cause: str | None) -> None:
         self._talk = None
         done, self._done = self._done, None
-        if done is not None:
-            done(self, Result(cause, self.status))
+        try:
+            if done is not None:
+                done(self, Result(cause, self.status))
+        except BaseException:
+            self._hang_up()  # nobody would, and what comes from the other side would call us for ever
+            raise
 
     def _hang_up(self) -> None:
         if self._socket is not None:
@@ -196,7 +201,7 @@ class Conversation:
         return self._socket
 
     def _watch(self) -> None:
-        """Go on whenever something changes for the connection, from now on."""
+        """Go on whenever something changes for the connection, from now on; before there is any answer."""
         if not self._is_watched:
             self._is_watched = True
             self._reactor.watch(self._connection.fileno(), self._step)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from downtimer.report.cores import count_processes
 from tests.bench.day import RUN, Size
 from tests.bench.figures import Figure, Growth, Results
 
@@ -37,7 +38,7 @@ class Cost(NamedTuple):
     Attributes:
         wall_s: From the start of its process to the end.
         cpu_s: User and system time.
-        peak_mb: The most memory that it has held, or less than that.
+        peak_mb: It has never held more memory.
     """
 
     wall_s: float
@@ -116,7 +117,7 @@ def _cost_of(argv: Sequence[str]) -> Cost:
         said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    processes = 1 + len(os.sched_getaffinity(0))
+    processes = 1 + count_processes()
     if process.returncode != 0:
         raise RuntimeError(f"a report failed with {process.returncode}: {said.decode()[-2000:]}")
     wall_s = os.times().elapsed - began_s

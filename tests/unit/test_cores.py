@@ -1,6 +1,8 @@
 """One function of many things on all cores: the same as `map`, whatever becomes of the processes."""
 
 import contextlib
+import errno
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -58,7 +60,7 @@ def test_things_are_read_only_a_little_ahead() -> None:
             yield thing
 
     for result in spread(lambda thing: thing, things()):
-        assert read <= max(result, FEW) + 8 * cores.BATCH
+        assert read <= max(result, FEW) + 4 * cores.BATCH
     assert read == 20 * FEW
 
 
@@ -85,14 +87,43 @@ def test_an_error_in_reading_things_is_the_caller_s_and_ends_the_processes() -> 
 
 
 def test_a_process_that_is_killed_is_one_clear_line() -> None:
-    def work(thing: int) -> int:
-        if thing == 2 * FEW:
+    def work(thing: tuple[int, bytes]) -> int:
+        if thing[0] == 2 * FEW:
             os.kill(os.getpid(), signal.SIGKILL)
-        return thing
+        return thing[0]
 
-    with pytest.raises(DowntimerError, match="was killed"):
-        list(spread(work, range(MANY)))
+    with pytest.raises(DowntimerError, match="was it killed"):
+        list(spread(work, ((number, bytes(5_000)) for number in range(MANY))))
     assert not children()
+
+
+def test_without_any_process_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", refuse)
+    assert set(spread(lambda _: os.getpid(), range(MANY))) == {os.getpid()}
+
+
+def test_with_fewer_processes_than_cores_these_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forks = os.fork, itertools.count(1)
+
+    def refuse_the_second() -> int:
+        if next(forks) == 2:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    monkeypatch.setattr(os, "fork", refuse_the_second)
+    pids = list(spread(lambda _: os.getpid(), range(MANY)))
+    assert len(pids) == MANY
+    assert len({*pids[FEW:]} - {os.getpid()}) == 1
+    assert not children()
+
+
+def test_large_things_and_results_travel() -> None:
+    """More than a pipe holds, in both directions."""
+    results = spread(lambda thing: thing + thing, (bytes(5_000) for _ in range(MANY)))
+    assert all(result == bytes(10_000) for result in results)
 
 
 def test_one_who_stops_listening_leaves_no_process_behind() -> None:
