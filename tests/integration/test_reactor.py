@@ -5,11 +5,14 @@ import contextlib
 import gc
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
 
+from downtimer.source import Source
 from downtimer.workers import loop
+from downtimer.workers.names import Endpoint
 from downtimer.workers.reactor import Reactor, Timer
+from downtimer.workers.talk import Conversation, Ground, Result, Talk
 
 TIMEOUT_S = 10.0
 
@@ -278,5 +281,40 @@ def test_cancelled_timers_are_forgotten() -> None:
         reactor.later(0, lambda: told.append(1))
         await until(lambda: told)
         assert sum(isinstance(each, Timer) for each in gc.get_objects()) < 1_000
+
+    run(scenario)
+
+
+class Greeted(Conversation):
+    """Connects, and waits until something comes."""
+
+    def converse(self, endpoints: Sequence[Endpoint]) -> Talk[None]:
+        """Say nothing."""
+        yield from self._connect(endpoints)
+        self._watch_answer()
+        yield
+
+
+def test_conversation_whose_owner_breaks_is_closed() -> None:
+    """What comes from the other side would be told for ever: it is read by nobody."""
+
+    async def scenario(reactor: Reactor) -> None:
+        broken = broken_calls()
+
+        def break_down(_: Conversation, __: Result) -> None:
+            raise LookupError
+
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            greeted = Greeted(Ground(reactor, Source(None)), break_down)
+            greeted.start([Endpoint(socket.AF_INET, server.getsockname())])
+            theirs, _ = server.accept()
+            with theirs:
+                theirs.send(b"x")
+                await until(lambda: broken)
+                assert greeted.take_connection() is None
+                theirs.settimeout(TIMEOUT_S)
+                with contextlib.suppress(ConnectionResetError):  # what was sent is not read
+                    assert theirs.recv(1) == b""
+        assert [type(exc) for exc in broken] == [LookupError]
 
     run(scenario)
