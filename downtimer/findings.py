@@ -69,7 +69,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
         distance of the probes between them. For before an outage probes are sparser, so that its first
         failure, which is always one, would weigh more than all others.
         """
-        duration_ns, min_ns, unobserved_ns = self.end_ns - self.start_ns, self.min_ns, self.unobserved_ns
+        duration_ns, min_ns, unobserved_ns = self.duration_ns, self.min_ns, self.unobserved_ns
         seen_ns = max(min_ns - unobserved_ns, 0)
         distance_ns = seen_ns // (self.probes - 1) if self.probes > 1 else 0
         excess_ns = max(duration_ns - min_ns - distance_ns, 0)

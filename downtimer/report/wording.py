@@ -105,8 +105,7 @@ def length(length_ns: int) -> str:
 
 def moment(utc_ns: int) -> str:
     """Return ``2026-11-22 16:37:05.123``, in UTC."""
-    # Millions are asked for: `halves_up`, without a call.
-    minutes, rest = divmod((utc_ns + MILLISECOND_NS // 2) // MILLISECOND_NS, 60_000)
+    minutes, rest = divmod(halves_up(utc_ns, MILLISECOND_NS), 60_000)
     seconds, milliseconds = divmod(rest, 1000)
     return f"{_minute(minutes)}:{_TWO_DIGITS[seconds]}.{_THREE_DIGITS[milliseconds]}"
 

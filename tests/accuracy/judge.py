@@ -43,9 +43,7 @@ class Report:
         with contextlib.closing(JournalReader(str(journal))) as reader:
             summary = build(reader)
             self._spans = {state.target.name: spans for state, spans in attributed_spans(reader)}
-            self.targets: dict[str, TargetSummary] = {
-                one.target.name: one for one in summary.of_each(lambda one: one)
-            }
+            self.targets: dict[str, TargetSummary] = dict(summary.of_each(lambda one: (one.target.name, one)))
         self.origin_ns = summary.run.boot_origin_ns
 
     def bracket(self, when: Bracket) -> Bracket:
