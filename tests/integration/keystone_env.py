@@ -6,6 +6,7 @@ What `keystone_install` made is copied, so tests share nothing. The administrato
 
 import http.client
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,11 +21,12 @@ from tests.integration.keystone_install import (
 )
 from tests.integration.mariadb_env import MariaDb
 from tests.ports import free_port
-from tests.processes import Server, ServerProcess
+from tests.processes import Server, ServerProcess, run_step
 from tests.unix_http import request
 from tests.waiting import wait_until
 
 START_TIMEOUT_S = 60
+UNTIL_ANSWERED = Path(__file__).with_name("until_answered.py")
 INTERFACES = ("public", "internal", "admin")
 
 # The command line is uWSGI's own: Keystone would parse whatever it found in sys.argv.
@@ -164,6 +166,7 @@ class UwsgiServer(Server):
         self.port = free_port(host) if port is None else port
         self._socket = directory / "admin.sock"
         self._alive = alive
+        self._prefix = prefix
         self._is_new = True
         process = ServerProcess(
             [
@@ -193,6 +196,14 @@ class UwsgiServer(Server):
             self._process.kill()
             name = type(self).__name__
             raise RuntimeError(f"{name} did not start; it said:\n{self._process.log_tail()}") from exc
+
+    def until_in_time(self, timeout_s: float) -> int:
+        """Wait until it answers a client of that patience; return when that one asked (CLOCK_BOOTTIME in ns).
+
+        What waited while it started is served first, though those who asked have given up.
+        """
+        asking = [sys.executable, "-I", str(UNTIL_ANSWERED), f"{self.url}{self._alive}", str(timeout_s)]
+        return int(run_step([*self._prefix, *asking], timeout_s=2 * START_TIMEOUT_S))
 
     def _set_up(self) -> None:
         """Do what is needed once, after the first start."""

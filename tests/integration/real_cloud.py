@@ -74,11 +74,11 @@ class RealCloud:
             Fault(target="keystone", what="kill", start=Bracket(before_ns, now_ns())),
         )
 
-    def start_keystone(self) -> None:
-        """Start it again, on record: somewhere between now and its answer it took requests."""
+    def start_keystone(self, timeout_s: float) -> None:
+        """Start it again, on record: somewhere between now and its first answer in time it took requests."""
         before_ns = now_ns()
         self.keystone.start()
-        up = Bracket(before_ns, now_ns())
+        up = Bracket(before_ns, self.keystone.until_in_time(timeout_s))
         self.simulated.truth.end("keystone", up, accepting=up)
 
 

@@ -19,7 +19,6 @@ import pytest
 from tests.integration import traces
 from tests.integration.checks import (
     PATIENCE_S,
-    WITHIN_S,
     assert_all_points,
     assert_lines,
     assert_quiet,
@@ -39,9 +38,7 @@ from tests.waiting import wait_until
 NOVA = "nova"
 ADDRESS = "172.16.166.157"
 OUTAGE_S = 10.0
-TEN_S = (OUTAGE_S - WITHIN_S, OUTAGE_S + WITHIN_S)
-BOTH = {NOVA: TEN_S, ADDRESS: TEN_S}
-MEASURING_S = 20.0
+MEASURING_S = 45.0
 ENDED_S = 3.0
 START_MAX_S = 30.0  # even against a Keystone that never answers
 TOKEN = "gAAAAA"  # with which all of Keystone's begin
@@ -162,7 +159,7 @@ def test_a_killed_service_and_a_dropped_address_are_reported_within_a_second(
 
         show(stopped)
         assert stopped == command.report_file.read_text()
-        assert_lines(cloud, stopped, BOTH)
+        assert_lines(cloud, stopped, NOVA, ADDRESS)
         report = command.report()
         targets = targets_of(report)
         assert_truth(cloud, targets, NOVA, ADDRESS)
@@ -236,12 +233,11 @@ def test_a_killed_keystone_is_down_itself_and_nothing_else_is(cloud: RealCloud, 
             until_down(command, "keystone")
             threading.Event().wait(OUTAGE_S)
         finally:
-            cloud.start_keystone()
+            cloud.start_keystone(PATIENCE_S["service"])
         until_down(command)
         stopped = command.ok("stop")
         show(stopped)
-        low, high = cloud.simulated.truth.of("keystone")[-1].seconds(PATIENCE_S["service"])
-        assert_lines(cloud, stopped, {"keystone": (low - WITHIN_S, high + WITHIN_S)})
+        assert_lines(cloud, stopped, "keystone")
         report = command.report()
         assert_truth(cloud, targets_of(report), "keystone")
         assert any("the last list stands" in event["text"] for event in report["events"])
@@ -297,7 +293,7 @@ def test_influxdb_away_changes_no_figure_and_gets_every_point_in_the_end(
         assert re.fullmatch(rf"downtimer: run {run}: [1-9]\d* points delivered\n", shipped.err)
         for name, command in commands.items():
             show(name, stopped[name].out)
-            assert_lines(cloud, stopped[name].out, BOTH)
+            assert_lines(cloud, stopped[name].out, NOVA, ADDRESS)
             assert_truth(cloud, targets_of(command.report()), NOVA, ADDRESS)
             if name in servers:
                 assert_all_points(servers[name], assert_same_from_influxdb(command))

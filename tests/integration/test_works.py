@@ -182,7 +182,7 @@ def of_keystone(
         time.sleep(AWAY_S)
         before_ns = now_ns()
         cloud.keystone.start()
-        up = Bracket(before_ns, now_ns())
+        up = Bracket(before_ns, cloud.keystone.until_in_time(PATIENCE_S))
         cloud.truth.end("keystone", up, accepting=up)
         until_well(command)
         show(command.ok("stop"))
