@@ -11,18 +11,16 @@ Options:
 The exit code is 1 if a promise was not kept.
 """
 
-import importlib
-import multiprocessing
 import sys
-import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from docopt import docopt
 
-from tests.bench import document
-from tests.bench.figures import Results
+from tests.bench import alone, document
+
+if TYPE_CHECKING:
+    from tests.bench.figures import Results
 
 BENCHMARKS: Final = ("echoes", "requests", "small", "storage", "discovery", "reports")
 """Modules of this package; each has ``measure(directory, runs)``."""
@@ -34,28 +32,12 @@ def main() -> int:
     found: list[tuple[str, Results]] = []
     for name in arguments["BENCHMARK"] or BENCHMARKS:
         sys.stderr.write(f"{name} …\n")
-        found.append(run(name, int(arguments["--runs"])))
+        found.append(alone.run(name, int(arguments["--runs"])))
     text = document.compose(found)
     sys.stdout.write(text)
     if arguments["--write"]:
         Path(arguments["--write"]).write_text(text)
     return 0 if all(figure.is_kept for _, results in found for figure in results.figures) else 1
-
-
-def run(name: str, runs: int) -> tuple[str, Results]:
-    """Run a benchmark in a process of its own; return what it says of itself, and its results.
-
-    The memory that a process has held counts for those that it starts, too: the kernel puts the peak of what
-    is replaced by an exec into ``ru_maxrss``.
-    """
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as alone:
-        return alone.submit(_measure, name, runs).result()
-
-
-def _measure(name: str, runs: int) -> tuple[str, Results]:
-    module = importlib.import_module(f"tests.bench.{name}")
-    with tempfile.TemporaryDirectory(prefix=f"downtimer-bench-{name}-") as directory:
-        return module.__doc__ or name, module.measure(Path(directory), runs)
 
 
 if __name__ == "__main__":

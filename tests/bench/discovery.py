@@ -28,6 +28,7 @@ from downtimer.messages import Listing, Look, Powers
 from downtimer.workers.discovery import LOOK_NS
 from tests.bench.figures import Figure, Growth, Results
 from tests.bench.large_cloud import large_cloud
+from tests.bench.processes import cpu_s, peak_mb
 from tests.fake_supervisor import KeepingSupervisor
 from tests.integration.command import Command
 from tests.waiting import wait_until
@@ -40,8 +41,6 @@ SETTLE_S: Final = 2.0
 """How long the last words of a listing are waited for: what it costs is known only then."""
 
 IDLE_S: Final = 5.0
-_MB: Final = 1024 * 1024
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,16 +233,3 @@ def _daemon(command: Command, path: str) -> Iterator[int]:
 
 def _status(path: str) -> dict[str, Any]:
     return client.request(path, "status", timeout_s=LISTING_S)
-
-
-def cpu_s(pid: int) -> float:
-    """Return the CPU time of a process, user and system together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
-
-
-def peak_mb(pid: int) -> float:
-    """Return the largest memory that a process has had."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
-    return int(peak) * 1024 / _MB

@@ -16,7 +16,6 @@ and of ten services with 21 checks, written minute by minute, with a checkpoint 
 InfluxDB. The tables were measured in one process, once; 100,000 addresses have four checkpoints there.
 """
 
-import os
 import time
 import tracemalloc
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +34,7 @@ from downtimer.workers.intake import Intake, Received
 from downtimer.workers.outbox import Outbox
 from tests.bench.figures import Figure, Growth, Results
 from tests.bench.flapping import CHECKPOINTS_EVERY, MINUTE_NS, MINUTES, Day, addresses, services
+from tests.bench.processes import cpu_s, peak_mb
 from tests.integration.influx_env import InfluxServer
 from tests.waiting import wait_until
 from tests.writer_env import Bench, Teller, WriterProcess, put
@@ -43,7 +43,6 @@ MANY: Final = 100_000
 SIZES: Final = (1_000, 10_000, 100_000)
 WINDOWS: Final = 160_000
 SAMPLES: Final = 40_000
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _MB: Final = 1e6
 _PATIENCE_S: Final = 300.0
 _RUN: Final = Run(
@@ -124,12 +123,12 @@ def _tell_spans(folder: Path) -> tuple[float, float, float]:
     with _writer(folder, states) as (writer, worker, _):
         pid = writer.process.pid
         before_mb = _begin_peak(pid)
-        spent = [_cpu_s(pid)]
+        spent = [cpu_s(pid)]
         for at_ns in (0, 10 * MINUTE_NS):
             worker.tell(day.open_spans(at_ns))
-            spent.append(_cpu_s(pid))
+            spent.append(cpu_s(pid))
         new, grown = (1e6 * (after - before) / MANY for before, after in pairwise(spent))
-        return new, grown, _peak_mb(pid) - before_mb
+        return new, grown, peak_mb(pid) - before_mb
 
 
 def _memory() -> float:
@@ -170,11 +169,11 @@ def _ship(folder: Path) -> tuple[float, float, float]:
         with _writer(folder, states + services(), db) as (writer, worker, bench):
             _wait(lambda: not has_leftovers(bench.journal), "an empty outbox")
             pids = writer.process.pid, server.pid
-            before, began = [_cpu_s(pid) for pid in pids], time.monotonic()
+            before, began = [cpu_s(pid) for pid in pids], time.monotonic()
             worker.tell_details(_details(states))
             _wait(lambda: not has_leftovers(bench.journal), "an empty outbox")
             took_s = time.monotonic() - began
-            spent = [1e6 * (_cpu_s(pid) - had) / count for pid, had in zip(pids, before, strict=True)]
+            spent = [1e6 * (cpu_s(pid) - had) / count for pid, had in zip(pids, before, strict=True)]
         series = server.query('SELECT count("sent") FROM "floating_ip_pings"')
         if series[0]["values"][0][1] != WINDOWS:
             raise RuntimeError(f"InfluxDB has {series[0]['values'][0][1]} of {WINDOWS} windows")
@@ -295,28 +294,11 @@ def _growth_of_journals(directory: Path) -> Growth:
     return Growth(what="The size of the journal", columns=columns, rows=tuple(rows))
 
 
-# --- processes ---
-
-
 def _column(rows: Sequence[tuple[float, ...]], number: int) -> tuple[float, ...]:
     return tuple(row[number] for row in rows)
-
-
-def _cpu_s(pid: int) -> float:
-    """Return the user and system time of a process and all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def _begin_peak(pid: int) -> float:
     """Have the kernel forget the peak of a process's resident set; return what it is now, in MB."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")  # see proc(5)
-    return _peak_mb(pid)
-
-
-def _peak_mb(pid: int) -> float:
-    """Return the peak of a process's resident set, in MB."""
-    (line,) = (
-        line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM")
-    )
-    return int(line.split()[1]) * 1024 / _MB
+    return peak_mb(pid)
