@@ -72,18 +72,19 @@ def assert_lines(cloud: RealCloud, text: str, *names: str) -> None:
     lines = lines_of(text)
     assert list(lines) == [*cloud.services, *cloud.addresses]
     for name, line in lines.items():
-        kind, half_s = ("service", 0.5) if name in cloud.services else ("address", 0.05)
+        zero, rounded_s = ("0", 0.5) if name in cloud.services else ("0.0", 0.05)
         if name in names:
-            low, high = injected(cloud, name, kind)
-            within_s = WITHIN_S + half_s  # a line is rounded
+            low, high = injected(cloud, name)
+            within_s = WITHIN_S + rounded_s
             assert low - within_s <= float(line.seconds) <= high + within_s, (name, line, low, high)
             assert float(line.percent) > 0, (name, line)
         else:
-            assert line == Line("0" if kind == "service" else "0.0", "0.0"), name
+            assert line == Line(zero, "0.0"), name
 
 
-def injected(cloud: RealCloud, name: str, kind: str) -> tuple[float, float]:
+def injected(cloud: RealCloud, name: str) -> tuple[float, float]:
     """Return the least and the most seconds for which the last fault of a target was to be seen."""
+    kind = "service" if name in cloud.services else "address"
     return cloud.simulated.truth.of(name)[-1].seconds(PATIENCE_S[kind])
 
 
@@ -94,7 +95,7 @@ def assert_truth(cloud: RealCloud, targets: Mapping[str, Target], *names: str) -
     """
     for name in names:
         target = targets[name]
-        low, high = injected(cloud, name, target["kind"])
+        low, high = injected(cloud, name)
         show(
             f"  {name}: injected {low:.3f} to {high:.3f} s; reported {target['down_s']:.3f} s "
             f"({target['down_min_s']:.3f} to {target['down_max_s']:.3f})"

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from downtimer.demo.truth import Bracket, Fault, Truth, now_ns
 from tests.integration.keystone_install import (
     ADMIN_PASSWORD,
     DATABASE,
@@ -26,7 +27,6 @@ from tests.unix_http import request
 from tests.waiting import wait_until
 
 START_TIMEOUT_S = 60
-UNTIL_ANSWERED = Path(__file__).with_name("until_answered.py")
 INTERFACES = ("public", "internal", "admin")
 
 # The command line is uWSGI's own: Keystone would parse whatever it found in sys.argv.
@@ -197,13 +197,24 @@ class UwsgiServer(Server):
             name = type(self).__name__
             raise RuntimeError(f"{name} did not start; it said:\n{self._process.log_tail()}") from exc
 
-    def until_in_time(self, timeout_s: float) -> int:
-        """Wait until it answers a client of that patience; return when that one asked (CLOCK_BOOTTIME in ns).
+    def kill_on_record(self, truth: Truth, target: str) -> None:
+        """SIGKILL to all of its processes, as a fault of `target`."""
+        before_ns = now_ns()
+        self.kill()
+        truth.begin(Fault(target=target, what="kill", start=Bracket(before_ns, now_ns())))
 
-        What waited while it started is served first, though those who asked have given up.
+    def start_on_record(self, truth: Truth, target: str, *, timeout_s: float) -> None:
+        """Start it again, which ends the fault of `target`.
+
+        Somewhere between now and its first answer in time, to a client of that patience, it takes requests
+        again: it serves first what waited while it started, though those who asked have given up.
         """
-        asking = [sys.executable, "-I", str(UNTIL_ANSWERED), f"{self.url}{self._alive}", str(timeout_s)]
-        return int(run_step([*self._prefix, *asking], timeout_s=2 * START_TIMEOUT_S))
+        before_ns = now_ns()
+        self.start()
+        asking = [sys.executable, "-m", "tests.integration.until_answered"]
+        argv = [*self._prefix, *asking, f"{self.url}{self._alive}", str(timeout_s)]
+        up = Bracket(before_ns, int(run_step(argv, timeout_s=2 * START_TIMEOUT_S)))
+        truth.end(target, up, accepting=up)
 
     def _set_up(self) -> None:
         """Do what is needed once, after the first start."""

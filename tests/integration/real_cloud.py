@@ -11,7 +11,6 @@ from pathlib import Path
 
 from downtimer.demo.cloud import SERVICE_IP, CloudConfig, SimulatedCloud
 from downtimer.demo.services import PROFILES, PROJECT
-from downtimer.demo.truth import Bracket, Fault, now_ns
 from downtimer.demo.world import World
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
@@ -68,18 +67,11 @@ class RealCloud:
 
     def kill_keystone(self) -> None:
         """SIGKILL to all processes of Keystone, on record."""
-        before_ns = now_ns()
-        self.keystone.kill()
-        self.simulated.truth.begin(
-            Fault(target="keystone", what="kill", start=Bracket(before_ns, now_ns())),
-        )
+        self.keystone.kill_on_record(self.simulated.truth, "keystone")
 
     def start_keystone(self, timeout_s: float) -> None:
-        """Start it again, on record: somewhere between now and its first answer in time it took requests."""
-        before_ns = now_ns()
-        self.keystone.start()
-        up = Bracket(before_ns, self.keystone.until_in_time(timeout_s))
-        self.simulated.truth.end("keystone", up, accepting=up)
+        """Start it again, on record; it is up when it answers a client of that patience."""
+        self.keystone.start_on_record(self.simulated.truth, "keystone", timeout_s=timeout_s)
 
 
 def _fill(keystone: Keystone, simulated: SimulatedCloud) -> None:

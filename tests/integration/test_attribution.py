@@ -19,9 +19,7 @@ ADDRESSES = tuple(f"172.16.166.{last}" for last in range(151, 157))
 TAKEN, STOPPED, NEW = ADDRESSES[0], ADDRESSES[1], "172.16.166.200"
 REFRESH_S = 30.0
 OUTAGE_S = 3.0
-SENT_AGAIN_S = (
-    1.1  # a SYN is, by a coarse timer; who asks so shortly before the end gets an answer, if a late one
-)
+SENT_AGAIN_S = 1.1  # a SYN is, by a coarse timer; who asks so near the end gets an answer, if a late one
 
 Targets = dict[str, dict[str, Any]]
 
