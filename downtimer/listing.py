@@ -99,8 +99,10 @@ class Known:
             target = state.target
             if target.kind is Kind.ADDRESS and not target.reference:
                 self._apply_address(state)
-            else:
+            elif state.retired_ns is None:
                 self._others[target.id] = target
+            else:  # if it is listed again, that is news
+                self._others.pop(target.id, None)
 
     def _apply_address(self, state: TargetState) -> None:
         target = state.target

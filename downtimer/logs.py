@@ -1,10 +1,12 @@
 """The log: one line per event with time (UTC), process and level, on standard error.
 
-The supervisor opens the log file, once, as the standard error of itself and all its children; a line
-is one write, so lines of several processes do not mix.
+The log file is the standard error of the supervisor and of all its children; a line is one write, so lines
+of several processes do not mix. When the file was moved away each of them opens it anew.
 """
 
+import contextlib
 import logging
+import os
 import sys
 import textwrap
 import time
@@ -37,6 +39,35 @@ def set_up(level: str, process: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
     set_level(level)
+
+
+def change(level: str, path: str | None) -> None:
+    """Log no less and no more than `level`, and to what is at `path` now; None: to where it went before."""
+    set_level(level)
+    if path is None:
+        return
+    try:
+        fd = open_file(path)
+    except OSError as exc:
+        logging.getLogger(__name__).error("the log stays where it was: %s: %s", path, exc.strerror)  # noqa: TRY400
+        return
+    for stream in (1, 2):
+        os.dup2(fd, stream)
+    os.close(fd)
+
+
+def open_file(path: str) -> int:
+    """Open a log to be added to, or make it, with mode 0640 whatever the umask; return its descriptor.
+
+    Raises:
+        OSError: It can't be.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    with contextlib.suppress(FileExistsError):
+        fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
+        os.fchmod(fd, 0o640)
+        return fd
+    return os.open(path, flags)
 
 
 def set_level(level: str) -> None:

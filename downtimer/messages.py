@@ -351,6 +351,18 @@ class Record(Message, frozen=True, kw_only=True, tag="record"):
     events: tuple[Event, ...] = ()
 
 
+class Relog(Message, frozen=True, kw_only=True, tag="relog"):
+    """Log no less and no more than `level` from now on, and to the file that is at `path` now.
+
+    Attributes:
+        level: As in the configuration.
+        path: None: the log is no file of ours.
+    """
+
+    level: str
+    path: str | None = None
+
+
 # --- the points connection ----------------------------------------------------------------------
 
 
@@ -540,7 +552,7 @@ BusUp = (
 )
 """What a child says on the bus."""
 
-BusDown = Settings | Targets | Look | MayAsk | Answering | Token | TokenRejected | Flush | Finish | Record
+BusDown = Settings | Targets | Look | MayAsk | Answering | Token | TokenRejected | Flush | Finish | Record | Relog
 """What the supervisor says on the bus."""
 
 PointsUp = Knock | Batch

@@ -115,8 +115,13 @@ class Child:
 
     def is_overdue(self, now_ns: int) -> bool:
         """Tell whether it has been silent for too long and should be killed."""
+        left_s = self.overdue_in_s(now_ns)
+        return left_s is not None and left_s < 0
+
+    def overdue_in_s(self, now_ns: int) -> float | None:
+        """Return how long until it should be killed if nothing is heard of it; None if it never is."""
         limit_s = {State.RUNNING: BEAT_OVERDUE_S, State.STARTING: HELLO_OVERDUE_S}.get(self.state)
-        return limit_s is not None and self.age_s(now_ns) > limit_s
+        return None if limit_s is None else limit_s - self.age_s(now_ns)
 
     def is_due(self, now_ns: int) -> bool:
         """Tell whether its back-off is over."""

@@ -19,17 +19,22 @@ import msgspec
 import setproctitle
 
 from downtimer import logs
-from downtimer.config import Config
+from downtimer.config import Config, load
 from downtimer.control.server import ControlServer
-from downtimer.errors import ControlError, DowntimerError, ExitCode
+from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode
 from downtimer.supervisor import life, status
 from downtimer.supervisor.launch import LABEL_MAX, Answer, Orders, read_orders
 from downtimer.supervisor.lock import check_report_file, make_runtime_dir, make_state_dir, take_locks
 from downtimer.supervisor.measurement import Measurement
+from downtimer.supervisor.notify import ServiceManager
+from downtimer.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
 MARK_MAX: Final = 1_000
+FEEDINGS: Final = 3
+"""So often a watchdog is fed in its time."""
+
 NO_RUN: Final = "no run is under way; `downtimer start` begins one, `downtimer stop` ends the daemon"
 
 
@@ -41,14 +46,16 @@ class Daemon:
         ended: Set when the process is to end.
     """
 
-    def __init__(self, orders: Orders, answers: "Answers") -> None:
+    def __init__(self, orders: Orders, answers: "Answers", manager: ServiceManager) -> None:
         self.config = orders.config
         self.ended = asyncio.Event()
         self._orders = orders
         self._answers = answers
+        self._manager = manager
         self._measurement: Measurement | None = None
         self._beginning: asyncio.Task[list[str]] | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
         self._failure: DowntimerError | None = None  # of an end that no command waits for
         self._changing = asyncio.Lock()  # held while a run begins or ends
         self._control = ControlServer(
@@ -73,7 +80,9 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal, number)
         loop.add_signal_handler(signal.SIGCHLD, self._on_child)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         stopping = asyncio.create_task(self.ended.wait())
+        feeding = asyncio.create_task(self._feed())
         try:
             await self._control.open()  # whoever asks too early hears that a run is just being started
             self._beginning = asyncio.create_task(self._begin(self._orders))
@@ -84,11 +93,13 @@ class Daemon:
             for complaint in complaints:
                 self._answers.tell(complaint)
             self._answers.conclude(line, ExitCode.DONE)
+            self._manager.ready(line)
             await stopping
             if self._failure is not None:
                 raise self._failure
         finally:
             stopping.cancel()
+            feeding.cancel()
             await self._control.close()
 
     async def _begin(self, orders: Orders) -> list[str]:
@@ -117,7 +128,42 @@ class Daemon:
     def _on_signal(self, number: int) -> None:
         log.info("%s: stopping", signal.Signals(number).name)
         if self._stopping is None:
+            self._manager.stopping()
             self._stopping = asyncio.create_task(self._stop_and_end())
+
+    async def _feed(self) -> None:
+        """Show the service manager, if it cares, that this loop lives."""
+        while self._manager.watchdog_s is not None:
+            self._manager.feed()
+            await asyncio.sleep(self._manager.watchdog_s / FEEDINGS)
+
+    def _on_hangup(self) -> None:
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.create_task(self._reload())
+
+    async def _reload(self) -> None:
+        """Open the log anew, read the configuration again, and do at once what of it can be done."""
+        self._manager.reloading()
+        async with self._changing:
+            logs.change(self.config.global_.log_level, self._log_file)
+            try:
+                found = reload(self.config, load(self.config.path))
+            except ConfigError as exc:
+                log.error("SIGHUP: %s; what was in force stays", exc)  # noqa: TRY400 - the line says it all
+                found = reload(self.config, self.config)
+            self.config = found.config
+            log.info("SIGHUP: in force anew: %s", ", ".join(found.changed) or "nothing, but the log")
+            if found.later:
+                log.warning("SIGHUP: at the next start: %s", ", ".join(found.later))
+            logs.set_level(self.config.global_.log_level)
+            if self._measurement is not None:
+                self._measurement.reconfigure(found, self._log_file)
+        self._manager.ready("measuring" if self._measurement is not None else "idle")
+
+    @property
+    def _log_file(self) -> str | None:
+        """The log; None in the foreground, where it is whatever standard error is."""
+        return None if self._answers.are_printed else self.config.global_.log_file
 
     async def _stop_and_end(self) -> None:
         """End whatever is under way: a first start is given up, a stop is waited for."""
@@ -202,6 +248,7 @@ class Answers:
     """Lines to whoever started the daemon: over the inherited pipe, or on the terminal."""
 
     def __init__(self, fd: int | None) -> None:
+        self.are_printed = fd is None
         self._fd = fd
 
     def tell(self, text: str) -> None:
@@ -238,6 +285,7 @@ def main() -> None:
     parser.add_argument("--foreground", action="store_true")
     arguments = parser.parse_args()
     os.umask(0o077)
+    manager = ServiceManager(os.environ)
     setproctitle.setproctitle("downtimer: supervisor")
     orders = read_orders(arguments.orders_fd)
     logs.set_up(orders.config.global_.log_level, "supervisor")
@@ -247,7 +295,7 @@ def main() -> None:
         make_state_dir(orders.config)
         check_report_file(orders.config)
         take_locks(orders.config)
-        asyncio.run(_serve(orders, answers, foreground=arguments.foreground))
+        asyncio.run(_serve(Daemon(orders, answers, manager), foreground=arguments.foreground))
     except DowntimerError as exc:
         log.error("%s", exc)  # noqa: TRY400 - the line says it all
         answers.conclude(str(exc), exc.exit_code)
@@ -255,8 +303,7 @@ def main() -> None:
     sys.exit(ExitCode.DONE)
 
 
-async def _serve(orders: Orders, answers: Answers, *, foreground: bool) -> None:
-    daemon = Daemon(orders, answers)
+async def _serve(daemon: Daemon, *, foreground: bool) -> None:
     await daemon.run()
     if foreground:
         _print_report(daemon.config)

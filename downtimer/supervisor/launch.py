@@ -14,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from downtimer import logs
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.supervisor.children import child_environment
@@ -117,7 +118,7 @@ def _open_log(config: Config) -> int:
     path = config.global_.log_file
     try:
         Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        return logs.open_file(path)
     except OSError as exc:
         raise ConfigError(f"{config.path}: [global] log_file: cannot write {path}: {exc.strerror}") from exc
 

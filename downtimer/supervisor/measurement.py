@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+import msgspec
+
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError
 from downtimer.messages import (
@@ -29,6 +31,7 @@ from downtimer.messages import (
     MayAsk,
     Powers,
     Record,
+    Relog,
     Report,
     Settings,
     Token,
@@ -43,6 +46,7 @@ from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.feeds import Feeds
+from downtimer.supervisor.reload import Reload
 from downtimer.supervisor.roster import Roster, end_on_defect
 from downtimer.supervisor.targets import TargetList
 from downtimer.verdicts import is_hang
@@ -220,6 +224,20 @@ class Measurement:
         mark = Mark(at_ns=self.clock.now_ns(), text=text)
         self._record(Record(marks=(mark,)))
         return mark.at_ns
+
+    def reconfigure(self, reload: Reload, log_file: str | None) -> None:
+        """Measure by another configuration; processes that have to work in another way are replaced.
+
+        Args:
+            reload: What has changed.
+            log_file: The log, which may have been moved away; None if it is no file of ours.
+        """
+        self.settings = msgspec.structs.replace(self.settings, config=reload.config)
+        self._tell(self.targets.drop(reload.dropped, self.clock.now_ns()))
+        for name in CHILDREN:
+            self.roster.send(name, Relog(level=reload.config.global_.log_level, path=log_file))
+        for name in reload.children:
+            self.roster.replace(name, "was ended, for its configuration has changed")
 
     def down(self, most: int) -> tuple[list[Turned], int]:
         """Return what is down of what is measured for its own sake, at most so many, and how many more are.

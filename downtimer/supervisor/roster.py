@@ -90,6 +90,13 @@ class Roster:
                 child.kill()
         return answers
 
+    def replace(self, name: str, why: str) -> None:
+        """End a process that runs, so that another takes its place; `why` completes "the api process …"."""
+        child = self.children[name]
+        if child.state is State.RUNNING:
+            self._why[child.incarnation] = why
+            child.kill()
+
     async def kill(self) -> None:
         """End every child at once, and listen no more."""
         for child in self.children.values():
@@ -187,8 +194,11 @@ class Roster:
 
     def _watch_s(self) -> float:
         """Return how long until there may be something to do, if no process ends."""
-        is_steady = all(child.state in _STEADY for child in self.children.values())
-        return WATCH_S if is_steady else QUICK_WATCH_S
+        children, now_ns = self.children.values(), self._clock.now_ns()
+        if not all(child.state in _STEADY for child in children):
+            return QUICK_WATCH_S
+        left_s = (left for child in children if (left := child.overdue_in_s(now_ns)) is not None)
+        return max(min([WATCH_S, *left_s]), QUICK_WATCH_S)
 
     def _start(self, child: Child) -> None:
         try:

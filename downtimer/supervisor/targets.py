@@ -140,6 +140,17 @@ class TargetList:
             return ()
         return self._change([replace(state, unfit={**state.unfit, check: why})])
 
+    def drop(self, targets: Iterable[TargetId], at_ns: int) -> tuple[TargetState, ...]:
+        """The configuration has these no more; return those that are retired by it.
+
+        What the cloud has nevertheless comes back with the next list.
+        """
+        return self._change(
+            replace(state, missing_ns=state.missing_ns or at_ns, retired_ns=at_ns)
+            for target in targets
+            if (state := self._states.get(target)) is not None and state.retired_ns is None
+        )
+
     def _change(self, states: Iterable[TargetState]) -> tuple[TargetState, ...]:
         """Keep these; each is made of what the one before has left. Return them."""
         changed = []

@@ -24,7 +24,18 @@ import zmq
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
 from downtimer.errors import DowntimerError, ExitCode, MessageError
-from downtimer.messages import Beat, BusDown, BusUp, CannotStart, Hello, Report, Settings, Targets, Took
+from downtimer.messages import (
+    Beat,
+    BusDown,
+    BusUp,
+    CannotStart,
+    Hello,
+    Relog,
+    Report,
+    Settings,
+    Targets,
+    Took,
+)
 from downtimer.model import SECOND_NS, Event, Incarnation
 from downtimer.parent import die_with_parent
 from downtimer.workers import loop
@@ -74,6 +85,9 @@ class Bus:
                 order = messages.BUS_DOWN.decode(frames[0])
             except MessageError as exc:
                 log.warning("bus: %s", exc)
+                continue
+            if isinstance(order, Relog):
+                logs.change(order.level, order.path)
                 continue
             if isinstance(order, Targets):
                 self._took = order.serial

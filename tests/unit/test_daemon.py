@@ -16,6 +16,7 @@ from downtimer.errors import ControlError, DowntimerError
 from downtimer.supervisor import life
 from downtimer.supervisor.daemon import Answers, Daemon
 from downtimer.supervisor.launch import Orders
+from downtimer.supervisor.notify import ServiceManager
 
 ANSWER_S = 5.0
 
@@ -73,7 +74,7 @@ def daemon_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Fake
             monkeypatch.setattr(life, name, getattr(fake, name))
         monkeypatch.setattr(life, "describe", lambda _: "measuring")
         monkeypatch.setattr(life, "complaints", lambda _: ["an option is odd"])
-        return Daemon(orders, Answers(None))
+        return Daemon(orders, Answers(None), ServiceManager({}))
 
     return make
 

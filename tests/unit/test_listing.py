@@ -205,3 +205,12 @@ def test_a_retired_address_stays_retired_in_the_supervisors_list_until_it_is_bac
     held = supervisor.get(FIRST.id)
     assert held is not None
     assert held.retired_ns is held.missing_ns is None
+
+
+def test_a_service_that_was_retired_is_news_if_it_is_listed_again() -> None:
+    """A URL that was taken out of the configuration, and put in again."""
+    state = TargetState(target=SERVICE, discovered_ns=0, listed_ns=0)
+    retired = known(replace(state, retired_ns=5))
+    assert not retired.has(SERVICE.id)
+    assert compare(retired, SERVICE) == Listing(at_ns=7, found=(SERVICE,))
+    assert compare(known(state), SERVICE) == Listing(at_ns=7)

@@ -222,3 +222,18 @@ def test_a_server_that_is_found_stopped_has_been_so_since_it_was_looked_at() -> 
     targets = TargetList()
     apply(targets, listing(1, replace(address(1), server_id="vm")))
     assert server(targets, 1, Power.STOPPED) == (PowerChange(SECOND_NS, SECOND_NS, Power.STOPPED),)
+
+
+def test_what_the_configuration_dropped_is_retired_at_once_and_comes_back_if_it_is_listed() -> None:
+    targets = TargetList()
+    apply(targets, listing(0, SERVICE, address(1)))
+    changed = targets.drop([SERVICE.id, address(1).id, TargetId("stranger")], 7 * SECOND_NS)
+    assert [(one.target, one.retired_ns, one.missing_ns) for one in changed] == [
+        (SERVICE, 7 * SECOND_NS, 7 * SECOND_NS),
+        (address(1), 7 * SECOND_NS, 7 * SECOND_NS),
+    ]
+    assert (targets.count_probed(Kind.SERVICE), targets.count_probed(Kind.ADDRESS)) == (0, 0)
+    assert targets.drop([SERVICE.id], 8 * SECOND_NS) == ()
+    apply(targets, listing(9, SERVICE))
+    assert state(targets, SERVICE).retired_ns is None
+    assert targets.count_probed(Kind.SERVICE) == 1
