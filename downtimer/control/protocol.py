@@ -10,7 +10,8 @@ r"""The control protocol: one JSON object each way, each on one line, over a Uni
       │                                    then the daemon closes │
 
 A request that can't be obeyed is answered by ``{"version": 1, "ok": false, "error": {"code": …,
-"message": …}}``. A request is at most 64 KiB; a reply may be larger (1,000 targets may be down).
+"message": …}}``. A request is at most 64 KiB; a reply may be larger (1,000 targets may be down). Of a key
+that is given twice the last counts. What follows a request on the same connection is never read.
 """
 
 from typing import Any, Final
@@ -57,6 +58,18 @@ def encode(message: Request | Reply) -> bytes:
     return msgspec.json.encode(message) + b"\n"
 
 
+def encode_result(value: dict[str, Any]) -> bytes:
+    """Return the line of the reply that bears a result.
+
+    Raises:
+        ControlError: ``too-large``: no client would take it.
+    """
+    line = encode(Reply(version=VERSION, ok=True, result=value))
+    if len(line) > REPLY_MAX:
+        raise ControlError("too-large", f"the answer has {len(line)} bytes; at most {REPLY_MAX} can be sent")
+    return line
+
+
 def decode_request(line: bytes) -> Request:
     """Return the request on a line.
 
@@ -86,11 +99,7 @@ def decode_reply(line: bytes) -> Reply:
         raise ControlError("bad-request", f"the daemon's answer makes no sense: {exc}") from exc
 
 
-def result(value: dict[str, Any]) -> Reply:
-    """Return the reply that bears a result."""
-    return Reply(version=VERSION, ok=True, result=value)
-
-
 def error(code: str, message: str) -> Reply:
     """Return the reply that bears an error."""
-    return Reply(version=VERSION, ok=False, error=ErrorReply(code=code, message=message))
+    text = message.encode("utf-8", "backslashreplace").decode()  # the name of a file may be no text
+    return Reply(version=VERSION, ok=False, error=ErrorReply(code=code, message=text))

@@ -115,6 +115,8 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
             window_s = influxdb["address_window_s"]
             often = "no points" if window_s is None else f"a point each of {window_s:g} s"
             yield f"  of addresses {often} ([db] address_window)\n"
+    if answer["control"]["refused"]:
+        yield f"control      {answer['control']['refused']} requests refused\n"
     if answer["dropped"]:
         yield f"dropped      {answer['dropped']} details\n"
 

@@ -21,6 +21,7 @@ import setproctitle
 from downtimer import logs
 from downtimer.config import Config, load
 from downtimer.control.server import ControlServer
+from downtimer.descriptors import allow_most
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode
 from downtimer.supervisor import life, status
 from downtimer.supervisor.launch import LABEL_MAX, Answer, Orders, read_orders
@@ -68,6 +69,7 @@ class Daemon:
                 "stop": self._stop,
                 "mark": self._mark,
             },
+            self.config.global_.control_group,
         )
 
     async def run(self) -> None:
@@ -192,7 +194,7 @@ class Daemon:
         return {"pid": os.getpid(), "measuring": self._measurement is not None}
 
     async def _status(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return status.status(self._under_way())
+        return status.status(self._under_way(), self._control.refused)
 
     async def _report(self, _: Mapping[str, Any]) -> dict[str, Any]:
         measurement = self._under_way()
@@ -208,7 +210,7 @@ class Daemon:
         if not isinstance(label, str) or len(label) > LABEL_MAX:
             raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
         path = arguments.get("config", self.config.path)
-        if not isinstance(path, str) or not Path(path).is_absolute():
+        if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
             raise ControlError("bad-request", "config must be the absolute path of a file")
         config = life.configure_anew(self.config, path)
         logs.set_level(config.global_.log_level)
@@ -285,6 +287,7 @@ def main() -> None:
     parser.add_argument("--foreground", action="store_true")
     arguments = parser.parse_args()
     os.umask(0o077)
+    allow_most()
     manager = ServiceManager(os.environ)
     setproctitle.setproctitle("downtimer: supervisor")
     orders = read_orders(arguments.orders_fd)

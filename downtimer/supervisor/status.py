@@ -17,8 +17,13 @@ from downtimer.workers.window_length import window_of
 DOWN_MAX: Final = 1_000
 
 
-def status(measurement: Measurement) -> dict[str, Any]:
-    """Return the picture of a run under way, as JSON values. Seconds are numbers, instants RFC 3339 UTC."""
+def status(measurement: Measurement, refused: int) -> dict[str, Any]:
+    """Return the picture of a run under way, as JSON values. Seconds are numbers, instants RFC 3339 UTC.
+
+    Args:
+        measurement: Of the run.
+        refused: How many requests on the control socket were.
+    """
     run = measurement.settings.run
     now_ns = measurement.clock.now_ns()
     picture = measurement.picture
@@ -54,6 +59,7 @@ def status(measurement: Measurement) -> dict[str, Any]:
             "error": writer.error if writer is not None else None,
             "address_window_s": _address_window_s(measurement),
         },
+        "control": {"refused": refused},
         "dropped": sum(beat.dropped for beat in picture.beats.values())
         + (writer.dropped if writer is not None else 0),
     }

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +22,7 @@ import zmq
 
 from downtimer import clock, logs, messages, wire
 from downtimer.clock import RunClock
+from downtimer.descriptors import allow_most
 from downtimer.errors import DowntimerError, ExitCode, MessageError
 from downtimer.messages import (
     Beat,
@@ -211,7 +211,7 @@ def main(name: str, body: Body) -> None:
     """
     arguments = _arguments()
     die_with_parent(arguments.parent)
-    _raise_limit()
+    allow_most()
     os.umask(0o077)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
@@ -224,12 +224,6 @@ def _arguments() -> argparse.Namespace:
         parser.add_argument(f"--{option}", required=True)
     parser.add_argument("--parent", type=int, required=True)
     return parser.parse_args()
-
-
-def _raise_limit() -> None:
-    """Let the process open as many sockets as it may."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: WatchedSelector) -> int:

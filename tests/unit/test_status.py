@@ -40,7 +40,7 @@ def answer(directory: Path, states: list[TargetState]) -> dict[str, Any]:
                 )
                 counts = {Kind.ADDRESS: Counts(up=len(states) - DOWN, down=DOWN)}
                 measurement.picture.take("icmp", Beat(counts=counts, turned=turned))
-            return status(measurement)
+            return status(measurement, 0)
         finally:
             bus.close()
 
@@ -59,6 +59,6 @@ def test_of_many_that_are_down_the_thousand_that_are_so_for_longest_are_named(tm
     text = "".join(render(answered))
     assert text.count("icmp: no-reply, since") == 50
     assert f"  … and {DOWN - 50} more, for less long.\n" in text
-    reply = protocol.encode(protocol.result(answered))
+    reply = protocol.encode_result(answered)
     assert protocol.decode_reply(reply).result == answered
     assert len(reply) < protocol.REPLY_MAX / 4
