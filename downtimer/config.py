@@ -90,6 +90,9 @@ class GlobalSection:
     )
     state_dir: str = _option(options.path, options.default_state, "Where the runs are kept.")
     runtime_dir: str = _option(options.path, options.default_runtime, "Where sockets and the lock are.")
+    control_group: int | None = _option(
+        options.group, None, "Group, by name or number, whose members may command the daemon, too."
+    )
     keep_runs: int = _option(options.count(1, 1_000_000), "50", "Runs kept; the oldest go at a start.")
 
 

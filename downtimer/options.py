@@ -5,6 +5,7 @@ section and option before it.
 """
 
 import difflib
+import grp
 import ipaddress
 import math
 import os
@@ -22,6 +23,8 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MAX: Final = 131_072
 """Most static addresses: what a /15 holds."""
+
+_GID_MAX: Final = 2**32 - 2  # one more stands for "as it is" in chown(2)
 
 _SOURCE_INTERFACE = re.compile(r"[^\s/:]{1,15}")  # IFNAMSIZ of netdevice(7)
 
@@ -142,6 +145,16 @@ def path(value: str, context: Context) -> str:
     if not value or "\0" in value:
         raise ValueError("is no path")
     return os.path.abspath(Path(context.folder) / Path(value).expanduser())  # noqa: PTH100 - keeps symlinks
+
+
+def group(value: str, _: Context) -> int:
+    """Accept the name of a group, or its number, which need not be known."""
+    try:
+        return grp.getgrnam(value).gr_gid
+    except (KeyError, ValueError):  # also with a NUL
+        if re.fullmatch(r"[0-9]{1,10}", value) and int(value) <= _GID_MAX:
+            return int(value)
+        raise ValueError(f"there is no group {value!r}") from None
 
 
 def url(value: str, _: Context) -> str:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 REPORT_S: Final = 120.0
 KINDS: Final = {Kind.SERVICE: ("service", "services"), Kind.ADDRESS: ("address", "addresses")}
-FOR_LIFE: Final = ("state_dir", "runtime_dir", "log_file")
+FOR_LIFE: Final = ("state_dir", "runtime_dir", "log_file", "control_group")
 """Options of ``[global]`` that a daemon keeps from its first run to its last."""
 
 
@@ -58,12 +58,18 @@ def configure_anew(old: Config, path: str) -> Config:
     Raises:
         ConfigError: It is wrong, or another daemon would be needed for it.
     """
+    if path != old.path and old.global_.control_group is not None:
+        raise ConfigError(
+            f"{path}: the daemon that is idle takes {old.path} only, for with [global] control_group others "
+            "may command it; `downtimer stop` ends it, then start again"
+        )
     new = configurations.load(path)
     for option in FOR_LIFE:
         kept = getattr(old.global_, option)
         if getattr(new.global_, option) != kept:
             raise ConfigError(
-                f"{path}: [global] {option}: the daemon that is idle has {kept}, and cannot change it; "
+                f"{path}: [global] {option}: the daemon that is idle has "
+                f"{'none' if kept is None else kept}, and cannot change it; "
                 "`downtimer stop` ends it, then start again"
             )
     check_report_file(new)

@@ -33,22 +33,70 @@ class HeldError(DowntimerError):
 def make_runtime_dir(config: Config) -> None:
     """Make the folder for sockets, or check that the one there is ours alone.
 
+    With ``control_group`` its members may pass through, to what they know the name of and may use.
+
     Raises:
-        ConfigError: It is a link, no folder, someone else's, or cannot be made.
+        ConfigError: It is a link, no folder, someone else's, where others could put another in its place,
+            or cannot be made.
     """
     path = config.global_.runtime_dir
     option = f"{config.path}: [global] runtime_dir"
     try:
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = os.lstat(path)
-        if not stat.S_ISDIR(found.st_mode):
-            raise ConfigError(f"{option}: {path} is a link or no folder; remove it")
-        if found.st_uid != os.geteuid():
-            raise ConfigError(f"{option}: {path} belongs to user {found.st_uid}; choose another")
-        if found.st_mode & 0o077:
-            Path(path).chmod(0o700)
+        _check_parents(path, option)
+        folder = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (FileExistsError, NotADirectoryError) as exc:
+        if not os.path.lexists(path):
+            raise ConfigError(f"{option}: cannot make {path}: {exc.strerror}") from exc
+        raise ConfigError(f"{option}: {path} is a link or no folder; remove it") from exc
     except OSError as exc:
         raise ConfigError(f"{option}: cannot make {path}: {exc.strerror}") from exc
+    try:
+        owner = os.fstat(folder).st_uid
+        if owner != os.geteuid():
+            raise ConfigError(f"{option}: {path} belongs to user {owner}; choose another")
+        _let_in(config, f"/proc/self/fd/{folder}")  # chmod(2) by a descriptor of this kind there is not
+    finally:
+        os.close(folder)
+
+
+def _let_in(config: Config, folder: str) -> None:
+    """Open the folder for sockets to those who may command the daemon, and to nobody else."""
+    group = config.global_.control_group
+    path = config.global_.runtime_dir
+    try:
+        if group is not None:
+            os.chown(folder, -1, group)
+    except OSError as exc:
+        raise ConfigError(
+            f"{config.path}: [global] control_group: cannot give {path} to group {group}: {exc.strerror}; "
+            "the daemon's user has to be a member"
+        ) from exc
+    try:
+        Path(folder).chmod(0o700 if group is None else 0o710)
+    except OSError as exc:
+        raise ConfigError(f"{config.path}: [global] runtime_dir: {path}: {exc.strerror}") from exc
+
+
+def _check_parents(path: str, option: str) -> None:
+    """Check that nobody but ourselves and root may put something else in place of `path`.
+
+    Raises:
+        ConfigError: Somebody may.
+        OSError: It can't be known.
+    """
+    trusted = {os.geteuid(), Path("/").stat().st_uid}  # not 0 where root is mapped to something else
+    groups = {os.getegid(), 0}  # a user's own group, where each has one
+    for parent in Path(path).parents:
+        found = os.lstat(parent)
+        if found.st_uid not in trusted:
+            raise ConfigError(f"{option}: {parent} belongs to user {found.st_uid}; choose another folder")
+        if stat.S_ISLNK(found.st_mode):
+            _check_parents(str(parent.parent / parent.readlink() / Path(path).name), option)
+        elif not found.st_mode & stat.S_ISVTX and (
+            found.st_mode & stat.S_IWOTH or (found.st_mode & stat.S_IWGRP and found.st_gid not in groups)
+        ):
+            raise ConfigError(f"{option}: others may write in {parent}; choose another folder")
 
 
 def make_state_dir(config: Config) -> None:
