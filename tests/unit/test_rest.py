@@ -1,5 +1,6 @@
 """Discovery's HTTP: bounded in time and size, no redirects, no proxies; and how its failures are put."""
 
+import contextlib
 import gzip
 import logging
 import threading
@@ -116,18 +117,110 @@ def test_no_proxy_is_used(
     assert client.get(serve(say), "token") == b"{}"
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
 def test_a_body_has_a_largest_size(
+    client: Rest, serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "BODY_MAX", 3 * 1024 * 1024)
+    body = b"x" * (3 * 1024 * 1024 + 1)
+    assert len(client.get(serve(lambda request: say(request, body[1:])), "token")) == 3 * 1024 * 1024
+    with pytest.raises(AwayError, match="more than 3 MiB"):
+        client.get(serve(lambda request: say(request, body)), "token")
+
+
+def test_nothing_is_unpacked(client: Rest, serve: Callable[[Answer], str]) -> None:
+    asked: list[str | None] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.headers["Accept-Encoding"])
+        say(request, gzip.compress(b"{}"), headers={"Content-Encoding": "gzip"})
+
+    with pytest.raises(AwayError, match="packed form that was not asked for"):
+        client.get(serve(answer), "token")
+    assert asked == ["identity"]
+
+
+def test_a_body_has_a_largest_number_of_values(
+    client: Rest, serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rest, "VALUES_MAX", 1000)
+    most = b"[" + b"{}," * 1000 + b"{}]"
+    assert client.get(serve(lambda request: say(request, most)), "token") == most
+    with pytest.raises(AwayError, match="more than 1000 values"):
+        client.get(serve(lambda request: say(request, b"[0," + most + b"]")), "token")
+
+
+def test_no_cookie_is_kept(client: Rest, serve: Callable[[Answer], str]) -> None:
+    asked: list[str | None] = []
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        asked.append(request.headers["Cookie"])
+        say(request, headers={"Set-Cookie": "a=b; Path=/"})
+
+    url = serve(answer)
+    for _ in range(2):
+        client.get(url, "token")
+    assert asked == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"X-Filler: " + b"x" * 60_000 + b"\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-Filler: ", b"x" * 65_536),
+        (b"", b"HTTP/1.1 100 Continue\r\nX-Filler: " + b"x" * 60_000 + b"\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;", b"x" * 65_536),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 65_536 + b"\r\n{\r\n"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"x" * 65_536),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n",
+            b"X: " + b"x" * 60_000 + b"\r\n",
+        ),
+    ],
+    ids=["headers", "header", "interim", "extension", "extensions", "trailer", "trailers"],
+)
+def test_neither_head_nor_framing_can_be_endless(
     client: Rest,
     serve: Callable[[Answer], str],
     monkeypatch: pytest.MonkeyPatch,
-    pack: Callable[[bytes], bytes],
+    beginning: bytes,
+    again: bytes,
 ) -> None:
-    monkeypatch.setattr(rest, "BODY_MAX", 3 * 1024 * 1024)
-    body = pack(b"x" * (3 * 1024 * 1024 + 1))
-    headers = {} if pack is bytes else {"Content-Encoding": "gzip"}
-    with pytest.raises(AwayError, match="more than 3 MiB"):
-        client.get(serve(lambda request: say(request, body, headers=headers)), "token")
+    monkeypatch.setattr(rest, "BODY_MAX", 1024 * 1024)
+    sent = 0
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        nonlocal sent
+        request.wfile.write(beginning)
+        with contextlib.suppress(OSError):
+            while sent < 1024 * 1024 * 1024:
+                sent += request.wfile.write(again)
+        request.close_connection = True
+
+    with pytest.raises(AwayError, match=r"does not answer|more than"):
+        client.get(serve(answer), "token")
+    assert sent < 100 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [b"HTTP/1.1 200 OK\r\nX-Filler: ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"],
+    ids=["head", "body"],
+)
+def test_what_drips_ends_with_the_listing(
+    client: Rest, serve: Callable[[Answer], str], beginning: bytes
+) -> None:
+    ended = threading.Event()
+
+    def drip(request: BaseHTTPRequestHandler) -> None:
+        request.wfile.write(beginning)
+        while not ended.wait(0.05):
+            request.wfile.write(b"x")
+
+    url = serve(drip)
+    client.begin(0.5)
+    with pytest.raises(AwayError, match="took too long"):
+        client.get(url, "token")
+    ended.set()
 
 
 def test_a_dripping_body_can_be_cut(client: Rest, serve: Callable[[Answer], str]) -> None:
@@ -195,12 +288,12 @@ def test_silence_is_a_timeout(
         ),
         (
             lambda request: request.wfile.write(
-                b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\nnonsense"
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n"
             ),
             "does not answer",
         ),
     ],
-    ids=["no-http", "closed", "cut", "not-gzip"],
+    ids=["no-http", "closed", "cut", "not-chunks"],
 )
 def test_what_is_no_answer(client: Rest, serve: Callable[[Answer], str], answer: Answer, why: str) -> None:
     with pytest.raises(AwayError, match=why) as caught:
