@@ -1,20 +1,24 @@
-"""Signing in to Keystone, by keystoneauth1's generic password plugin.
+"""Signing in to Keystone, by keystoneauth1's password plugin.
 
 Runs in discovery's thread. The plugin is asked for new tokens and for nothing else: when to renew, and
 what to do when a token is refused, is decided here, so that nothing signs in behind our back and the
-last good token is kept while Keystone is away.
+last good token is kept while Keystone is away. The password goes where the configuration says and nowhere
+else: Keystone is not asked which versions it has, for the URLs in its answer may be anybody's.
+
+However Keystone and the services behave, we sign in a few times a minute at most: after a failure, and after
+a token that lived or was accepted for a short time only, the next attempt has to wait, each time longer.
 """
 
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keystoneauth1.exceptions
 import msgspec
 import requests
 from keystoneauth1 import access
-from keystoneauth1.identity import generic
+from keystoneauth1.identity import v3
 
 from downtimer import credentials, endpoints
 from downtimer.clock import RunClock
@@ -32,15 +36,38 @@ _DOUBT_NS: Final = 10 * SECOND_NS
 _REVOKED_NS: Final = SECOND_NS
 """Keystone dates tokens and revocations by the second: a token of the same second is refused, too."""
 
-_REFUSED_FIRST_S: Final = 5.0
-_REFUSED_FACTOR: Final = 4
-_REFUSED_MOST_S: Final = 300.0
-"""Between attempts with a password that was refused: Keystone may lock a user out who tries often.
+
+class _Backoff(NamedTuple):
+    """How long to wait between attempts: at first, how much longer each time, and at most."""
+
+    first_s: float
+    factor: int
+    most_s: float
+
+
+_REFUSED: Final = _Backoff(5.0, 4, 300.0)
+"""With a password that was refused: Keystone may lock a user out who tries often.
 
 The first is soon, for a user may be disabled for a moment only.
 """
 
-_UNFIT_ANSWERS = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError)
+_FAILED: Final = _Backoff(5.0, 2, 30.0)
+"""When it fails otherwise."""
+
+_SHORT_LIVED: Final = _Backoff(5.0, 2, 20.0)
+"""Where tokens soon expire: so that those of half a minute, and no shorter ones, can all be used."""
+
+_DOUBTED: Final = _Backoff(5.0, 2, 300.0)
+"""Where tokens are soon refused, which another token does not mend."""
+
+_SOON_NS: Final = 600 * SECOND_NS
+
+_LIFETIME_MOST_S: Final = 366 * 86_400.0
+"""A token that lives longer is renewed nevertheless: 64 bits hold no instant in the year 9999."""
+
+_TEXT_MAX: Final = 255
+
+_UNFIT_ANSWERS = (KeyError, TypeError, AttributeError, ValueError, IndexError, RecursionError, OverflowError)
 """What keystoneauth1 raises when it takes something for a token that is none."""
 
 
@@ -94,8 +121,9 @@ class Identity:
         self._plugin = self._make_plugin(scoped=True)
         self._doubted: tuple[int, int] | None = None  # the token, by when it was issued, and since when
         self._refused_why = ""
-        self._refused_s = 0.0
-        self._not_before_ns: int | None = None
+        self._why = ""  # the last attempt failed
+        self._waited_s: dict[_Backoff, float] = {}  # last
+        self._not_before_ns = clock.now_ns()
 
     def is_due(self) -> bool:
         """Tell whether to sign in: there is no token, or it is time for the next."""
@@ -107,7 +135,8 @@ class Identity:
         held = self.signed_in
         if held is None:
             return None
-        return held.issued_ns if self._doubted_since_ns() is not None else held.renew_ns
+        due_ns = held.issued_ns if self._doubted_since_ns() is not None else held.renew_ns
+        return max(due_ns, self._not_before_ns)
 
     def _doubted_since_ns(self) -> int | None:
         """Return since when the last good token is doubted; None if it is not."""
@@ -117,7 +146,7 @@ class Identity:
         return since_ns if issued_ns == self.signed_in.issued_ns else None
 
     def doubt(self, issued_ns: int) -> bool:
-        """Somebody saw the token of that instant refused; return whether it is to be replaced.
+        """Somebody saw the token of that instant refused; return whether it is to be replaced now.
 
         Called by the loop, while the thread may be at work: it sets one attribute.
         """
@@ -126,34 +155,53 @@ class Identity:
             return False
         if self._doubted_since_ns() is None:
             self._doubted = issued_ns, now_ns
-        return True
+        return now_ns >= self._not_before_ns
 
     def sign_in(self) -> SignedIn:
         """Get a new token; in place of one that was refused not within the same second.
 
-        When that is refused, one more attempt, without the project, tells whether it is that; after
-        which the next is put off.
+        When that is refused, one more attempt, without the project, tells whether it is that.
 
         Raises:
             SignInError: It failed; the last good token is kept.
         """
-        if self._not_before_ns is not None and self._clock.now_ns() < self._not_before_ns:
-            raise SignInError(self._refused_why)
-        if (doubted_ns := self._doubted_since_ns()) is not None:
+        if self._clock.now_ns() < self._not_before_ns:
+            raise SignInError(self._why or f"Keystone at {self.url} gave a token a moment ago")
+        doubted_ns = self._doubted_since_ns()
+        if doubted_ns is not None:
             time.sleep(max(doubted_ns + _REVOKED_NS - self._clock.now_ns(), 0) / SECOND_NS)
         issued_ns = self._clock.now_ns()
         try:
-            found = self._ask(self._plugin)
+            new = self._keep(self._ask(self._plugin), issued_ns)
         except RefusedError as exc:
             if not self._refused_why:
                 self._refused_why = self._diagnose()
-            self._back_off()
+            self._put_off(_REFUSED, self._refused_why)
             raise SignInError(self._refused_why) from exc
-        self._refused_why, self._refused_s, self._not_before_ns = "", 0.0, None
-        self.signed_in = self._keep(found, issued_ns)
-        return self.signed_in
+        except SignInError as exc:
+            self._put_off(_FAILED, str(exc))
+            raise
+        self._refused_why = self._why = ""
+        self._put_off_next(issued_ns, was_doubted=doubted_ns is not None)
+        self.signed_in = new
+        return new
 
-    def _ask(self, plugin: generic.Password) -> access.AccessInfo:
+    def _put_off(self, backoff: _Backoff, why: str) -> None:
+        """Have the next attempt wait."""
+        longer_s = backoff.factor * self._waited_s.get(backoff, 0.0)
+        self._waited_s[backoff] = wait_s = min(max(backoff.first_s, longer_s), backoff.most_s)
+        self._why = why
+        self._not_before_ns = _after(self._clock.now_ns(), wait_s)
+
+    def _put_off_next(self, issued_ns: int, *, was_doubted: bool) -> None:
+        """Have the token after a new one wait, if that one follows another soon."""
+        old = self.signed_in
+        if old is None or issued_ns - old.issued_ns > _SOON_NS:
+            self._waited_s.clear()
+        else:
+            self._put_off(_DOUBTED if was_doubted else _SHORT_LIVED, "")
+
+    def _ask(self, plugin: v3.Password) -> access.AccessInfo:
         """Return what Keystone gives.
 
         Raises:
@@ -167,21 +215,10 @@ class Identity:
             raise RefusedError(401) from exc
         except (exceptions.NotFound, exceptions.MethodNotAllowed, exceptions.InvalidResponse) as exc:
             raise SignInError(self._no_keystone()) from exc
-        except exceptions.DiscoveryFailure as exc:
-            raise SignInError(self._undiscovered(exc)) from exc
         except (exceptions.ClientException, requests.RequestException) as exc:
             raise SignInError(f"Keystone at {self.url} {explain(exc)}") from exc
         except _UNFIT_ANSWERS as exc:
             raise SignInError(self._no_keystone()) from exc
-
-    def _undiscovered(self, error: Exception) -> str:
-        """Return why no version could be found: the plugin hides the cause in the context."""
-        cause = error.__context__
-        if cause is None or isinstance(
-            cause, keystoneauth1.exceptions.DiscoveryFailure | keystoneauth1.exceptions.NotFound
-        ):
-            return self._no_keystone()
-        return f"Keystone at {self.url} {explain(cause)}"
 
     def _diagnose(self) -> str:
         """Return why we were refused: user and password may be right, and the project wrong."""
@@ -199,11 +236,18 @@ class Identity:
         )
 
     def _keep(self, found: access.AccessInfo, issued_ns: int) -> SignedIn:
+        """Return what is to be kept of it.
+
+        Raises:
+            SignInError: It is no token, or none that can be shown.
+        """
         try:
             token, lifetime_s = str(found.auth_token), _lifetime_s(found.issued, found.expires)
-            project_id, project = found.project_id, found.project_name
+            project_id, project = _text(found.project_id), _text(found.project_name)
         except _UNFIT_ANSWERS as exc:
             raise SignInError(self._no_keystone()) from exc
+        if not (token and token.isascii() and token.isprintable()):
+            raise SignInError(f"Keystone at {self.url} gave a token that cannot be sent")
         renew_s = max(lifetime_s - _AHEAD_S, lifetime_s * 2 / 3)
         return SignedIn(
             token=token,
@@ -215,20 +259,16 @@ class Identity:
             content=_content(found),
         )
 
-    def _back_off(self) -> None:
-        self._refused_s = min(max(_REFUSED_FIRST_S, _REFUSED_FACTOR * self._refused_s), _REFUSED_MOST_S)
-        self._not_before_ns = _after(self._clock.now_ns(), self._refused_s)
-
-    def _make_plugin(self, *, scoped: bool) -> generic.Password:
+    def _make_plugin(self, *, scoped: bool) -> v3.Password:
         section = self._section
         options: dict[str, Any] = _domain("user_domain", section.user_domain_name)
         if scoped:
             options |= {"project_name": section.project_name}
             options |= _domain("project_domain", section.project_domain_name)
-        return generic.Password(
-            auth_url=self.url,
+        return v3.Password(
+            auth_url=self.base,
             username=section.user,
-            password=section.password,
+            password=section.password or "",
             reauthenticate=False,
             **options,
         )
@@ -241,6 +281,21 @@ def _domain(option: str, value: str) -> dict[str, str]:
     """Return the plugin's option for a domain."""
     form, value = credentials.domain(value)
     return {f"{option}_{form}": value}
+
+
+def _text(value: object) -> str | None:
+    """Return a name or an id, None if it is no such: what keystoneauth1 decodes may be anything."""
+    is_one = isinstance(value, str) and len(value) <= _TEXT_MAX and _is_utf8(value)
+    return str(value) if is_one else None
+
+
+def _is_utf8(value: str) -> bool:
+    """Tell whether a text has no half of a character in it."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _content(found: access.AccessInfo) -> bytes | None:
@@ -260,7 +315,7 @@ def _lifetime_s(issued: datetime | None, expires: datetime | None) -> float:
     """
     if issued is None or expires is None:
         raise ValueError("no token of Keystone's")
-    return max((expires - issued).total_seconds(), 0.0)
+    return min(max((expires - issued).total_seconds(), 0.0), _LIFETIME_MOST_S)
 
 
 def _after(at_ns: int, seconds: float) -> int:

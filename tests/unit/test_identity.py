@@ -49,9 +49,13 @@ class FakeKeystone:
 
     Attributes:
         asked: The bodies of all requests for tokens.
+        got: The paths of all other requests.
         status: Of its answers to those with a project.
         lifetime_s: Of its tokens.
         skew_s: How far its clock is ahead of ours.
+        subject: Its tokens; None for another each time.
+        project: That they are for.
+        catalog: That comes with them.
     """
 
     def __init__(self) -> None:
@@ -60,14 +64,19 @@ class FakeKeystone:
         self.unscoped = 401
         self.lifetime_s = 3600.0
         self.skew_s = 0.0
+        self.got: list[str] = []
+        self.subject: str | None = None
+        self.project: dict[str, Any] = {"id": "p", "name": "admin"}
+        self.catalog: list[object] = [{"type": "compute", "name": "nova", "endpoints": []}]
         keystone = self
 
         class Handler(BaseHTTPRequestHandler):
             """Its HTTP."""
 
             def do_GET(self) -> None:
-                """Give the versions."""
-                link = {"rel": "self", "href": f"{keystone.url}/v3/"}
+                """Give the versions, of another Keystone."""
+                keystone.got.append(self.path)
+                link = {"rel": "self", "href": "http://127.0.0.1:1/v3/"}
                 version = {"id": "v3.14", "status": "stable", "links": [link], "media-types": []}
                 keystone.say(self, 300, {"versions": {"values": [version]}})
 
@@ -93,17 +102,18 @@ class FakeKeystone:
     def token(self) -> dict[str, Any]:
         """Return a token's body."""
         issued = datetime.now(UTC) + timedelta(seconds=self.skew_s)
-        content: dict[str, Any] = {"issued_at": issued.isoformat(), "project": {"id": "p", "name": "admin"}}
+        content: dict[str, Any] = {"issued_at": issued.isoformat(), "project": self.project}
         content["user"] = {"id": "u", "name": "admin", "domain": {"id": "default", "name": "Default"}}
         content["expires_at"] = (issued + timedelta(seconds=self.lifetime_s)).isoformat()
-        content["catalog"] = [{"type": "compute", "name": "nova", "endpoints": []}]
+        content["catalog"] = self.catalog
         return {"token": content}
 
     def say(self, request: BaseHTTPRequestHandler, status: int, content: object) -> None:
         """Answer."""
         body = json.dumps(content).encode()
         request.send_response(status)
-        request.send_header("X-Subject-Token", f"token-{len(self.asked)}")
+        subject = f"token-{len(self.asked)}" if self.subject is None else self.subject
+        request.send_header("X-Subject-Token", subject)
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
         request.wfile.write(body)
@@ -258,3 +268,108 @@ def test_refused_token_is_not_replaced_in_the_second_of_its_revocation(
     setting.pass_time(3600)
     setting.identity.sign_in()
     assert slept_s == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("status", "waits_s"),
+    [(429, [5, 10, 20, 30, 30]), (500, [5, 10, 20, 30, 30]), (503, [5, 10, 20, 30, 30])],
+)
+def test_a_keystone_that_fails_is_asked_ever_less_often(
+    keystone: FakeKeystone, status: int, waits_s: list[int]
+) -> None:
+    """However often somebody wants a token."""
+    keystone.status = status
+    setting = Setting(keystone)
+    assert f"answered {status}" in setting.refused()
+    asked_s = [0]
+    for now_s in range(1, sum(waits_s) + 1):
+        setting.pass_time(1)
+        asked = len(keystone.asked)
+        assert f"answered {status}" in setting.refused()
+        if len(keystone.asked) > asked:
+            asked_s.append(now_s)
+    assert [later - sooner for sooner, later in pairwise(asked_s)] == waits_s
+    keystone.status = 201
+    setting.pass_time(30)
+    assert setting.identity.sign_in().token == f"token-{len(keystone.asked)}"
+
+
+def test_tokens_that_are_refused_again_and_again_are_replaced_ever_less_often(keystone: FakeKeystone) -> None:
+    setting = Setting(keystone)
+    signed_in_s = [0]
+    held = setting.identity.sign_in()
+    for now_s in range(1, 1000):
+        setting.pass_time(1)
+        if setting.identity.doubt(held.issued_ns):
+            assert setting.identity.is_due()
+            held = setting.identity.sign_in()
+            signed_in_s.append(now_s)
+    assert [later - sooner for sooner, later in pairwise(signed_in_s)] == [
+        10,
+        10,
+        10,
+        20,
+        40,
+        80,
+        160,
+        300,
+        300,
+    ]
+    assert len(keystone.asked) == len(signed_in_s)
+
+
+@pytest.mark.parametrize(("lifetime_s", "waits_s"), [(-3600.0, [5, 10, 20, 20]), (0.0, [5, 10, 20, 20])])
+def test_tokens_that_expire_at_once_are_replaced_a_few_times_a_minute(
+    keystone: FakeKeystone, lifetime_s: float, waits_s: list[int]
+) -> None:
+    keystone.lifetime_s = lifetime_s
+    setting = Setting(keystone)
+    signed_in_s = []
+    for now_s in range(61):
+        if setting.identity.is_due():
+            setting.identity.sign_in()
+            signed_in_s.append(now_s)
+        setting.pass_time(1)
+    assert [later - sooner for sooner, later in pairwise(signed_in_s)][1:] == waits_s
+
+
+def test_tokens_of_half_a_minute_are_all_renewed_in_time(keystone: FakeKeystone) -> None:
+    keystone.lifetime_s = 30
+    setting = Setting(keystone)
+    held = setting.identity.sign_in()
+    for _ in range(300):
+        setting.pass_time(1)
+        if setting.identity.is_due():
+            held = setting.identity.sign_in()
+        assert setting.hand.now_ns < held.expires_ns
+
+
+def test_a_token_that_never_seems_to_expire_is_renewed_nevertheless(keystone: FakeKeystone) -> None:
+    keystone.lifetime_s = 7000 * 366 * 86_400.0
+    held = Setting(keystone).identity.sign_in()
+    assert held.renew_ns < held.expires_ns == 366 * 86_400 * SECOND_NS
+
+
+@pytest.mark.parametrize("token", ["", "a\tb", "t\xf6ken"])
+def test_a_token_that_no_header_can_hold_is_none(keystone: FakeKeystone, token: str) -> None:
+    keystone.subject = token
+    assert "gave a token that cannot be sent" in Setting(keystone).refused()
+
+
+@pytest.mark.parametrize("project", [5, [], {}, "\ud800", "x" * 256, None])
+def test_a_project_that_is_none_is_unknown(keystone: FakeKeystone, project: object) -> None:
+    keystone.project = {"id": project, "name": project}
+    held = Setting(keystone).identity.sign_in()
+    assert (held.project_id, held.project) == (None, None)
+
+
+def test_a_catalog_that_cannot_be_passed_on_is_asked_for(keystone: FakeKeystone) -> None:
+    keystone.catalog = [{"type": "compute", "endpoints": [], "more": "\ud800"}]
+    assert Setting(keystone).identity.sign_in().content is None
+
+
+def test_the_password_goes_where_it_is_configured_to_go(keystone: FakeKeystone) -> None:
+    """Keystone's word on where its versions are is not asked for."""
+    Setting(keystone).identity.sign_in()
+    assert keystone.got == []
+    assert len(keystone.asked) == 1
