@@ -4,10 +4,11 @@ Pure: no I/O. Everything here comes from outside and may be anything: an entry t
 passed over and named, and never spoils the others.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -19,7 +20,10 @@ from downtimer.targets import Endpoint
 
 _SHOWN: Final = 120
 _NAME_MAX: Final = 255
+_Word = Annotated[str, msgspec.Meta(max_length=_NAME_MAX)]  # Keystone's, Nova's and Neutron's are no longer
 _ODD_MAX: Final = 1_000
+ENDPOINTS_MAX: Final = 20_000
+"""A catalog with more is not believed beyond that."""
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _T = TypeVar("_T")
@@ -35,9 +39,11 @@ class Catalog:
     def of_type(self, kind: str) -> dict[str, str]:
         """Return the URL of a service by region; a URL that several regions share stands once."""
         found: dict[str, str] = {}
+        urls: set[str] = set()
         for item in self.endpoints:
-            if item.type == kind and item.url not in found.values():
-                found.setdefault(item.region, item.url)
+            if item.type == kind and item.url not in urls and item.region not in found:
+                found[item.region] = item.url
+                urls.add(item.url)
         return found
 
     def services(self) -> tuple[Target, ...]:
@@ -54,14 +60,14 @@ class Catalog:
 
 
 class _RawEndpoint(msgspec.Struct):
-    interface: str
+    interface: _Word
     url: str
-    region: str | None = None
-    region_id: str | None = None
+    region: _Word | None = None
+    region_id: _Word | None = None
 
 
 class _RawService(msgspec.Struct):
-    type: str
+    type: _Word
     endpoints: list[msgspec.Raw]
     name: str | None = None
 
@@ -75,7 +81,7 @@ class _RawAnswer(msgspec.Struct):
 
 
 class _RawPort(msgspec.Struct, gc=False):
-    device_id: str | None = None
+    device_id: _Word | None = None
     device_owner: str | None = None
 
 
@@ -84,23 +90,23 @@ class RawFloatingIp(Item, kw_only=True, gc=False):
 
     floating_ip_address: str
     port_id: str | None = None
-    project_id: str | None = None
-    tenant_id: str | None = None
+    project_id: _Word | None = None
+    tenant_id: _Word | None = None
     port_details: _RawPort | None = None
 
 
 class RawNamed(Item, kw_only=True, gc=False):
     """A project as Keystone lists it."""
 
-    id: str
-    name: str
+    id: _Word
+    name: _Word
 
 
 class RawServer(Item, kw_only=True, gc=False):
     """A server as Nova lists it."""
 
-    id: str
-    name: str | None = None
+    id: _Word
+    name: _Word | None = None
     status: str = ""
     task_state: str | None = msgspec.field(name="OS-EXT-STS:task_state", default=None)
     updated: datetime | None = None
@@ -135,12 +141,12 @@ def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
     for raw in raw_services:
         service = _decode(_SERVICE.decode, raw)
         if isinstance(service, str):
-            odd.append(f"the catalog has a malformed service: {service}")
+            _note(odd, f"the catalog has a malformed service: {service}")
             continue
         for raw_endpoint in service.endpoints:
             endpoint = _decode(_ENDPOINT.decode, raw_endpoint)
             if isinstance(endpoint, str):
-                odd.append(f"the catalog has a malformed endpoint of {_shown(service.type)}: {endpoint}")
+                _note(odd, f"the catalog has a malformed endpoint of {_shown(service.type)}: {endpoint}")
             elif _is_asked_for(endpoint, interface, region):
                 _add_endpoint(service, endpoint, found, odd)
     return Catalog(tuple(found), tuple(odd))
@@ -160,12 +166,15 @@ def _add_endpoint(
 ) -> None:
     name = service.name or service.type
     if not 0 < len(name) <= _NAME_MAX:
-        odd.append(f"the catalog has a service without a name, or with too long a one: {_shown(name)}")
+        _note(odd, f"the catalog has a service without a name, or with too long a one: {_shown(name)}")
+        return
+    if len(found) == ENDPOINTS_MAX:
+        _note(odd, f"the catalog has more than {ENDPOINTS_MAX} endpoints; the others are not measured")
         return
     try:
         root = endpoints.probe_root(endpoint.url)
     except ValueError as exc:
-        odd.append(f"the endpoint of {_shown(name)} cannot be probed: {_shown(endpoint.url)} {exc}")
+        _note(odd, f"the endpoint of {_shown(name)} cannot be probed: {_shown_url(endpoint.url)} {exc}")
         return
     found.append(
         Endpoint(
@@ -247,8 +256,18 @@ def read_server(raw: RawServer | Malformed) -> Server | None:
     """Return a server of Nova's list; None if it is malformed."""
     if isinstance(raw, Malformed):
         return None
-    updated = raw.updated if raw.updated is None or raw.updated.tzinfo else raw.updated.replace(tzinfo=UTC)
-    return Server(raw.id, raw.name, _power_of(raw.status.upper(), (raw.task_state or "").lower()), updated)
+    power = _power_of(raw.status.upper(), (raw.task_state or "").lower())
+    return Server(raw.id, raw.name, power, _utc_of(raw.updated))
+
+
+def _utc_of(updated: datetime | None) -> datetime | None:
+    """Return the instant in UTC, which is meant if nothing is said; None if nothing can have changed then."""
+    if updated is None or updated.year not in _YEARS:
+        return None
+    return updated.astimezone(UTC) if updated.tzinfo else updated.replace(tzinfo=UTC)
+
+
+_YEARS: Final = range(2000, 2200)
 
 
 def _power_of(status: str, task: str) -> Power:
@@ -278,3 +297,12 @@ def _decode(decode: Callable[[msgspec.Raw], _T], raw: msgspec.Raw) -> _T | str:
 def _shown(text: str) -> str:
     """Return a text from outside as one short printable word for an event."""
     return ascii(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _shown_url(url: str) -> str:
+    """Return a URL so, without the password that it may have: events are in every report."""
+    scheme, slashes, rest = url.partition("//")
+    end = re.search(r"[/?#\\]", rest)
+    authority = rest[: end.start()] if end else rest
+    _, has_user, host = authority.rpartition("@")
+    return _shown(f"{scheme}{slashes}…@{host}{rest[len(authority) :]}" if has_user else url)

@@ -20,8 +20,9 @@ _OWNER = re.compile(
     r"|[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}",  # a project's id
     re.DOTALL,
 )
-_HOST = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_.])?")
-_UNFIT = re.compile(r"[\s\x00-\x20\x7f\\<>\"]")
+_LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
+_UNFIT = re.compile(r"[\s\\<>\"]")
 
 
 def probe_root(url: str) -> str:
@@ -61,7 +62,7 @@ def join(base: str, path: str) -> str:
 def _split(url: str) -> SplitResult:
     if len(url) > LENGTH_MAX:
         raise ValueError(f"is longer than {LENGTH_MAX} characters")
-    if _UNFIT.search(url):
+    if _UNFIT.search(url) or not url.isprintable():
         raise ValueError("has characters that no URL may have")
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https"):

@@ -6,7 +6,7 @@ not exist outside. The marker is the last id of the page, as these services defi
 pages below the limit asked for, so a short page is no end.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -16,6 +16,9 @@ LIMIT: Final = 1000
 
 ITEMS_MAX: Final = 1_000_000
 """A list with more is not believed."""
+
+ID_MAX: Final = 255
+"""A longer id is none, and no marker."""
 
 Fetch = Callable[[Mapping[str, str]], bytes]
 """Gets one page: the query's parameters → the body."""
@@ -54,16 +57,18 @@ class Kind(Generic[_T]):
         self._one = msgspec.json.Decoder(kind)
         self._all: msgspec.json.Decoder[list[_T]] = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]
 
-    def decode(self, listed: msgspec.Raw | bytes) -> Sequence[_T | Malformed]:
-        """Return the items of a JSON list.
+    def decode(self, listed: msgspec.Raw | bytes) -> tuple[int, Iterable[_T | Malformed]]:
+        """Return how many items a JSON list has, and the items; if one is malformed, one after the other.
 
         Raises:
             msgspec.DecodeError: It is no list, or broken; likewise UnicodeDecodeError, RecursionError.
         """
         try:
-            return self._all.decode(listed)
+            items = self._all.decode(listed)
         except _BROKEN:
-            return [self._decode_one(raw) for raw in _RAW.decode(listed)]
+            raws = _RAW.decode(listed)
+            return len(raws), map(self._decode_one, raws)
+        return len(items), items
 
     def _decode_one(self, raw: msgspec.Raw) -> _T | Malformed:
         try:
@@ -96,10 +101,10 @@ def read_pages(fetch: Fetch, query: Mapping[str, str], kind: Kind[_T]) -> Iterat
     seen: set[int] = set()  # hashes: the ids of a hundred thousand items take twice as much
     marker: dict[str, str] = {}
     while True:
-        items, has_next = _decode(fetch({**query, "limit": str(LIMIT), **marker}), kind)
+        count, items, has_next = _decode(fetch({**query, "limit": str(LIMIT), **marker}), kind)
         last: str | None = None
         for item in items:
-            id_ = item.id if isinstance(item.id, str) else None
+            id_ = item.id if isinstance(item.id, str) and len(item.id) <= ID_MAX else None
             if id_ is not None and hash(id_) in seen:
                 continue
             yield item
@@ -108,7 +113,7 @@ def read_pages(fetch: Fetch, query: Mapping[str, str], kind: Kind[_T]) -> Iterat
                 last = id_
         # A full page without a link comes from a server, or a proxy, that gives none: asking once more costs
         # little. A page beyond the limit comes from a server that does not page.
-        if not (has_next or len(items) == LIMIT):
+        if not (has_next or count == LIMIT):
             return
         if last is None:
             raise PagingError(f"the pages of {kind.name} loop")
@@ -117,21 +122,21 @@ def read_pages(fetch: Fetch, query: Mapping[str, str], kind: Kind[_T]) -> Iterat
         marker = {"marker": last}
 
 
-def _decode(body: bytes, kind: Kind[_T]) -> tuple[Sequence[_T | Malformed], bool]:
-    """Return the items of a page, and whether the server says that there are more.
+def _decode(body: bytes, kind: Kind[_T]) -> tuple[int, Iterable[_T | Malformed], bool]:
+    """Return how many items a page has, the items, and whether the server says that there are more.
 
     Raises:
         PagingError: It is none.
     """
     try:
         content = _PAGE.decode(body)
-        items = kind.decode(content[kind.name])
+        count, items = kind.decode(content[kind.name])
         links = _LINKS.decode(content.get(f"{kind.name}_links", b"[]"))
     except KeyError:
         raise PagingError(f"the answer has no {kind.name}") from None
     except _BROKEN as exc:
         raise PagingError(f"the answer is no list of {kind.name}: {exc}") from exc
-    return items, any(link.rel == "next" for link in links)
+    return count, items, any(link.rel == "next" for link in links)
 
 
 def _id_of(raw: msgspec.Raw) -> str | None:

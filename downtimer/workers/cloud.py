@@ -5,6 +5,7 @@ and what was away. Names of projects and servers, and whether servers run, are b
 user may read them; floating IPs are what Neutron shows this user, all projects' to an admin.
 """
 
+import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,6 +40,12 @@ LISTING_MOST_S: Final = 600.0
 
 NAMES_S: Final = 20.0
 """For the names among them: a list of addresses does not wait for long for what only adorns it."""
+
+REGIONS_MAX: Final = 200
+"""Most regions whose lists are asked for."""
+
+_NAMES_MAX: Final = 1_000_000
+"""Most names of projects that are remembered; with more, what was known is forgotten."""
 
 _NAMES_AGAIN_NS: Final = 300 * SECOND_NS
 """Between two looks for names where some stay unknown."""
@@ -103,6 +110,8 @@ class Cloud:
         self._rest = Rest(section)
         self._identity = Identity(section, self._rest, clock)
         self._catalog = Catalog(())
+        self._services: tuple[Target, ...] = ()
+        self._first: dict[tuple[str | None, str | None], TargetId] = {}  # of them by type and region, or any
         self._networks: set[str] = set()  # regions that had a Neutron
         self._projects = NamesById()
         self._may_ask = may_ask
@@ -150,7 +159,7 @@ class Cloud:
             found.sign_in_error = found.away[KEYSTONE] = str(exc)
         except (AwayError, ValueError) as exc:
             found.away[KEYSTONE] = f"Keystone at {self._identity.url} {exc}"
-        found.services = self._catalog.services()
+        found.services = self._services
         found.oddities += self._catalog.oddities
         self._read_addresses(found)
         return found
@@ -171,9 +180,14 @@ class Cloud:
         if not fresh and not self._wait_to_ask("identity"):
             raise AwayError(_HANGS)
         body = fresh or self._get_catalog(found)
-        self._catalog = catalog.read_catalog(
-            body, interface=self._section.interface, region=self._section.region
-        )
+        self._take(catalog.read_catalog(body, interface=self._section.interface, region=self._section.region))
+
+    def _take(self, new: Catalog) -> None:
+        self._catalog, self._services = new, new.services()
+        self._first = {}
+        for target in self._services:
+            for region in (None, target.region):
+                self._first.setdefault((target.service_type, region), target.id)
 
     def _get_catalog(self, found: CloudList) -> bytes:
         url = f"{self._identity.base}/auth/tokens"
@@ -237,10 +251,11 @@ class Cloud:
     def _read_addresses(self, found: CloudList) -> None:
         """List every region's floating IPs; an address in several regions is the first one's."""
         made = found.addresses
-        networks = self._catalog.of_type("network")
+        networks = self._urls(found, "network")
         for region in self._networks - networks.keys():
             found.away[_neutron(region)] = f"the catalog has no {_neutron(region)} any more"
-        self._networks |= networks.keys()
+        if len(self._networks) < REGIONS_MAX:
+            self._networks |= networks.keys()
         for region, url in networks.items():
             name = _neutron(region)
             if not self._wait_to_ask("network", region):
@@ -256,6 +271,16 @@ class Cloud:
         self._rest.limit(NAMES_S)
         self._find_projects(found)
         self._find_servers(found)
+
+    def _urls(self, found: CloudList, service_type: str) -> dict[str, str]:
+        """Return where to list what services of a type have, by region."""
+        urls = self._catalog.of_type(service_type)
+        if len(urls) > REGIONS_MAX:
+            found.oddities.append(
+                f"the catalog has services of type {service_type} in more than {REGIONS_MAX} regions; "
+                "the others are not asked for their lists"
+            )
+        return dict(itertools.islice(urls.items(), REGIONS_MAX))
 
     def _read_floating(self, found: CloudList, url: str) -> dict[bytes, Owner]:
         """Return a region's list.
@@ -316,7 +341,7 @@ class Cloud:
         answered = [
             self._wait_to_ask("compute", region)
             and self._read_servers(found, f"{url.rstrip('/')}/servers/detail")
-            for region, url in self._catalog.of_type("compute").items()
+            for region, url in self._urls(found, "compute").items()
         ]
         found.powers, found.knows_powers = self._servers.powers(), bool(answered) and all(answered)
 
@@ -344,13 +369,8 @@ class Cloud:
             service_type: Which.
             region: Its own; None for that of the first, which all may share as they do Keystone.
         """
-        services = (
-            target
-            for target in self._catalog.services()
-            if target.service_type == service_type and region in (None, target.region)
-        )
-        first = next(services, None)
-        return first is None or self._may_ask(first.id)
+        first = self._first.get((service_type, region))
+        return first is None or self._may_ask(first)
 
 
 class NamesById:
@@ -368,6 +388,8 @@ class NamesById:
     def learn(self, key: str | None, name: str | None) -> None:
         """Note a name, if it is one."""
         if key and name:
+            if len(self._names) >= _NAMES_MAX:
+                self._names.clear()
             self._names[key] = name
 
     def learn_all(self, names: Mapping[str, str]) -> None:

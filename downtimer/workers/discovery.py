@@ -13,7 +13,7 @@ configuration. Later it goes on trying.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from downtimer import targets
@@ -55,6 +55,9 @@ CUT_S: Final = 55.0
 DEADLINE_S: Final = 60.0
 TAKEN_S: Final = 2.0
 """How long a part of a great list waits until the supervisor has taken in the one before the last."""
+
+AWAY_MAX: Final = 20
+"""Most lists named at a time in a run's events that cannot be had any more; likewise those that can again."""
 
 ODDITIES_MAX: Final = 20
 """Most malformed entries that are named in a run's events, so that a hostile list cannot flood them."""
@@ -358,10 +361,8 @@ class Troubles:
     def note(self, found: Found) -> None:
         """Take note of one listing."""
         away = found.cloud.away
-        for who in away.keys() - self._away:
-            self._child.report(_KIND, f"{away[who]}; the last list stands")
-        for who in self._away - away.keys():
-            self._child.report(_KIND, f"{who} lists again")
+        self._report([f"{away[who]}; the last list stands" for who in sorted(away.keys() - self._away)])
+        self._report([f"{who} lists again" for who in sorted(self._away - away.keys())])
         self._away = set(away)
         odd = list(dict.fromkeys((*found.cloud.oddities, *(found.complaints or ()))))
         if found.clash is not None:
@@ -371,6 +372,12 @@ class Troubles:
         if found.complaints is not None and found.complaints != self._complaints:
             self._complaints = found.complaints
             self._child.bus.send(Complaints(lines=found.complaints))
+
+    def _report(self, texts: Sequence[str]) -> None:
+        for text in texts[:AWAY_MAX]:
+            self._child.report(_KIND, text)
+        if len(texts) > AWAY_MAX:
+            self._child.report(_KIND, f"the same goes for {len(texts) - AWAY_MAX} others")
 
     def _note_odd(self, text: str) -> None:
         if text in self._odd or len(self._odd) > ODDITIES_MAX:

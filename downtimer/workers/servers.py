@@ -17,6 +17,9 @@ from downtimer.model import SECOND_NS, Power
 AGAIN_NS: Final = 300 * SECOND_NS
 """Between two attempts at a list that could not be had whole."""
 
+KNOWN_MAX: Final = 1_000_000
+"""Most servers remembered; a cloud that tells of more is asked anew, and what it told before is forgotten."""
+
 _OVERLAP: Final = timedelta(seconds=60)
 """So much is asked for again: what is committed late, or stamped by another host's clock."""
 
@@ -94,6 +97,9 @@ class Servers:
         began = newest is not None or place.last is None  # this is no rest of a whole list
         for server in listed:
             is_empty = False
+            if len(self._powers) >= KNOWN_MAX:
+                self._names.clear()
+                self._powers.clear()
             self.remember(server.id, server.name)
             self._powers[server.id] = server.power
             if server.updated is not None and (newest is None or server.updated > newest):

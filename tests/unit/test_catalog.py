@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from downtimer import catalog
 from downtimer.catalog import (
     FLOATING,
     PROJECTS,
@@ -45,7 +46,7 @@ T = TypeVar("T", bound=Item)
 
 def page(kind: Kind[T], *items: Any) -> Sequence[T | Malformed]:  # noqa: ANN401 - any JSON
     """Return items as they come in a page."""
-    return kind.decode(json.dumps(items).encode())
+    return list(kind.decode(json.dumps(items).encode())[1])
 
 
 def test_services_bear_the_catalogs_names() -> None:
@@ -128,6 +129,11 @@ ODD_SERVICES: list[object] = [
     service("nova", "compute", endpoint("http://h/\x1b]0;title\x07")),
     service("nova\n", "compute", endpoint("http://h:0")),
     service("n" * 256, "compute", endpoint("http://h/")),
+    service("nova", "c" * 256, endpoint("http://h/")),
+    service("nova", "compute", endpoint("http://h/", region="r" * 256)),
+    service("nova", "compute", endpoint("http://h/", region_id="r" * 256)),
+    service("nova", "compute", endpoint("http://h/" + "a" * 100_000)),
+    service("nova", "compute", endpoint("http://a..b:8774/")),
     service("", "", endpoint("http://h/")),
 ]
 
@@ -141,6 +147,23 @@ def test_an_odd_entry_is_named_and_spoils_no_other(odd: object) -> None:
     assert text.isascii()
     assert text.isprintable()
     assert len(text) < 400
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://me:hush@h/v3", "http://hush@h?x@y", "//me:hush@h", "http://a@hush@h/", "http://me:hush@[::1"],
+)
+def test_no_password_of_a_url_is_shown(url: str) -> None:
+    (text,) = read(service("nova", "compute", endpoint(url))).oddities
+    assert "hush" not in text
+    assert "…@h" in text or "…@[" in text or "\\u2026@h" in text or "\\u2026@[" in text
+
+
+def test_a_catalog_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "ENDPOINTS_MAX", 3)
+    found = read(*(service(f"s{number}", "x", endpoint("http://h/")) for number in range(5)))
+    assert [target.name for target in found.services()] == ["s0", "s1", "s2"]
+    assert set(found.oddities) == {"the catalog has more than 3 endpoints; the others are not measured"}
 
 
 @pytest.mark.parametrize(
@@ -227,6 +250,9 @@ def test_addresses_are_normalised_and_stand_once() -> None:
         floating("\x1b[2J"),
         {**floating("172.16.1.9"), "floating_ip_address": 5},
         {**floating("172.16.1.9"), "port_details": "x"},
+        floating("172.16.1.9", project_id="x" * 256),
+        floating("172.16.1.9", port_details={"device_id": "x" * 256, "device_owner": "compute:nova"}),
+        floating("9" * 100_000),
     ],
     ids=lambda item: ascii(item)[:40],
 )
@@ -282,6 +308,28 @@ def test_when_a_server_has_changed() -> None:
         assert server.updated == at
 
 
-@pytest.mark.parametrize("item", [None, [], {"name": "x"}, {"id": 5}, {"id": "1", "updated": "yesterday"}])
+@pytest.mark.parametrize(
+    "text",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59", "1970-01-01T00:00:00"],
+)
+def test_a_server_cannot_have_changed_in_another_age(text: str) -> None:
+    """Arithmetic with such an instant fails, and what has changed since the year 9999 is nothing."""
+    server = read_server(page(SERVERS, {"id": "1", "updated": text})[0])
+    assert server is not None
+    assert server.updated is None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        None,
+        [],
+        {"name": "x"},
+        {"id": 5},
+        {"id": "1", "updated": "yesterday"},
+        {"id": "1" * 256},
+        {"id": "1", "name": "x" * 256},
+    ],
+)
 def test_a_malformed_server_is_none(item: object) -> None:
     assert read_server(page(SERVERS, item)[0]) is None

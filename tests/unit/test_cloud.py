@@ -12,7 +12,7 @@ from downtimer.config import GlobalSection
 from downtimer.model import SECOND_NS
 from downtimer.targets import pack
 from downtimer.workers import cloud
-from downtimer.workers.cloud import LISTING_MOST_S, Cloud
+from downtimer.workers.cloud import LISTING_MOST_S, REGIONS_MAX, Cloud
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import RefusedError
 from downtimer.workers.servers import AGAIN_NS
@@ -65,6 +65,7 @@ class FakeRest:
         asked: URLs and queries, in order.
         extended: How often the listing was given more time.
         heard: Is told each URL before it is answered.
+        catalog: Keystone's.
     """
 
     def __init__(self, _: GlobalSection) -> None:
@@ -72,6 +73,7 @@ class FakeRest:
         self.asked: list[tuple[str, Mapping[str, str]]] = []
         self.extended = 0
         self.heard: Callable[[str], object] = lambda _: None
+        self.catalog = [entry("network", NEUTRON), entry("compute", NOVA)]
 
     def extend(self, _: float) -> None:
         """Count it."""
@@ -102,7 +104,7 @@ class FakeRest:
     def _body(self, url: str) -> dict[str, Any]:
         match url.rpartition("/")[2]:
             case "tokens":
-                return {"token": {"catalog": [entry("network", NEUTRON), entry("compute", NOVA)]}}
+                return {"token": {"catalog": self.catalog}}
             case "floatingips":
                 return {"floatingips": [ADDRESS]}
             case "projects":
@@ -111,9 +113,9 @@ class FakeRest:
                 return {"servers": []}
 
 
-def entry(kind: str, url: str) -> dict[str, Any]:
+def entry(kind: str, url: str, region: str = "RegionOne") -> dict[str, Any]:
     """Return a service as the catalog has it."""
-    endpoint = {"interface": "public", "url": url, "region": "RegionOne"}
+    endpoint = {"interface": "public", "url": url, "region": region}
     return {"type": kind, "name": kind, "endpoints": [endpoint]}
 
 
@@ -206,3 +208,23 @@ def test_a_list_of_addresses_may_take_its_time_as_long_as_it_gets_on(make: Calla
     setting.rest.heard = take_long
     assert setting.cloud.read().addresses.keys() == {pack("10.0.0.1")}
     assert setting.rest.extended == setting.got_on == 1
+
+
+def test_of_regions_without_end_some_are_asked_for_their_lists(make: Callable[[], Setting]) -> None:
+    setting = make()
+    setting.rest.catalog = [
+        entry(kind, f"http://h{number}:1/", f"R{number}")
+        for number in range(REGIONS_MAX + 5)
+        for kind in ("network", "compute")
+    ]
+    found = setting.cloud.read()
+    assert len(found.services) == 2 * (REGIONS_MAX + 5)
+    assert len(setting.queries("floatingips")) == len(setting.queries("servers/detail")) == REGIONS_MAX
+    assert [text.partition(" in more than ")[0] for text in found.oddities] == [
+        "the catalog has services of type network",
+        "the catalog has services of type compute",
+    ]
+    setting.rest.catalog = [entry("network", "http://h:1/", f"S{number}") for number in range(REGIONS_MAX)]
+    assert len(setting.cloud.read().away) == REGIONS_MAX
+    setting.rest.catalog = []
+    assert len(setting.cloud.read().away) == REGIONS_MAX

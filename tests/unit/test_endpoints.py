@@ -86,6 +86,7 @@ SPELLINGS = [
     ("http://[2001:DB8::0:1]:8774/v2.1", "http://[2001:db8::1]:8774/"),
     ("http://[::1]", "http://[::1]/"),
     ("http://h:80/v3", "http://h:80/"),
+    ("http://" + "a" * 63 + ".example/", "http://" + "a" * 63 + ".example/"),
     ("http://nova_api.internal.:8774/v2.1", "http://nova_api.internal.:8774/"),
     ("http://bücher.example/v3", "http://xn--bcher-kva.example/"),
     ("http://h/Compute/v2.1", "http://h/Compute/"),
@@ -128,6 +129,15 @@ HOSTILE = [
     "http://h%2fx/",
     "http://-h/",
     "http://" + "a" * 300 + "é.example/",
+    "http://" + "a" * 64 + ".example/",
+    "http://" + "a." * 127 + "example/",
+    "http://a..b/",
+    "http://.a/",
+    "http://a-.b/",
+    "http://a.b../",
+    "http://h\u202e/",
+    "http://h\u200b/\u200b",
+    "gopher://h:70/",
     "http://h/" + "a" * LENGTH_MAX,
 ]
 

@@ -127,6 +127,12 @@ def test_malformed_items_spoil_no_others_and_their_ids_are_markers_like_any() ->
     assert second.id == asked[1]["marker"] == "b"
 
 
+def test_an_id_that_is_too_long_is_no_marker() -> None:
+    page = body(["x" * 256], has_next=True)
+    with pytest.raises(PagingError, match="loop"):
+        list(read_pages(lambda _: page, {}, KIND))
+
+
 def test_a_list_without_end_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "ITEMS_MAX", 100)
     with pytest.raises(PagingError, match="more than 100"):

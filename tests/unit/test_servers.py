@@ -7,6 +7,7 @@ import pytest
 
 from downtimer.catalog import Server
 from downtimer.model import SECOND_NS, Power
+from downtimer.workers import servers as servers_module
 from downtimer.workers.servers import AGAIN_NS, Servers
 
 URL = "http://nova/servers/detail"
@@ -104,3 +105,12 @@ def test_each_region_is_asked_by_its_own_clock() -> None:
     assert servers.query(other, 0) == EVERYTHING
     servers.learn(other, [])
     assert servers.query(other, 1) == EVERYTHING  # which is little, unlike all that was ever deleted
+
+
+def test_of_servers_without_end_the_latest_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers_module, "KNOWN_MAX", 3)
+    servers = Servers()
+    servers.query(URL, 0)
+    servers.learn(URL, [server(name) for name in "abcde"])
+    assert servers.powers().keys() == {"d", "e"}
+    assert (servers.name("a"), servers.name("e")) == (None, "name of e")
