@@ -289,7 +289,10 @@ def load(path: str | None = None) -> Config:
     """
     path = os.path.abspath(path or os.environ.get("DOWNTIMER_CONFIG") or DEFAULT_PATH)  # noqa: PTH100 - keeps symlinks
     try:
+        path.encode()
         text = Path(path).read_text(encoding="utf-8")
+    except UnicodeEncodeError as exc:
+        raise ConfigError(f"{path}: the name of the configuration is not UTF-8 text") from exc
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the configuration: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:

@@ -57,8 +57,17 @@ def print_text(chunks: Iterable[str]) -> None:
 
 
 def print_file(path: str) -> None:
-    """Print what is in a file."""
-    with Path(path).open(encoding="utf-8") as file:
+    """Print what is in a file.
+
+    Raises:
+        BrokenPipeError: Whoever read our output has enough.
+        DowntimerError: It can't be read, or not be printed.
+    """
+    try:
+        file = Path(path).open(encoding="utf-8")  # noqa: SIM115 - as what follows has errors of its own
+    except OSError as exc:
+        raise DowntimerError(f"cannot read {path}: {exc.strerror}") from exc
+    with file:
         print_text(iter(lambda: file.read(1 << 16), ""))
 
 

@@ -29,13 +29,10 @@ def request(
 
     Raises:
         NotRunningError: Nobody listens, or the daemon was left without a run.
-        ConfigError: The daemon refuses the configuration, or what is asked is no text.
+        ConfigError: The daemon refuses the configuration.
         ControlError: The daemon refused, failed, or did not answer in time, or it is no daemon that listens.
     """
-    try:
-        frame = protocol.encode(protocol.Request(command=command, arguments=arguments or {}))
-    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
-        raise ConfigError(f"{command}: {exc.object!a} is not UTF-8 text") from exc
+    frame = protocol.encode(protocol.Request(command=command, arguments=arguments or {}))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         _connect(connection, path)
         _check_peer(connection, path)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import socket
 import stat
 import threading
@@ -14,13 +15,24 @@ from typing import Any
 import pytest
 
 from downtimer import config
+from downtimer.commands.common import print_file
 from downtimer.control import client, protocol, server
 from downtimer.control.server import ControlServer
+from downtimer.descriptors import allow_most
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError
 
 ANSWER_S = 20.0
 FOREVER_S = 1e6
 REQUEST = b'{"version": 1, "command": "echo"}\n'
+
+
+@pytest.fixture(autouse=True)
+def _many_files() -> Iterator[None]:
+    """Have as many files open as the system allows; some start with 1,024."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allow_most()
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 async def echo(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,9 +279,9 @@ def test_an_error_about_what_is_no_text_is_told(tmp_path: Path) -> None:
     assert str(error) == r"/etc/\udcff.ini: cannot read the configuration"
 
 
-def test_what_is_no_text_is_not_asked(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"start: '/\\udcff' is not UTF-8 text"):
-        client.request(str(tmp_path / "s"), "start", {"config": "/\udcff"}, timeout_s=1)
+def test_a_configuration_whose_name_is_no_text_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="the name of the configuration is not UTF-8 text"):
+        config.load("/\udcff.ini")
 
 
 def test_a_client_that_never_asks_holds_up_nobody_nor_the_end(
@@ -435,6 +447,11 @@ def test_a_group_that_there_is_not_is_one_line(group: str) -> None:
 def test_a_group_has_a_name_or_a_number(group: str, number: int) -> None:
     text = f"[global]\ncontrol_group = {group}\n[static]\nips = 127.0.0.1\n"
     assert config.parse(text, "/etc/c.ini").global_.control_group == number
+
+
+def test_a_report_that_whoever_may_command_may_not_read_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DowntimerError, match=f"cannot read {tmp_path}: Is a directory"):
+        print_file(str(tmp_path))
 
 
 def test_nobody_there_is_not_running(tmp_path: Path) -> None:
