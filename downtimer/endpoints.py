@@ -69,6 +69,8 @@ def _split(url: str) -> SplitResult:
         raise ValueError("is no http:// or https:// URL")
     if "@" in parts.netloc:
         raise ValueError("has credentials in it")
+    if not parts.path.isascii():
+        raise ValueError("has characters that no URL may have")
     return parts
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 from downtimer.clock import RunClock
 from downtimer.model import MILLISECOND_NS, SECOND_NS
+from downtimer.pace import Bucket
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ NOES: Final = 2
 
 _LOOK_NS: Final = SECOND_NS  # at least so often, for the host may have been suspended meanwhile
 _LOOKUPS_MAX: Final = 8
+LOOKUPS_A_SECOND: Final = 100
+"""So many at most: a catalog with thousands of names that do not exist is no reason to flood a resolver."""
+
 _ADDRESSES_MAX: Final = 4
 _NO = frozenset({socket.EAI_NONAME, socket.EAI_NODATA})
 
@@ -92,6 +96,7 @@ class Names:
         self._due: list[tuple[int, int, _Name]] = []  # a heap, by when; those under way are not in it
         self._serials = itertools.count()
         self._under_way = 0
+        self._bucket = Bucket(LOOKUPS_A_SECOND)
         self._has_changed = asyncio.Event()
 
     def add(self, host: str, port: int) -> None:
@@ -145,17 +150,21 @@ class Names:
         """Return how long to wait for what is due next; None if something else must happen first."""
         if not self._due or self._under_way >= _LOOKUPS_MAX:
             return None
-        wait_ns = self._due[0][0] - self._clock.now_ns()
-        return min(max(wait_ns, MILLISECOND_NS), _LOOK_NS) / SECOND_NS
+        now_ns = self._clock.now_ns()
+        least_ns = SECOND_NS // LOOKUPS_A_SECOND if self._bucket.is_empty(now_ns) else MILLISECOND_NS
+        return min(max(self._due[0][0] - now_ns, least_ns), _LOOK_NS) / SECOND_NS
 
     def refresh(self) -> None:
         """Begin the lookups that are due, a few at a time."""
         now_ns = self._clock.now_ns()
         loop = asyncio.get_running_loop()
         while self._due and self._due[0][0] <= now_ns and self._under_way < _LOOKUPS_MAX:
-            name = heapq.heappop(self._due)[2]
-            if not name.users:
+            if not self._due[0][2].users:
+                heapq.heappop(self._due)
                 continue
+            if not self._bucket.take(1, now_ns):
+                return
+            name = heapq.heappop(self._due)[2]
             self._under_way += 1
             threading.Thread(target=self._work, args=(loop, name), name="resolver", daemon=True).start()
 

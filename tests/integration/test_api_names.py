@@ -5,9 +5,10 @@ import socket
 
 import pytest
 
-from downtimer.model import MILLISECOND_NS, TargetId, Verdict
+from downtimer.clock import RunClock, tie
+from downtimer.model import MILLISECOND_NS, SECOND_NS, TargetId, Verdict
 from downtimer.workers.api import ApiEngine
-from downtimer.workers.names import Endpoint, Names
+from downtimer.workers.names import LOOKUPS_A_SECOND, Endpoint, Names
 from downtimer.workers.probing import Findings
 from downtimer.workers.worker import Child
 from tests import engines
@@ -127,3 +128,31 @@ def test_name_is_looked_up_as_long_as_anybody_asks_for_it(resolver: Resolver) ->
             assert resolver.asked == asked
 
     assert engines.work(lambda: named(resolver), scenario).causes() == {}
+
+
+def test_thousands_of_names_do_not_flood_a_resolver() -> None:
+    """However fast it says no, and although each is asked for again every second; all get their turn."""
+    hosts: list[str] = []
+
+    async def look_all_up() -> float:
+        done, asking = asyncio.Event(), asyncio.get_running_loop()
+
+        def lookup(host: str, _: int) -> list[Endpoint]:
+            hosts.append(host)
+            if len(set(hosts)) == 300:
+                asking.call_soon_threadsafe(done.set)
+            raise NO
+
+        clock = RunClock(tie())
+        names, started_ns = Names(clock, lookup), clock.now_ns()
+        for number in range(300):
+            names.add(f"no{number}.test", 80)
+        running = asyncio.create_task(names.run())
+        async with asyncio.timeout(60):
+            await done.wait()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return (clock.now_ns() - started_ns) / SECOND_NS
+
+    took_s = asyncio.run(look_all_up())
+    assert 300 <= len(hosts) <= (took_s + 0.2) * LOOKUPS_A_SECOND

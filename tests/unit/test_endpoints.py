@@ -136,7 +136,8 @@ HOSTILE = [
     "http://a-.b/",
     "http://a.b../",
     "http://h\u202e/",
-    "http://h\u200b/\u200b",
+    "http://h\u200b/",
+    "http://h/caf\xe9/v1",
     "gopher://h:70/",
     "http://h/" + "a" * LENGTH_MAX,
 ]
