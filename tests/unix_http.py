@@ -37,7 +37,7 @@ def request(
         OSError: Nobody listens, or the connection broke, or the timeout passed.
         http.client.HTTPException: What came is no HTTP.
     """
-    connection = _UnixConnection(path, timeout_s)
+    connection = UnixConnection(path, timeout_s)
     try:
         content = None if body is None else json.dumps(body)
         typed = {} if body is None else {"Content-Type": "application/json"}
@@ -53,13 +53,16 @@ def request(
     return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, decoded)
 
 
-class _UnixConnection(http.client.HTTPConnection):
+class UnixConnection(http.client.HTTPConnection):
+    """A connection to a server that listens on a Unix socket."""
+
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("localhost", timeout=timeout_s)
         self._path = path
         self._timeout_s = timeout_s
 
     def connect(self) -> None:
+        """Connect."""
         # The address of a Unix socket has room for 107 bytes and temporary directories may be deep, so the
         # path goes by way of its directory's descriptor.
         directory = os.open(self._path.parent, os.O_PATH)

@@ -1,12 +1,14 @@
 """A real InfluxDB (Debian's `influxdb`, 1.6) for one test: ports, configuration and data of its own."""
 
 import http.client
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
+from downtimer import config
+from downtimer.config import DbSection
 from tests.ports import free_port
 from tests.processes import Server, ServerProcess, require_program
 from tests.unix_http import request
@@ -45,11 +47,20 @@ class Credentials:
     password: str
 
 
+class HasAddress(Protocol):
+    """Anything that a section ``[db]`` can lead to."""
+
+    host: str
+    port: int
+    credentials: Credentials | None
+
+
 class InfluxServer(Server):
     """`influxd`: can be stopped, killed or frozen, and started again on the same port with the same data.
 
     Attributes:
         credentials: What a client must show; None where the server asks for nothing.
+        socket: Where it listens, too, for all who share its files.
     """
 
     def __init__(
@@ -84,7 +95,7 @@ class InfluxServer(Server):
                 auth_enabled=str(credentials is not None).lower(),
             )
         )
-        self._socket = directory / "influx.sock"
+        self.socket = directory / "influx.sock"
         process = ServerProcess(
             [require_program("influxd", "influxdb"), "run", "-config", str(configuration)],
             directory=directory,
@@ -100,7 +111,7 @@ class InfluxServer(Server):
     def start(self) -> None:
         """Start it and wait until it answers."""
         # A server that was killed leaves its socket behind and would not start over it.
-        self._socket.unlink(missing_ok=True)
+        self.socket.unlink(missing_ok=True)
         self._process.start()
         try:
             wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="InfluxDB to answer")
@@ -117,7 +128,7 @@ class InfluxServer(Server):
             RuntimeError: The server refused.
         """
         parameters = urlencode({"db": database, "epoch": "ns", "q": statement})
-        answer = request(self._socket, "GET", f"/query?{parameters}")
+        answer = request(self.socket, "GET", f"/query?{parameters}")
         if answer.status != http.client.OK or "error" in answer.body["results"][0]:
             raise RuntimeError(f"InfluxDB: {statement}: {answer.status} {answer.body}")
         series: list[dict[str, Any]] = answer.body["results"][0].get("series", [])
@@ -127,7 +138,7 @@ class InfluxServer(Server):
         if not self._process.is_running():
             raise RuntimeError("influxd ended")
         try:
-            return request(self._socket, "GET", "/ping", timeout_s=1).status == http.client.NO_CONTENT
+            return request(self.socket, "GET", "/ping", timeout_s=1).status == http.client.NO_CONTENT
         except (OSError, http.client.HTTPException):
             return False
 
@@ -140,6 +151,31 @@ class InfluxServer(Server):
         password = credentials.password.replace("\\", "\\\\").replace("'", "\\'")
         statement = f"CREATE USER \"{user}\" WITH PASSWORD '{password}' WITH ALL PRIVILEGES"
         query = {"q": statement, "u": credentials.user, "p": credentials.password}
-        answer = request(self._socket, "POST", f"/query?{urlencode(query)}")
+        answer = request(self.socket, "POST", f"/query?{urlencode(query)}")
         if answer.status != http.client.OK or "error" in answer.body["results"][0]:
             raise RuntimeError(f"InfluxDB refused its administrator: {answer.status} {answer.body}")
+
+
+def options(server: HasAddress, **more: str | None) -> dict[str, str]:
+    """Return the options of a section ``[db]`` that leads to a server; one that is None is left out."""
+    credentials = server.credentials
+    given = {
+        "host": server.host,
+        "port": str(server.port),
+        "user": credentials.user if credentials else None,
+        "password": credentials.password if credentials else None,
+    }
+    return {option: value for option, value in (given | more).items() if value is not None}
+
+
+def as_text(given: Mapping[str, str]) -> str:
+    """Return options as a section ``[db]`` of a configuration."""
+    return "[db]\n" + "".join(f"{option} = {value}\n" for option, value in given.items())
+
+
+def section(server: HasAddress, **more: str | None) -> DbSection:
+    """Return a section ``[db]`` that leads to a server, as the configuration has it."""
+    text = f"[static]\nips = 127.0.0.1\n{as_text(options(server, **more))}"
+    found = config.parse(text, "/nowhere/conf.ini").db
+    assert found is not None
+    return found
