@@ -105,7 +105,15 @@ class DbSection:
     name: str = _option(options.text, "downtimer", "Database; created if it is missing.")
     user: str | None = _option(options.text, None, "User, where InfluxDB asks for one.")
     password: str | None = _option(options.text, None, "Its password.", secret=True)
+    token: str | None = _option(
+        options.token,
+        None,
+        "Token of InfluxDB 2.x or 3.x, instead of user and password (as which it may be given, too).",
+        secret=True,
+    )
+    token_file: str | None = _option(options.path, None, "File whose first line is that; instead of token.")
     ssl: bool = _option(options.boolean, "no", "Speak https.")
+    cacert: str | None = _option(options.path, None, "File of CA certificates for that.")
     verify_ssl: bool = _option(options.boolean, "yes", "Verify InfluxDB's certificate.")
     address_window: float | None = _option(
         options.window,
@@ -383,6 +391,9 @@ def _check_whole(config: Config) -> None:
             )
     elif section.password is None:
         raise ConfigError(f"{path}: [global] password: missing")
+    db = config.db
+    if db is not None and db.user is not None and (db.token or db.token_file) is not None:
+        raise ConfigError(f"{path}: [db] token: given beside user; remove one of them, or give it as password")
     for name, _ in config.static.urls:
         if name in config.checks:
             raise ConfigError(

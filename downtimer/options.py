@@ -68,6 +68,13 @@ def text(value: str, _: Context) -> str:
     return value
 
 
+def token(value: str, _: Context) -> str:
+    """Accept what a header can bear: printable ASCII without blanks."""
+    if not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("is no token: those have neither blanks nor letters beyond ASCII")
+    return value
+
+
 def boolean(value: str, _: Context) -> bool:
     """Accept yes/no in configparser's spellings."""
     known = {"yes": True, "true": True, "on": True, "1": True}

@@ -66,7 +66,7 @@ class InfluxReader(TableReader):
         Raises:
             StoreError: InfluxDB can't be reached, or has no such run.
         """
-        self._client = Client(db, answer_s=QUERY_S)
+        self._client = Client(db, request_s=QUERY_S)
         try:
             self._row = self._find(run)
             self._run = _RUN.decode(self._row["ended"] or self._row["begun"])
@@ -157,7 +157,7 @@ class InfluxReader(TableReader):
 
     def _checks(self) -> list[str]:
         query = f'SHOW TAG VALUES FROM "spans" WITH KEY = "check" WHERE {self._of_run}'
-        return [row["value"] for row in _rows(self._client, query)]
+        return [row["value"] for row in _rows(self._client, query, "spans")]
 
     def _count(self, measurement: str, field: str) -> int:
         if measurement == "targets":  # a point for each version of each
@@ -256,7 +256,7 @@ def list_runs(db: DbSection) -> list[Run]:
     Raises:
         StoreError: InfluxDB can't be reached.
     """
-    client = Client(db, answer_s=QUERY_S)
+    client = Client(db, request_s=QUERY_S)
     try:
         runs = [_RUN.decode(row["ended"] or row["begun"]) for row in _run_rows(client, None)]
     finally:
@@ -277,12 +277,21 @@ def _select(client: Client, columns: str, measurement: str, where: str, *, by: s
     condition = f" WHERE {where}" if where else ""
     group = "" if by is None else f' GROUP BY "{by}"'
     query = f'SELECT {columns} FROM "{measurement}"{condition}{group}'  # noqa: S608 - values are quoted
-    return _rows(client, query)
+    return _rows(client, query, measurement)
 
 
-def _rows(client: Client, query: str) -> Iterator[_Row]:
-    """Yield the rows of an answer, each with the tags it was grouped by."""
+def _rows(client: Client, query: str, measurement: str) -> Iterator[_Row]:
+    """Yield the rows of an answer, each with the tags it was grouped by.
+
+    Raises:
+        StoreError: It is no answer to this question. VictoriaMetrics has one answer to all.
+    """
     for series in client.query(query):
+        if series.get("name") != measurement:
+            raise StoreError(
+                f"{client.where} does not give back what it has taken, like VictoriaMetrics; "
+                "the journal does: make the report without --from influxdb"
+            )
         tags = series.get("tags", {})
         columns = series["columns"]
         for values in series["values"]:

@@ -1,27 +1,36 @@
 """Delivery of an outbox to InfluxDB: in order, each point at least once, none for ever.
 
-One step is one request, so that whoever runs it can put a deadline on each. Points of which InfluxDB
-will take none are set apart: a batch that it rejects is halved until they are found.
+One step is one request (three where the database is missing), each bounded in time. Points that InfluxDB
+will not take are set apart: a batch that it rejects is halved until they are found. After one that took too
+long they are smaller, for a slow InfluxDB, or a slow way to it, may yet take those in time.
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from downtimer.config import DbSection
 from downtimer.store.facts import Delivered
 from downtimer.store.influxclient import (
     ERROR_MAX,
+    REQUEST_S,
     AccessError,
     Client,
     InfluxError,
     NoDatabaseError,
     RejectedError,
+    SlowError,
 )
-from downtimer.store.outbox import Load
+from downtimer.store.outbox import LINES_MAX, Load
 
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
-ACCESS_RETRY_S: Final = 60.0
+ACCESS_RETRY_S: Final = 10.0
+QUICK_S: Final = REQUEST_S / 4
+"""A request that is answered within that could have had twice as many points."""
+
+REFUSALS_MAX: Final = 32
+"""If so many requests of a load are refused without a word of points, it is not the points."""
 
 
 class InfluxSink:
@@ -39,13 +48,26 @@ class InfluxSink:
         """
         try:
             self._client.write(text)
-        except NoDatabaseError:
-            self._client.create_database()
+        except NoDatabaseError as exc:
+            self._create_database(exc)
             self._client.write(text)
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+    def _create_database(self, missing: NoDatabaseError) -> None:
+        """Create the database. InfluxDB 2.x has buckets instead, which can't be created by way of 1.x."""
+        try:
+            self._client.create_database()
+        except AccessError:
+            raise
+        except (InfluxError, RejectedError) as exc:
+            name = self._client.database
+            raise NoDatabaseError(
+                f"{missing}; it can't be created ({exc}): for InfluxDB 2.x create a bucket, and map "
+                f"database {name} to it (`influx v1 dbrp create --db {name}`)"
+            ) from exc
 
 
 class Writes(Protocol):
@@ -60,16 +82,30 @@ class Shipper:
 
     Attributes:
         shipped: Points that InfluxDB has taken.
+        rejection: Why it has rejected the last that it did not take; None if there is none.
     """
 
-    def __init__(self, next_load: Callable[[int], Load | None], sink: Writes) -> None:
-        """`next_load` returns what follows a row of the outbox, see `OutboxReader.next`."""
+    def __init__(
+        self,
+        next_load: Callable[[int], Load | None],
+        sink: Writes,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Begin with what the outbox has.
+
+        Args:
+            next_load: Returns what follows a row of the outbox, see `OutboxReader.next`.
+            sink: Where to.
+            clock: Seconds; tells how long a request took.
+        """
         self.shipped = 0
+        self.rejection: str | None = None
         self._next_load = next_load
         self._sink = sink
-        self._load = Load(0)
-        self._parts: list[list[str]] = []  # of a load that was rejected as a whole, the next one last
-        self._rejected: list[tuple[str, str]] = []  # of the load
+        self._clock = clock
+        self._most = LINES_MAX  # points in a request
+        self._through_id = 0
+        self._parted: _Parted | None = None
         self._delivered = Delivered()
 
     def step(self) -> bool:
@@ -79,38 +115,16 @@ class Shipper:
             InfluxError: Nothing was shipped; call again later.
             StoreError: The outbox can't be read.
         """
-        if self._parts:
-            self._ship_part()
-        else:
-            load = self._next_load(self._load.through_id)
+        if self._parted is None:
+            load = self._next_load(self._through_id)
             if load is None:
                 return False
-            self._ship(load)
-        if not self._parts:
-            self._note_delivered()
+            if load.points <= self._most:
+                self._ship(load)
+                return True
+            self._parted = _Parted(load)
+        self._ship_part(self._parted)
         return True
-
-    def _ship(self, load: Load) -> None:
-        """Ship what nearly always is taken as it is."""
-        try:
-            self._sink.write(load.text())
-        except RejectedError as exc:
-            self._load = load
-            self._part_or_reject(load.lines(), exc)
-        else:
-            self._load = load
-            self.shipped += load.points
-
-    def _ship_part(self) -> None:
-        part = self._parts[-1]
-        try:
-            self._sink.write("\n".join(part))
-        except RejectedError as exc:
-            self._parts.pop()
-            self._part_or_reject(part, exc)
-        else:
-            self._parts.pop()
-            self.shipped += len(part)
 
     @property
     def delivered_points(self) -> int:
@@ -122,26 +136,125 @@ class Shipper:
         delivered, self._delivered = self._delivered, Delivered()
         return delivered
 
-    def _part_or_reject(self, part: list[str], exc: RejectedError) -> None:
-        if len(part) == 1 or exc.dropped == len(part):
-            self._rejected.extend((str(exc)[:ERROR_MAX], line) for line in part)
-            return
-        half = len(part) // 2
-        self._parts += [part[half:], part[:half]]
+    def _ship(self, load: Load) -> None:
+        """Ship what nearly always is taken as it is."""
+        try:
+            self._write(load.text(), load.points)
+        except RejectedError as exc:
+            self._parted = _Parted(load)
+            self._reject(self._parted, exc)
+        else:
+            self.shipped += load.points
+            self._note_delivered(load)
 
-    def _note_delivered(self) -> None:
+    def _ship_part(self, parted: "_Parted") -> None:
+        part = parted.next(self._most)
+        try:
+            self._write("\n".join(part), len(part))
+        except RejectedError as exc:
+            self._reject(parted, exc)
+        else:
+            parted.took()
+            self.shipped += len(part)
+            self._end(parted)
+
+    def _write(self, text: str, points: int) -> None:
+        """Write them, and learn how many points a request may have: those that take long shall not grow."""
+        began_s = self._clock()
+        try:
+            self._sink.write(text)
+        except SlowError:
+            self._most = max(1, points // 2)
+            raise
+        if points == self._most and self._clock() - began_s < QUICK_S:
+            self._most = min(2 * self._most, LINES_MAX)
+
+    def _reject(self, parted: "_Parted", exc: RejectedError) -> None:
+        """Note that the next part was rejected, in whole or in part.
+
+        Raises:
+            InfluxError: Nothing proves that points are to blame. They stay where they are.
+        """
+        parted.reject(exc)
+        if parted.is_doubtful():
+            self._parted = None
+            raise InfluxError(f"{exc} (nothing of this was taken)") from exc
+        self._end(parted)
+
+    def _end(self, parted: "_Parted") -> None:
+        """Be done with a load, if it is."""
+        if parted.is_done():
+            self._parted = None
+            if parted.rejected:
+                self.rejection = parted.rejected[-1][0]
+            self._note_delivered(parted.load, parted.rejected)
+
+    def _note_delivered(self, load: Load, rejected: Sequence[tuple[str, str]] = ()) -> None:
         """A whole load is done with; the object is replaced, as another thread may take it."""
         before = self._delivered
+        self._through_id = load.through_id
         self._delivered = Delivered(
-            through_id=self._load.through_id,
-            points=before.points + self._load.points,
-            rejected=before.rejected + self._rejected,
+            through_id=load.through_id,
+            points=before.points + load.points,
+            rejected=[*before.rejected, *rejected],
         )
-        self._rejected = []
+
+
+class _Parted:
+    """A load that is too much for one request, or was rejected; its parts are halved until they pass.
+
+    Attributes:
+        load: It.
+        rejected: What was rejected, each with the reason.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.rejected: list[tuple[str, str]] = []
+        self._parts = [load.lines()]  # the next one last
+        self._next = self._parts[0][:]
+        self._is_proved = False  # that it is about points: some were taken, or blamed
+        self._refusals = 0
+
+    def next(self, most: int) -> list[str]:
+        """Return the next part, of so many points at most."""
+        self._next = self._parts[-1][:most]
+        return self._next
+
+    def took(self) -> None:
+        """The next part was taken."""
+        self._remove_next()
+        self._is_proved = True
+
+    def reject(self, exc: RejectedError) -> None:
+        """The next part was rejected. Only a point alone is known to be to blame, or all of them."""
+        self._refusals += 1
+        self._is_proved |= exc.is_sure
+        part = self._next
+        self._remove_next()
+        if len(part) > 1 and exc.dropped != len(part):
+            half = len(part) // 2
+            self._parts += [part[half:], part[:half]]
+        else:
+            self.rejected += ((str(exc)[:ERROR_MAX], line) for line in part)
+
+    def _remove_next(self) -> None:
+        del self._parts[-1][: len(self._next)]
+        if not self._parts[-1]:
+            self._parts.pop()
+
+    def is_done(self) -> bool:
+        """Tell whether no part is left."""
+        return not self._parts
+
+    def is_doubtful(self) -> bool:
+        """Tell whether it was refused often enough without anything to show that points are to blame."""
+        return not self._is_proved and (self.is_done() or self._refusals >= REFUSALS_MAX)
 
 
 def retry_s(exc: InfluxError, failures: int) -> float:
     """Return how long to wait after so many failures in a row; credentials seldom mend themselves."""
     if isinstance(exc, AccessError):
         return ACCESS_RETRY_S
-    return float(min(RETRY_MAX_S, RETRY_S * 2 ** min(failures - 1, 10)))
+    backoff_s = float(min(RETRY_MAX_S, RETRY_S * 2 ** min(failures - 1, 10)))
+    return backoff_s if exc.retry_after_s is None else max(backoff_s, exc.retry_after_s)

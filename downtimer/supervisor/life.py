@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from downtimer import config as configurations
-from downtimer.certificates import why_unusable
+from downtimer import secrecy
+from downtimer.certificates import unverified, why_unusable
 from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
@@ -48,12 +49,13 @@ class Begun:
     line: str | None
 
 
-def configure_anew(old: Config, path: str) -> Config:
+def configure_anew(old: Config, path: str, password: str | None) -> Config:
     """Return what a file says now, for the next run of a daemon that was left idle.
 
     Args:
         old: The configuration that the daemon has.
         path: Of the file.
+        password: What whoever starts it has in the environment.
 
     Raises:
         ConfigError: It is wrong, or another daemon would be needed for it.
@@ -63,7 +65,7 @@ def configure_anew(old: Config, path: str) -> Config:
             f"{path}: the daemon that is idle takes {old.path} only, for with [global] control_group others "
             "may command it; `downtimer stop` ends it, then start again"
         )
-    new = configurations.load(path)
+    new = secrecy.complete(configurations.load(path), password=password)
     for option in FOR_LIFE:
         kept = getattr(old.global_, option)
         if getattr(new.global_, option) != kept:
@@ -87,6 +89,8 @@ def begin(orders: Orders) -> Begun:
     state_dir = config.global_.state_dir
     _check_source(config)
     _check_cacert(config)
+    for line in unverified(config):
+        log.warning("%s", line)
     last = journal.last_run(state_dir)
     cut_off = last if last is not None and last.run.end_ns is None else None
     why_not = runs.why_not_resumed(config, orders, cut_off)
@@ -166,9 +170,10 @@ def _check_source(config: Config) -> None:
 
 def _check_cacert(config: Config) -> None:
     """Refuse to begin where no certificate could be verified. Children that come later read the file anew."""
-    path = config.global_.cacert
-    if path is not None and (reason := why_unusable(path)) is not None:
-        raise ConfigError(f"{config.path}: [global] cacert: {path}: {reason}")
+    files = {"global": config.global_.cacert, "db": config.db.cacert if config.db is not None else None}
+    for section, path in files.items():
+        if path is not None and (reason := why_unusable(path)) is not None:
+            raise ConfigError(f"{config.path}: [{section}] cacert: {path}: {reason}")
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

@@ -25,9 +25,10 @@ from downtimer.workers.worker import Blocking
 log = logging.getLogger(__name__)
 
 IDLE_S: Final = 5.0
-OVERDUE_S: Final = 30.0
-"""A request ends within ten seconds; what may hold it up longer (names, several addresses) is not its own."""
+OVERDUE_S: Final = 60.0
+"""A step makes three requests at most, each of which ends within ten seconds, whatever InfluxDB does."""
 
+BROKEN_RETRY_S: Final = 30.0
 DRAIN_RETRY_S: Final = 1.0
 CLOSE_S: Final = 1.0
 
@@ -45,12 +46,12 @@ class Shipping:
 
     Attributes:
         state: ``ok`` or ``failing``, by the last request.
-        error: Why it fails; None if it does not.
     """
 
     def __init__(self, journal: str, db: DbSection, clock: RunClock) -> None:
         self.state = "ok"
-        self.error: str | None = None
+        self._failure: str | None = None
+        self._rejection: str | None = None  # as it was logged
         self._thread = Blocking("influxdb", clock)
         self._work = _Work(journal, db)
         self._failures = 0
@@ -69,6 +70,12 @@ class Shipping:
                 step = await self._thread.call(self._step, OVERDUE_S)
             except StoreError as exc:
                 await self._wait(self._failed(exc))
+                continue
+            except Exception:
+                # A bug of ours in the face of an answer that nobody has thought of must not end the writer.
+                log.exception("shipping broke; it will be tried again")
+                self.state, self._failure = "failing", "a bug of downtimer, see its log"
+                await self._wait(BROKEN_RETRY_S)
                 continue
             self._succeeded()
             if step is not Step.OWN:
@@ -90,6 +97,11 @@ class Shipping:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._thread.call(self._work.close, CLOSE_S)
+
+    @property
+    def error(self) -> str | None:
+        """Why InfluxDB fails, else why it rejected the last points that it did; None if neither."""
+        return self._failure or self._work.rejection
 
     @property
     def unsettled(self) -> int:
@@ -125,18 +137,21 @@ class Shipping:
     def _failed(self, exc: StoreError) -> float:
         """Note a failure, say so once, return how long to wait."""
         self._failures += 1
-        if self.error != str(exc):
+        if self._failure != str(exc):
             log.warning("points wait in the journal: %s", exc)
-        self.state, self.error = "failing", str(exc)
+        self.state, self._failure = "failing", str(exc)
         if self._is_draining or not isinstance(exc, InfluxError):
             return DRAIN_RETRY_S
         return retry_s(exc, self._failures)
 
     def _succeeded(self) -> None:
-        if self.error is not None:
+        if self._failure is not None:
             log.warning("InfluxDB takes points again")
         self._failures = 0
-        self.state, self.error = "ok", None
+        self.state, self._failure = "ok", None
+        if self._rejection != self._work.rejection:
+            self._rejection = self._work.rejection
+            log.warning("points are set apart: %s", self._rejection)
 
 
 class _Work:
@@ -149,6 +164,10 @@ class _Work:
         self._shipper: Shipper | None = None
         self._earlier: list[str] | None = None
         self._leftover: Leftover | None = None
+
+    @property
+    def rejection(self) -> str | None:
+        return None if self._shipper is None else self._shipper.rejection
 
     @property
     def unsettled(self) -> int:

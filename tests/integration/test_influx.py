@@ -17,7 +17,7 @@ from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.journal import Facts, JournalReader, JournalWriter
 from downtimer.store.reader import Reader
 from downtimer.store.ship import ship
-from tests.integration.influx_env import Credentials, InfluxServer
+from tests.integration.influx_env import Credentials, InfluxServer, as_text, options, section
 from tests.unit.runs import address, down, ns, service, slow, unknown, up
 from tests.waiting import wait_until
 from tests.writer_env import Bench, WorkerLink, WriterProcess
@@ -47,28 +47,6 @@ OPEN = len(ODD) + 1
 """Spans that are open until the run ends."""
 
 INCARNATION = Incarnation("api.1")
-
-
-def section(server: InfluxServer, **more: object) -> DbSection:
-    """Return the configuration that leads to a server."""
-    credentials = server.credentials
-    fields: dict[str, object] = {
-        "host": server.host,
-        "port": server.port,
-        "name": "downtimer",
-        "user": credentials.user if credentials else None,
-        "password": credentials.password if credentials else None,
-        "ssl": False,
-        "verify_ssl": True,
-        "address_window": None,
-    }
-    return DbSection(**(fields | more))  # type: ignore[arg-type]
-
-
-def options(db: DbSection) -> str:
-    """Return it as a section of the configuration."""
-    text = f"[db]\nhost = {db.host}\nport = {db.port}\nname = {db.name}\n"
-    return text if db.user is None else text + f"user = {db.user}\npassword = {db.password}\n"
 
 
 def client(server: InfluxServer) -> InfluxDBClient:
@@ -192,7 +170,8 @@ def test_latest_run_is_taken_where_none_is_named(tmp_path: Path, influxdb: Influ
         writer.end_run(ns(1))
         writer.close()
         assert ship(bench.journal, db, 30).left == 0
-    assert InfluxReader(db, None).run().id == bench.run.id
+    with contextlib.closing(InfluxReader(db, None)) as reader:
+        assert reader.run().id == bench.run.id
     with pytest.raises(StoreError, match="no run nosuch"):
         InfluxReader(db, RunId("nosuch"))
 
@@ -305,7 +284,7 @@ def wait_for_state(writer: WriterProcess, state: str, *, timeout_s: float = 30.0
 
 def test_stopped_in_the_middle_everything_arrives_in_the_end(tmp_path: Path, influxdb: InfluxServer) -> None:
     db = section(influxdb)
-    bench = Bench(tmp_path, db=options(db))
+    bench = Bench(tmp_path, db=as_text(options(influxdb)))
     with bench.writer(STATES) as writer, bench.worker() as worker:
         epoch = worker.greet()
         send_samples(worker, epoch, 0)
@@ -328,7 +307,7 @@ def test_stopped_in_the_middle_everything_arrives_in_the_end(tmp_path: Path, inf
 
 def test_frozen_influxdb_delays_neither_commits_nor_beats(tmp_path: Path, influxdb: InfluxServer) -> None:
     db = section(influxdb)
-    bench = Bench(tmp_path, db=options(db))
+    bench = Bench(tmp_path, db=as_text(options(influxdb)))
     with bench.writer(STATES) as writer, bench.worker() as worker:
         epoch = worker.greet()
         send_samples(worker, epoch, 0)
@@ -346,8 +325,7 @@ def test_frozen_influxdb_delays_neither_commits_nor_beats(tmp_path: Path, influx
 
 
 def test_database_that_vanishes_is_created_again(tmp_path: Path, influxdb: InfluxServer) -> None:
-    db = section(influxdb)
-    bench = Bench(tmp_path, db=options(db))
+    bench = Bench(tmp_path, db=as_text(options(influxdb)))
     with bench.writer(STATES) as writer, bench.worker() as worker:
         epoch = worker.greet()
         send_samples(worker, epoch, 0)
@@ -362,7 +340,7 @@ def test_writer_killed_while_it_ships_leaves_nothing_out_and_nothing_twice(
     tmp_path: Path, influxdb: InfluxServer
 ) -> None:
     db = section(influxdb)
-    bench = Bench(tmp_path, db=options(db))
+    bench = Bench(tmp_path, db=as_text(options(influxdb)))
     with bench.worker() as worker:
         for life in range(3):
             with bench.writer(STATES) as writer:
@@ -378,14 +356,14 @@ def test_writer_killed_while_it_ships_leaves_nothing_out_and_nothing_twice(
 def test_what_one_run_left_the_next_delivers(tmp_path: Path, influxdb: InfluxServer) -> None:
     db = section(influxdb)
     influxdb.stop()
-    earlier = Bench(tmp_path, db=options(db), number=1)
+    earlier = Bench(tmp_path, db=as_text(options(influxdb)), number=1)
     with earlier.writer(STATES) as writer, earlier.worker() as worker:
         send_samples(worker, worker.greet(), 0)
         writer.send(Record(marks=(Mark(at_ns=5, text="step"),)))
         assert writer.finish_run(ns(9), ship_s=0.5) == ExitCode.DONE
         assert writer.state().backlog > 50
     influxdb.start()
-    later = Bench(tmp_path, db=options(db), number=2)
+    later = Bench(tmp_path, db=as_text(options(influxdb)), number=2)
     with later.writer(STATES) as writer:
         wait_until(lambda: _is_complete(db, earlier.run.id), timeout_s=30, what="the earlier run")
         assert writer.finish_run(ns(9), ship_s=30) == ExitCode.DONE
@@ -403,7 +381,7 @@ def _is_complete(db: DbSection, run: RunId) -> bool:
 def test_wrong_credentials_never_stop_the_measurement(tmp_path: Path) -> None:
     credentials = Credentials("admin", "right%horse")
     with InfluxServer(tmp_path / "influxdb", credentials=credentials) as server:
-        bench = Bench(tmp_path, db=options(section(server, password="wrong%horse")))
+        bench = Bench(tmp_path, db=as_text(options(server, password="wrong%horse")))
         with bench.writer([NOVA]) as writer, bench.worker() as worker:
             send_samples(worker, worker.greet(), 0)
             wait_for_state(writer, "failing")
