@@ -20,6 +20,7 @@ from downtimer.options import Context
 
 DEFAULT_PATH: Final = "/etc/downtimer/conf.ini"
 CONTROL_SOCKET: Final = "control.sock"
+FILE: Final = "_file"
 SOCKET_PATH_MAX: Final = 107  # bytes; sun_path of unix(7) less its terminating NUL
 
 _OPTION: Final = "downtimer-option"
@@ -33,11 +34,13 @@ class Option:
         parse: Text → value; raises ValueError with a text that completes "… : ".
         default: The text that stands for it when absent, or how to find that; None: the value is None.
         help: One or two sentences for the user.
+        is_secret: Never shown to anybody. An option of its name and `FILE` names the file in which it stands.
     """
 
     parse: Callable[[str, Context], Any]
     default: str | Callable[[Context], str] | None
     help: str
+    is_secret: bool = False
 
     def value(self, text: str | None, context: Context) -> Any:  # noqa: ANN401 - as `parse` has it
         """Return the value of the text given, or of the default."""
@@ -53,7 +56,7 @@ def _option(
     *,
     secret: bool = False,
 ) -> Any:  # noqa: ANN401 - dataclasses.field() is typed as its default's type
-    return dataclasses.field(metadata={_OPTION: Option(parse, default, text)}, repr=not secret)
+    return dataclasses.field(metadata={_OPTION: Option(parse, default, text, secret)}, repr=not secret)
 
 
 def option_of(field: "dataclasses.Field[Any]") -> Option:
@@ -71,7 +74,15 @@ class GlobalSection:
         options.url, None, "Keystone's URL, with or without /v3. Without it only [static] is measured."
     )
     user: str = _option(options.text, "admin", "Name of the user to sign in as.")
-    password: str | None = _option(options.text, None, "The user's password.", secret=True)
+    password: str | None = _option(
+        options.text,
+        None,
+        "The user's password. Where neither it nor password_file is given, `start` takes OS_PASSWORD for it.",
+        secret=True,
+    )
+    password_file: str | None = _option(
+        options.path, None, "File whose first line is the password; instead of password."
+    )
     project_name: str = _option(options.text, "admin", "Project to sign in to.")
     user_domain_name: str = _option(options.text, "default", "Domain of the user: its name or id.")
     project_domain_name: str = _option(options.text, "default", "Domain of the project: its name or id.")
@@ -105,6 +116,9 @@ class DbSection:
     name: str = _option(options.text, "downtimer", "Database; created if it is missing.")
     user: str | None = _option(options.text, None, "User, where InfluxDB asks for one.")
     password: str | None = _option(options.text, None, "Its password.", secret=True)
+    password_file: str | None = _option(
+        options.path, None, "File whose first line is that; instead of password."
+    )
     token: str | None = _option(
         options.token,
         None,
@@ -287,7 +301,7 @@ CHECK: Final = "check "
 
 
 def load(path: str | None = None) -> Config:
-    """Read the configuration file.
+    """Read the configuration file; not the files that secrets stand in, see `secrecy.complete`.
 
     Args:
         path: The file; None for ``DOWNTIMER_CONFIG``, else ``/etc/downtimer/conf.ini``.
@@ -369,6 +383,8 @@ def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], 
         raise ConfigError(f"{path}: [{name}] {unknown}: unknown option{hint}")
     values = {}
     for option_name, option in fields.items():
+        if option.is_secret and {option_name, other := f"{option_name}{FILE}"} <= given.keys():
+            raise ConfigError(f"{path}: [{name}] {other}: given beside {option_name}; remove one of them")
         try:
             values[option_name] = option.value(given.get(option_name), context)
         except (ValueError, RuntimeError) as exc:  # pathlib's, where a user has no home
@@ -384,13 +400,10 @@ def _check_whole(config: Config) -> None:
             f"{path}: [global] runtime_dir: {config.control_socket} is longer than the {SOCKET_PATH_MAX} "
             "bytes that a socket's path may have; choose a shorter folder"
         )
-    if section.keystone_endpoint is None:
-        if not (config.static.ips or config.static.urls):
-            raise ConfigError(
-                f"{path}: [global] keystone_endpoint: missing, and [static] names no targets either"
-            )
-    elif section.password is None:
-        raise ConfigError(f"{path}: [global] password: missing")
+    if section.keystone_endpoint is None and not (config.static.ips or config.static.urls):
+        raise ConfigError(
+            f"{path}: [global] keystone_endpoint: missing, and [static] names no targets either"
+        )
     db = config.db
     if db is not None and db.user is not None and (db.token or db.token_file) is not None:
         raise ConfigError(f"{path}: [db] token: given beside user; remove one of them, or give it as password")

@@ -289,7 +289,7 @@ class Settings(Message, frozen=True, kw_only=True, tag="settings"):
     """All that a child needs to begin. Holds secrets: never logged.
 
     Attributes:
-        config: The whole configuration.
+        config: The configuration, with those secrets that the class has use for.
         run: The run as the journal keeps it.
         anchor: The run's clock.
         points: ZeroMQ address of the writer.

@@ -10,6 +10,7 @@ import ipaddress
 import math
 import os
 import re
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 STATIC_MAX: Final = 131_072
 """Most static addresses: what a /15 holds."""
+
+_LINE_MAX: Final = 4096  # bytes
 
 _GID_MAX: Final = 2**32 - 2  # one more stands for "as it is" in chown(2)
 
@@ -154,6 +157,32 @@ def path(value: str, context: Context) -> str:
     return os.path.abspath(Path(context.folder) / Path(value).expanduser())  # noqa: PTH100 - keeps symlinks
 
 
+def first_line(file: str) -> str:
+    """Return the first line of a file, without its end: a secret, which may begin and end with blanks.
+
+    Raises:
+        ValueError: There is none; the text does not hold any of it.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe must not hold us up
+        with open(descriptor, "rb") as content:  # noqa: PTH123 - no path
+            is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
+            line = content.readline(_LINE_MAX + 1) if is_file else b""
+        text = line.decode()
+    except OSError as exc:
+        raise ValueError(f"cannot read {file}: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        raise ValueError(f"the first line of {file} is not UTF-8 text") from None
+    if not is_file:
+        raise ValueError(f"{file} is no regular file")
+    if len(line) > _LINE_MAX:
+        raise ValueError(f"the first line of {file} is longer than {_LINE_MAX} bytes")
+    text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise ValueError(f"the first line of {file} is empty")
+    return text
+
+
 def group(value: str, _: Context) -> int:
     """Accept the name of a group, or its number, which need not be known."""
     try:
@@ -172,7 +201,8 @@ def url(value: str, _: Context) -> str:
     except ValueError:
         valid = False
     if not valid or re.search(r"[\s\x00-\x1f]", value):
-        raise ValueError(f"{value!r} is no http:// or https:// URL")
+        shown = "what is given" if "@" in value else repr(value)  # it may hold a password
+        raise ValueError(f"{shown} is no http:// or https:// URL")
     if parts.username is not None or parts.password is not None:
         raise ValueError("has credentials in the URL; they belong in user and password")
     return value

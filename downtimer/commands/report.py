@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from downtimer import memory, secrecy
 from downtimer import report as reports
 from downtimer.commands.common import (
     ANSWER_S,
@@ -60,7 +61,8 @@ def _reader(config: Config, store: str, run: str | None) -> Reader:
             raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to read from")
         from downtimer.store import influx  # noqa: PLC0415 - its client takes 0.2 s to import
 
-        return influx.InfluxReader(config.db, RunId(run) if run is not None else None)
+        memory.hide()
+        return influx.InfluxReader(secrecy.complete_db(config), RunId(run) if run is not None else None)
     if store != "journal":
         raise ConfigError(f"--from {store}: there are journal, influxdb")
     return journal.JournalReader(_find(config, run).path)

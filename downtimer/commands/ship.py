@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from downtimer import memory, secrecy
 from downtimer.commands.common import Arguments, configuration, run_under_way, warn
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
@@ -17,6 +18,8 @@ def run(arguments: Arguments) -> int:
     config = configuration(arguments)
     if config.db is None:
         raise ConfigError(f"{config.path}: [db]: missing; there is no InfluxDB to ship to")
+    memory.hide()
+    db = secrecy.complete_db(config)
     wanted = arguments["RUN"]
     entries = [e for e in journal.list_runs(config.global_.state_dir) if wanted in (None, e.id)]
     if wanted is not None and not entries:
@@ -29,7 +32,7 @@ def run(arguments: Arguments) -> int:
         elif entry.error is not None:
             line = f"run {entry.id} can't be read: {entry.error}"
         else:
-            shipped = shipping.ship(entry.path, config.db, SHIP_S)
+            shipped = shipping.ship(entry.path, db, SHIP_S)
             left += shipped.left
             line = _told(entry, shipped)
         if line:

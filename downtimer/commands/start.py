@@ -1,33 +1,58 @@
 """Begin to measure."""
 
+import os
 from typing import Final
 
-from downtimer.commands.common import ANSWER_S, Arguments, configuration, tell
+from downtimer import memory, secrecy
+from downtimer.certificates import unverified
+from downtimer.commands.common import ANSWER_S, Arguments, configuration, tell, warn
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
 from downtimer.supervisor import launch
 
 START_S: Final = 180.0
+PASSWORD: Final = "OS_PASSWORD"  # noqa: S105 - its name
 
 
 def run(arguments: Arguments) -> int:
     """Begin to measure."""
     config = configuration(arguments)
+    for line in (*secrecy.readable_by_others(config), *unverified(config)):
+        warn(line)
+    memory.hide()
     resume = True if arguments["--resume"] else False if arguments["--new"] else None
-    orders = launch.Orders(config=config, label=_label(arguments), resume=resume)
-    if arguments["--foreground"]:
-        launch.become_daemon(orders)
-    if _is_idle(config):
+    label, password = _label(arguments), _password(config)
+    if not arguments["--foreground"] and _is_idle(config):
         if resume:
             raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
-        asked = {"label": orders.label, "config": config.path}
-        begun = client.request(config.control_socket, "start", asked, timeout_s=START_S)
-        for line in begun["lines"]:
-            tell(line)
-    else:
-        launch.start_daemon(orders, tell)
+        _begin_anew(config, label, password)
+        return ExitCode.DONE
+    orders = launch.Orders(config=secrecy.complete(config, password=password), label=label, resume=resume)
+    if arguments["--foreground"]:
+        launch.become_daemon(orders)
+    launch.start_daemon(orders, tell)
     return ExitCode.DONE
+
+
+def _begin_anew(config: Config, label: str, password: str | None) -> None:
+    """Have the idle daemon begin another run. It reads the configuration itself, but not our environment."""
+    asked = {"label": label, "config": config.path, "password": password}
+    begun = client.request(config.control_socket, "start", asked, timeout_s=START_S)
+    for line in begun["lines"]:
+        tell(line)
+
+
+def _password(config: Config) -> str | None:
+    """Return the password of our environment, where the file gives none and one is needed."""
+    password = os.environ.get(PASSWORD)
+    if not password or not secrecy.wants_password(config):
+        return None
+    try:
+        password.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{PASSWORD}: not UTF-8 text") from None
+    return password
 
 
 def _label(arguments: Arguments) -> str:

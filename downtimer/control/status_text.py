@@ -21,6 +21,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield from _references(answer["references"])
     yield from _lacking(answer["lacking"])
     yield from _complaints(answer["complaints"])
+    yield from (f"{line[:1].upper()}{line[1:]}.\n" for line in answer["unverified"])
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"

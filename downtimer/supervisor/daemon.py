@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 import setproctitle
 
-from downtimer import logs
+from downtimer import logs, memory, secrecy
 from downtimer.config import Config, load
 from downtimer.control.server import ControlServer
 from downtimer.descriptors import allow_most
@@ -149,7 +149,7 @@ class Daemon:
         async with self._changing:
             logs.change(self.config.global_.log_level, self._log_file)
             try:
-                found = reload(self.config, load(self.config.path))
+                found = reload(self.config, self._load())
             except ConfigError as exc:
                 log.error("SIGHUP: %s; what was in force stays", exc)  # noqa: TRY400 - the line says it all
                 found = reload(self.config, self.config)
@@ -161,6 +161,10 @@ class Daemon:
             if self._measurement is not None:
                 self._measurement.reconfigure(found, self._log_file)
         self._manager.ready("measuring" if self._measurement is not None else "idle")
+
+    def _load(self) -> Config:
+        """Read the configuration again; a password that the file does not give stays."""
+        return secrecy.complete(load(self.config.path), password=self.config.global_.password)
 
     @property
     def _log_file(self) -> str | None:
@@ -212,7 +216,10 @@ class Daemon:
         path = arguments.get("config", self.config.path)
         if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
             raise ControlError("bad-request", "config must be the absolute path of a file")
-        config = life.configure_anew(self.config, path)
+        password = arguments.get("password")
+        if not isinstance(password, str | None):
+            raise ControlError("bad-request", "password must be a text")
+        config = life.configure_anew(self.config, path, password)
         logs.set_level(config.global_.log_level)
         lines = await self._begin(Orders(config=config, label=label, resume=False))
         self.config = config
@@ -290,6 +297,7 @@ def main() -> None:
     allow_most()
     manager = ServiceManager(os.environ)
     setproctitle.setproctitle("downtimer: supervisor")
+    memory.hide()
     orders = read_orders(arguments.orders_fd)
     logs.set_up(orders.config.global_.log_level, "supervisor")
     answers = Answers(arguments.answer_fd)

@@ -18,6 +18,7 @@ from downtimer import logs
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.supervisor.children import child_environment
+from downtimer.supervisor.lock import make_folder
 
 MODULE: Final = "downtimer.supervisor.daemon"
 LABEL_MAX: Final = 1_000
@@ -117,7 +118,7 @@ def _anonymous_file(orders: Orders) -> int:
 def _open_log(config: Config) -> int:
     path = config.global_.log_file
     try:
-        Path(path).parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folder(Path(path).parent)
         return logs.open_file(path)
     except OSError as exc:
         raise ConfigError(f"{config.path}: [global] log_file: cannot write {path}: {exc.strerror}") from exc

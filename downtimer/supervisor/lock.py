@@ -107,12 +107,30 @@ def make_state_dir(config: Config) -> None:
     """
     path = Path(config.global_.state_dir) / "runs"
     try:
-        path.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folder(path)
         _write_in(path)
     except OSError as exc:
         raise ConfigError(
             f"{config.path}: [global] state_dir: cannot write in {path}: {exc.strerror}"
         ) from exc
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, for the user and the group, whatever the umask.
+
+    Raises:
+        OSError: It can't be.
+    """
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    else:
+        path.chmod(0o750)
 
 
 def check_report_file(config: Config) -> None:

@@ -42,6 +42,7 @@ from downtimer.messages import (
     WriterState,
 )
 from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.secrecy import without_secrets
 from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
@@ -62,6 +63,9 @@ CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
 
 CHILDREN: Final = (*REPORTING, "writer")
 """In the order in which they are started: discovery has the most to do before anything is measured."""
+
+SECRETS: Final = {"discovery": ("global",), "api": ("global",), "writer": ("db",)}
+"""Sections whose secrets a child has use for."""
 
 START_S: Final = 90.0
 START_LOSSES_MAX: Final = 3
@@ -282,7 +286,8 @@ class Measurement:
     def greeted(self, child: Child) -> None:
         """A new process of this class said hello: it gets its settings and the whole target list."""
         self.picture.forget(child.name)
-        self.roster.send(child.name, self.settings)
+        config = without_secrets(self.settings.config, but=SECRETS.get(child.name, ()))
+        self.roster.send(child.name, msgspec.structs.replace(self.settings, config=config))
         self._feeds.begin(child.name, self.targets.ids())
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from downtimer.certificates import unverified
 from downtimer.checks import is_identity
 from downtimer.clock import to_utc
 from downtimer.messages import Counts, Turned
@@ -44,6 +45,7 @@ def status(measurement: Measurement, refused: int) -> dict[str, Any]:
         "references": _references(measurement),
         "lacking": list(_lacking(measurement)),
         "complaints": list(picture.complaints),
+        "unverified": unverified(measurement.settings.config),
         "down": [_down(measurement, turned, now_ns) for turned in down],
         "more_down": more_down,
         "journal": {

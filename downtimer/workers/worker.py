@@ -20,7 +20,7 @@ from typing import Final, TypeVar
 import setproctitle
 import zmq
 
-from downtimer import clock, logs, messages, wire
+from downtimer import clock, logs, memory, messages, wire
 from downtimer.clock import RunClock
 from downtimer.descriptors import allow_most
 from downtimer.errors import DowntimerError, ExitCode, MessageError
@@ -38,6 +38,7 @@ from downtimer.messages import (
 )
 from downtimer.model import SECOND_NS, Event, Incarnation
 from downtimer.parent import die_with_parent
+from downtimer.secrecy import has_secrets
 from downtimer.workers import loop
 from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.stalls import LoopWatch
@@ -233,6 +234,8 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: W
     try:
         bus.send(Hello(incarnation=arguments.incarnation, pid=os.getpid()))
         settings = await bus.settings()
+        if has_secrets(settings.config):
+            memory.hide()
         logs.set_up(settings.config.global_.log_level, name)
         child = Child(bus, context, arguments.incarnation, settings)
         selector.watch = child.watch

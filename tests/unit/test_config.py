@@ -93,9 +93,12 @@ def test_a_password_may_hold_comment_signs_and_equals_signs() -> None:
     assert parse(HOWTO.replace("secret", "a#b;c=d:e")).global_.password == "a#b;c=d:e"
 
 
-def test_the_password_is_in_no_representation() -> None:
-    loaded = parse(HOWTO.replace("secret", "Xyzzy42").replace("[db]", "[db]\npassword=Xyzzy42"))
-    assert "Xyzzy42" not in repr(loaded)
+def test_credentials_in_a_url_are_in_no_error() -> None:
+    for address in ("http://me:Xyzzy42@h:5000", "http://me:Xyzzy#42@h:5000", "me:Xyzzy42@h:5000"):
+        for text in (f"[global]\nkeystone_endpoint={address}\n", f"[static]\nurls = web={address}\n"):
+            with pytest.raises(ConfigError, match="URL") as caught:
+                parse(text)
+            assert "Xyzzy" not in str(caught.value)
 
 
 def test_relative_paths_start_at_the_configuration() -> None:
@@ -158,7 +161,15 @@ def test_static_blocks_that_overlap_count_once() -> None:
             HOWTO + "address_window = 5\n",
             "[db] address_window: '5' is no number of seconds from 10 to 3600; wr",
         ),
-        (HOWTO.replace("password=secret\n", ""), "[global] password: missing"),
+        (
+            with_option("global", "password_file = pw"),
+            "[global] password_file: given beside password; remove one of them",
+        ),
+        (
+            HOWTO + "password = x\npassword_file = pw\n",
+            "[db] password_file: given beside password; remove one",
+        ),
+        (HOWTO.replace("password=secret", "password_file ="), "[global] password_file: is no path"),
         (HOWTO.replace("user=admin", "user="), "[global] user: is empty"),
         ("", "[global] keystone_endpoint: missing, and [static] names no targets either"),
         ("x = 1\n", "line 1 stands before any [section]"),
