@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from downtimer import options
@@ -116,10 +117,12 @@ def _sections(config: Config) -> Iterator[tuple[str, str, Any]]:
 
 
 def _filled(path: str, name: str, section: Any) -> Any:  # noqa: ANN401 - as above
+    known = {field.name: option_of(field) for field in dataclasses.fields(section)}
+    context = options.Context(folder=str(Path(path).parent))
     values = {}
     for option, file in _files(section).items():
         try:
-            values[option] = options.first_line(file)
+            values[option] = known[option].value(options.first_line(file), context)
         except ValueError as exc:
             raise ConfigError(f"{path}: [{name}] {option}{FILE}: {exc}") from exc
     return replace(section, **values)

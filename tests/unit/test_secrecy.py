@@ -94,11 +94,12 @@ def test_no_secret_is_in_a_representation() -> None:
 def test_every_secret_may_stand_in_a_file_beside_the_configuration(
     tmp_path: Path, section: str, option: str
 ) -> None:
-    (tmp_path / "secret").write_text(f"{ODD}\nand more\n")
+    value = "t0ken==" if option == "token" else ODD
+    (tmp_path / "secret").write_text(f"{value}\nand more\n")
     line = f"{option}{config.FILE} = secret\n"
     text = CLOUD + ("password = x\n" if section != "global" else "") + f"[db]\n{line}"
     path = write(tmp_path, CLOUD + line if section == "global" else text)
-    assert getattr(getattr(complete(path), field_of(section)), option) == ODD
+    assert getattr(getattr(complete(path), field_of(section)), option) == value
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
@@ -131,6 +132,12 @@ def test_file_that_cannot_be_read_is_one_line_when_it_is_needed(tmp_path: Path) 
     file.mkdir()
     assert problem(path) == f"[global] password_file: cannot read {file}: Is a directory"
     assert config.load(str(path)).global_.password is None
+
+
+def test_what_no_token_can_be_is_refused_without_being_shown(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("Xyzzy 42\n")
+    path = write(tmp_path, CLOUD + "password = x\n[db]\ntoken_file = secret\n")
+    assert problem(path).startswith("[db] token_file: is no token")
 
 
 def test_pipe_without_a_writer_holds_nobody_up(tmp_path: Path) -> None:
