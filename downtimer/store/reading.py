@@ -7,11 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from downtimer.errors import StoreError
 from downtimer.intervals import Interval
 from downtimer.messages import SpanFact
 from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState, Verdict
-from downtimer.store.schema import VERDICTS, connect_to_read, translated
+from downtimer.store.schema import VERDICTS, connect_to_read, translated, unmade
 
 _STATES: Final = "SELECT state FROM target WHERE state IS NOT NULL ORDER BY id"
 _KEY_AND_STATE: Final = "SELECT key, state FROM target WHERE id = ?"
@@ -161,7 +160,7 @@ def read_run(connection: sqlite3.Connection, path: str) -> Run:
         FROM run"""
     row = connection.execute(query).fetchone()
     if row is None:
-        raise StoreError(f"{path}: a journal without a run; it was cut off while it was made")
+        raise unmade(path)
     run_id, label, vantage, cloud, start_utc_ns, boot_origin_ns, boot_id, end_ns, interrupted = row
     return Run(
         id=RunId(run_id),

@@ -7,6 +7,7 @@ transaction, as points.
 """
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -348,12 +349,28 @@ def file_size(path: str) -> int:
 
 
 def _make_file(path: str) -> None:
-    """Make an empty file, if there is none, so that SQLite gives its helper files the same mode."""
+    """Make an empty file, if there is none, so that SQLite gives its helper files the same mode.
+
+    What is committed to it later is durable only if its name is, and its folders' names are. SQLite syncs
+    the folder when it makes a helper file in it, but not those above, which may be as new.
+    """
     file = Path(path)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not file.exists():
             file.touch(mode=0o600)
             file.chmod(0o640)
+        for folder in file.resolve().parents:
+            _sync_folder(folder)
     except OSError as exc:
         raise StoreError(f"{path}: cannot make the journal: {exc.strerror}") from exc
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable, where that can be done: those above ours may not be readable."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -180,7 +180,7 @@ def _reading(path: str) -> Iterator[sqlite3.Connection]:
 def _remove(path: Path) -> None:
     """Remove a journal; the helper files first, so that none is ever left without it."""
     try:
-        for name in (f"{path}-wal", f"{path}-shm"):
+        for name in (f"{path}-wal", f"{path}-shm", f"{path}-journal"):
             Path(name).unlink(missing_ok=True)
         path.unlink()
     except OSError as exc:

@@ -169,19 +169,38 @@ def connect(path: str, *, create: bool = False) -> sqlite3.Connection:
 
 
 def connect_to_read(path: str) -> sqlite3.Connection:
-    """Open a journal read-only.
+    """Open a journal read-only. If its last change was cut off halfway outside of WAL mode, that is undone.
 
     Raises:
         StoreError: It can't be opened, or is no journal of ours.
     """
     with translated(path):
-        connection = _open(path, "ro")
         try:
-            _check_version(connection, path)
-        except BaseException:
-            connection.close()
-            raise
+            return _connect_to_read(path)
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+        _roll_back(path)
+        return _connect_to_read(path)
+
+
+def _connect_to_read(path: str) -> sqlite3.Connection:
+    connection = _open(path, "ro")
+    try:
+        _check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def _roll_back(path: str) -> None:
+    """Have SQLite undo what was cut off; that takes a connection that may write, whatever it asks."""
+    connection = _open(path, "rw")
+    try:
+        connection.execute("PRAGMA schema_version")
+    finally:
+        connection.close()
 
 
 def scratch() -> sqlite3.Connection:
@@ -202,13 +221,22 @@ def disconnect(connection: sqlite3.Connection, *, for_good: bool) -> None:
     """
     try:
         if for_good:
-            connection.execute("PRAGMA incremental_vacuum").fetchall()  # a page a row
+            connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free a single page
             connection.execute("PRAGMA busy_timeout = 100")
             connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError:
         pass  # it stays in WAL mode
     finally:
         connection.close()
+
+
+def unmade(path: str) -> StoreError:
+    """Return what is to be said of a journal that is of no run yet."""
+    name = Path(path).stem
+    return StoreError(
+        f"{path}: no run is in it, since it was cut off while it was made; "
+        f"`downtimer runs --delete {name}` removes it"
+    )
 
 
 @contextmanager
@@ -242,7 +270,7 @@ def _open(path: str, mode: str) -> sqlite3.Connection:
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
     """Make or lift the layout, and set how the file is written."""
-    is_new = connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
+    is_new = _is_empty(connection)
     if is_new:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # what the outbox needed is given back
     version = 0 if is_new else _version(connection, path)
@@ -266,6 +294,12 @@ def _take_step(connection: sqlite3.Connection, statements: str, version: int) ->
         connection.execute(f"PRAGMA user_version = {version}")
 
 
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Tell whether there is not one table in it."""
+    (count,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return int(count) == 0
+
+
 def _check_version(connection: sqlite3.Connection, path: str) -> None:
     version = _version(connection, path)
     if version != VERSION:
@@ -275,6 +309,8 @@ def _check_version(connection: sqlite3.Connection, path: str) -> None:
 def _version(connection: sqlite3.Connection, path: str) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application == 0 and _is_empty(connection):
+        raise unmade(path)
     if application != APPLICATION_ID or not isinstance(version, int):
         raise StoreError(f"{path}: not a journal of downtimer")
     if version > VERSION:

@@ -28,6 +28,7 @@ from downtimer.model import (
     Verdict,
 )
 from downtimer.store.journal import (
+    Delivered,
     Facts,
     JournalReader,
     JournalWriter,
@@ -412,6 +413,21 @@ def test_ended_run_is_one_plain_file(path: str) -> None:
     assert Path(path).stat().st_mode & 0o777 == 0o640
 
 
+def test_ended_run_gives_back_the_room_that_its_outbox_needed(path: str) -> None:
+    writer = JournalWriter(path, RUN, ships=True)
+    many = facts()
+    many.samples = [Sample(target=NOVA.target.id, check="answers", sent_ns=i, up=True) for i in range(20_000)]
+    writer.apply(many)
+    rows = sqlite3.connect(path)
+    (last,) = rows.execute("SELECT max(id) FROM outbox").fetchone()
+    rows.close()
+    writer.apply(Facts(delivered=Delivered(through_id=last)))
+    full = writer.size_bytes()
+    writer.end_run(ns(2))
+    writer.close()
+    assert Path(path).stat().st_size < full / 10
+
+
 def test_run_that_goes_on_after_a_reboot_has_its_new_tie(path: str) -> None:
     JournalWriter(path, RUN, ships=False).close()
     tied = replace(RUN, boot_origin_ns=99, boot_id="boot-2")
@@ -455,6 +471,45 @@ def test_other_sqlite_file_is_no_journal(tmp_path: Path) -> None:
     for use in (JournalReader, lambda file: JournalWriter(file, RUN, ships=False)):
         with pytest.raises(StoreError, match="not a journal of downtimer"):
             use(path)
+
+
+def test_change_that_was_cut_off_halfway_is_undone_by_who_reads(path: str, tmp_path: Path) -> None:
+    """So it may be where the power went while the run ended, and the journal left WAL mode."""
+    writer = JournalWriter(path, RUN, ships=False)
+    writer.apply(facts(up(0, 1)))
+    writer.end_run(ns(2))
+    writer.close()
+    copy = tmp_path / "copy.sqlite"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA cache_size = 1")  # so that pages are written before the end
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE span SET length_ns = 7, causes = zeroblob(100000)")
+    for suffix in ("", "-journal"):
+        shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+    connection.close()
+    assert Path(f"{copy}-journal").stat().st_size > 0
+    assert read(str(copy)) == [up(0, 1)]
+    assert not Path(f"{copy}-journal").exists()
+
+
+@pytest.mark.parametrize("stage", ["empty", "in WAL mode", "without a run"])
+def test_journal_that_was_cut_off_while_it_was_made_is_told_so(path: str, stage: str) -> None:
+    JournalWriter(path, RUN, ships=False).close()
+    if stage != "without a run":
+        Path(path).write_bytes(b"")
+    connection = sqlite3.connect(path)
+    connection.execute({"without a run": "DELETE FROM run"}.get(stage, "PRAGMA user_version"))
+    connection.commit()
+    if stage == "in WAL mode":
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.close()
+    assert (Path(path).stat().st_size == 0) is (stage == "empty")
+    with pytest.raises(
+        StoreError, match=f"cut off while it was made; `downtimer runs --delete {RUN.id}` rem"
+    ):
+        JournalReader(path)
+    JournalWriter(path, RUN, ships=False).close()
+    assert read(path) == []
 
 
 def test_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
