@@ -55,7 +55,7 @@ debian-demo:
 
 debian-test:
 	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl influxdb \
-	    haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core
+	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).
 $(VENV)/.downtimer: $(VENV)/.python pyproject.toml

@@ -25,8 +25,8 @@ outages               target, check, name; first failed probe    start, end, dur
 ====================  =========================================  =======================================
 
 Instants in fields are UTC ns; those within the JSON are as in the journal. A line break can't be
-written in a tag, nor a backslash at its end. In the tag ``target``, which is read back, such
-characters are percent-encoded; in all others they are shown as ``\xNN``.
+written in a tag, nor a backslash at its end or before a comma. In the tag ``target``, which is read
+back, such characters are percent-encoded; in all others they are shown as ``\xNN``.
 """
 
 import re
@@ -51,17 +51,18 @@ _TARGET: Final = str.maketrans({c: f"%{c:02X}" for c in [*range(0x20), 0x7F, ord
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*", re.ASCII)
 """Text that stays as it is; nearly all does, and to find that out is much faster than to translate it."""
 
+_DOUBTFUL: Final = re.compile(r"\\(?=[\\,= ]|\Z)")
 _ENCODED: Final = re.compile(r"%([0-9A-F]{2})")
 
 
 def escape_measurement(text: str) -> str:
     """Return a measurement's name for a line."""
-    return text if _PLAIN.fullmatch(text) else _no_backslash_at_end(text.translate(_MEASUREMENT))
+    return text if _PLAIN.fullmatch(text) else _show_doubtful(text).translate(_MEASUREMENT)
 
 
 def escape_tag(text: str) -> str:
     """Return a tag's key or value, or a field's key, for a line."""
-    return text if _PLAIN.fullmatch(text) else _no_backslash_at_end(text.translate(_TAG))
+    return text if _PLAIN.fullmatch(text) else _show_doubtful(text).translate(_TAG)
 
 
 def format_field(value: FieldValue) -> str:
@@ -108,9 +109,9 @@ def decode_target(tag: str) -> TargetId:
     return TargetId(_ENCODED.sub(lambda found: chr(int(found[1], 16)), tag))
 
 
-def _no_backslash_at_end(text: str) -> str:
-    """A backslash there would escape what follows the text, and no second one would help."""
-    return f"{text[:-1]}\\x5c" if text.endswith("\\") else text
+def _show_doubtful(text: str) -> str:
+    """Show backslashes that would escape what follows; whether a second one helps differs by database."""
+    return _DOUBTFUL.sub(r"\\x5c", text)
 
 
 class LineMaker:

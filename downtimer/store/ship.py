@@ -63,6 +63,11 @@ class Leftover:
         return self._shipper.shipped
 
     @property
+    def is_in_doubt(self) -> bool:
+        """See `Shipper.is_in_doubt`."""
+        return self._shipper.is_in_doubt
+
+    @property
     def left(self) -> int:
         """Points that still wait."""
         return self._outbox.points
@@ -117,7 +122,7 @@ def _ship(leftover: Leftover, deadline: float) -> None:
         try:
             if not leftover.step():
                 return
-            failures = 0
+            failures = failures if leftover.is_in_doubt else 0
         except AccessError:
             raise
         except InfluxError as exc:

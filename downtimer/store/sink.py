@@ -127,6 +127,11 @@ class Shipper:
         return True
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Tell whether the last request was refused, and nothing shows yet that points are to blame."""
+        return self._parted is not None and self._parted.is_in_doubt()
+
+    @property
     def delivered_points(self) -> int:
         """How many points `take_delivered` would tell of."""
         return self._delivered.points
@@ -176,7 +181,7 @@ class Shipper:
             InfluxError: Nothing proves that points are to blame. They stay where they are.
         """
         parted.reject(exc)
-        if parted.is_doubtful():
+        if parted.is_hopeless():
             self._parted = None
             raise InfluxError(f"{exc} (nothing of this was taken)") from exc
         self._end(parted)
@@ -247,9 +252,13 @@ class _Parted:
         """Tell whether no part is left."""
         return not self._parts
 
-    def is_doubtful(self) -> bool:
-        """Tell whether it was refused often enough without anything to show that points are to blame."""
-        return not self._is_proved and (self.is_done() or self._refusals >= REFUSALS_MAX)
+    def is_in_doubt(self) -> bool:
+        """Tell whether it was refused, without anything to show that points are to blame."""
+        return self._refusals > 0 and not self._is_proved
+
+    def is_hopeless(self) -> bool:
+        """Tell whether that has been so for long enough."""
+        return self.is_in_doubt() and (self.is_done() or self._refusals >= REFUSALS_MAX)
 
 
 def retry_s(exc: InfluxError, failures: int) -> float:

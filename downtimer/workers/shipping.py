@@ -38,6 +38,7 @@ class Step(enum.Enum):
 
     OWN = enum.auto()  # shipped points of this run
     EARLIER = enum.auto()  # this run's outbox is empty; shipped an earlier one's
+    DOUBT = enum.auto()  # was refused, and it will turn out whether points are to blame
     NOTHING = enum.auto()  # nothing is left
 
 
@@ -76,6 +77,8 @@ class Shipping:
                 log.exception("shipping broke; it will be tried again")
                 self.state, self._failure = "failing", "a bug of downtimer, see its log"
                 await self._wait(BROKEN_RETRY_S)
+                continue
+            if step is Step.DOUBT:
                 continue
             self._succeeded()
             if step is not Step.OWN:
@@ -187,9 +190,11 @@ class _Work:
             self._reader = OutboxReader(self._journal)
             self._shipper = Shipper(self._reader.next, self._sink)
         if self._shipper.step():
-            return Step.OWN
+            return Step.DOUBT if self._shipper.is_in_doubt else Step.OWN
         if own_only or not self._step_earlier():
             return Step.NOTHING
+        if self._leftover is not None and self._leftover.is_in_doubt:
+            return Step.DOUBT
         return Step.EARLIER
 
     def _step_earlier(self) -> bool:

@@ -32,6 +32,8 @@ store-enabled = false
 bind-address = "{address}:{port}"
 unix-socket-enabled = true
 bind-socket = "influx.sock"
+https-enabled = {https_enabled}
+https-certificate = "{certificate}"
 auth-enabled = {auth_enabled}
 log-enabled = true
 [continuous_queries]
@@ -71,6 +73,7 @@ class InfluxServer(Server):
         port: int | None = None,
         prefix: Sequence[str] = (),
         credentials: Credentials | None = None,
+        certificate: Path | None = None,
     ) -> None:
         """Write the configuration.
 
@@ -80,6 +83,7 @@ class InfluxServer(Server):
             port: None takes a free one.
             prefix: A command that runs the rest of its line, such as one that enters a network namespace.
             credentials: Makes the server ask for them.
+            certificate: Makes it speak https with that, and its key, which the file holds, too.
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.host = host
@@ -93,6 +97,8 @@ class InfluxServer(Server):
                 port=self.port,
                 rpc_port=free_port(),
                 auth_enabled=str(credentials is not None).lower(),
+                https_enabled=str(certificate is not None).lower(),
+                certificate=certificate or "",
             )
         )
         self.socket = directory / "influx.sock"

@@ -18,6 +18,8 @@ import base64
 import contextlib
 import http
 import json
+import os
+import re
 import socket
 import struct
 import sys
@@ -51,6 +53,9 @@ V3: Final = "3.x"
 
 ELSEWHERE: Final = "http://127.0.0.1:9/elsewhere"
 _NO_MAPPING: Final = {"code": "not found", "message": "no dbrp mapping found"}
+_LINE: Final = re.compile(rb".+? \d{19}(?=\n|$)", re.DOTALL)
+"""A text in it may have line breaks, but it ends with an instant."""
+
 _START_S: Final = 20.0
 _DRIP_S: Final = 0.1
 _UPSTREAM_S: Final = 30.0
@@ -254,6 +259,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reset(self, _: bytes) -> None:
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(self.connection.detach())  # whoever closes it in good order says goodbye first
         self.close_connection = True
 
     # --- versions ---
@@ -316,8 +322,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self._forward(body).status == http.HTTPStatus.NO_CONTENT:
             return _Answer(204)
         refused = []
-        for number, line in enumerate(body.split(b"\n"), 1):
-            answer = self._forward(line)
+        for number, line in enumerate(_LINE.findall(body), 1):
+            answer = self._forward(line.strip())
             if answer.status != http.HTTPStatus.NO_CONTENT:
                 message = json.loads(answer.body)["error"].removeprefix("partial write: ")
                 original = line.decode(errors="replace")

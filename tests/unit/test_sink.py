@@ -104,9 +104,18 @@ def test_a_refusal_of_everything_that_blames_no_points_sets_none_apart(number: i
             played.ship()
     assert len(played.requests) <= 3 * REFUSALS_MAX
     assert played.shipper.take_delivered().through_id == 0
+    assert not played.shipper.is_in_doubt
     played.judge = refusing()
     played.ship()
     assert played.taken == points(number)
+
+
+def test_it_is_in_doubt_from_the_first_refusal_to_the_first_point_taken() -> None:
+    played = Played([points(4)], refusing("p3", is_sure=False))
+    doubts = []
+    while played.shipper.step():
+        doubts.append(played.shipper.is_in_doubt)
+    assert doubts == [True, False, False, False, False]
 
 
 def test_a_refusal_that_blames_no_points_sets_some_apart_if_others_are_taken() -> None:
