@@ -54,7 +54,7 @@ debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl influxdb \
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace influxdb \
 	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).

@@ -45,6 +45,7 @@ class FakeSupervisor:
         *,
         known: Sequence[TargetState] = (),
         points: str = "ipc:///nowhere",
+        prefix: Sequence[str] = (),
     ) -> None:
         """Prepare it.
 
@@ -53,6 +54,7 @@ class FakeSupervisor:
             config: What it is told.
             known: The target list at hello; a resumed run has one.
             points: ZeroMQ address of the writer.
+            prefix: A command that becomes the child: it runs the rest of its line in its own place.
         """
         self.heard: list[messages.BusUp] = []
         self.hanging: frozenset[TargetId] = frozenset()
@@ -60,6 +62,7 @@ class FakeSupervisor:
         self._config = config
         self._known = tuple(known)
         self._points = points
+        self._prefix = tuple(prefix)
         self._orders: queue.SimpleQueue[BusDown] = queue.SimpleQueue()
         self._directory = tempfile.TemporaryDirectory(prefix="downtimer-bus-")
         self._address = f"ipc://{self._directory.name}/bus"
@@ -84,7 +87,16 @@ class FakeSupervisor:
         """Start the child."""
         self._thread.start()
         assert self._bound.wait(TIMEOUT_S)
-        argv = [sys.executable, "-m", self._module, "--bus", self._address, "--run", self._run.id]
+        argv = [
+            *self._prefix,
+            sys.executable,
+            "-m",
+            self._module,
+            "--bus",
+            self._address,
+            "--run",
+            self._run.id,
+        ]
         argv += ["--incarnation", self._incarnation, "--parent", str(os.getpid())]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)

@@ -68,9 +68,9 @@ class Bench:
         # A socket's path has 107 bytes, and a test's folder may be deep.
         self.points = f"ipc://@downtimer-{secrets.token_hex(8)}"
 
-    def writer(self, known: Sequence[TargetState] = ()) -> "WriterProcess":
-        """Return a writer, to be entered."""
-        return WriterProcess(self, known)
+    def writer(self, known: Sequence[TargetState] = (), *, prefix: Sequence[str] = ()) -> "WriterProcess":
+        """Return a writer, to be entered; `prefix` as for `FakeSupervisor`."""
+        return WriterProcess(self, known, prefix=prefix)
 
     def worker(self, name: str = "api") -> "WorkerLink":
         """Return a worker's end of the points connection."""
@@ -80,8 +80,8 @@ class Bench:
 class WriterProcess(FakeSupervisor):
     """The supervisor of one writer."""
 
-    def __init__(self, bench: Bench, known: Sequence[TargetState]) -> None:
-        super().__init__("downtimer.workers.writer", bench.config, known=known)
+    def __init__(self, bench: Bench, known: Sequence[TargetState], *, prefix: Sequence[str] = ()) -> None:
+        super().__init__("downtimer.workers.writer", bench.config, known=known, prefix=prefix)
         self._bench = bench
         self._serials = itertools.count(100)
 
