@@ -87,16 +87,8 @@ class FakeSupervisor:
         """Start the child."""
         self._thread.start()
         assert self._bound.wait(TIMEOUT_S)
-        argv = [
-            *self._prefix,
-            sys.executable,
-            "-m",
-            self._module,
-            "--bus",
-            self._address,
-            "--run",
-            self._run.id,
-        ]
+        argv = [*self._prefix, sys.executable, "-m", self._module]
+        argv += ["--bus", self._address, "--run", self._run.id]
         argv += ["--incarnation", self._incarnation, "--parent", str(os.getpid())]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stderr=log)
