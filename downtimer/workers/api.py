@@ -46,6 +46,7 @@ from downtimer.workers.standings import Standings
 from downtimer.workers.talk import Ground
 from downtimer.workers.tcp_probe import TcpQuestion
 from downtimer.workers.tokens import Tokens
+from downtimer.workers.turns import Turns
 from downtimer.workers.window_length import window_of
 from downtimer.workers.worker import CannotStartError, Child, main
 
@@ -99,11 +100,12 @@ class ApiEngine:
             ) from exc
         self._ground = Ground(Reactor(), Source(config.targets.source))
         self._names = names or Names(child.clock)
+        bucket = Bucket(self._section.budget)
         self._around = Surroundings(
             child,
             findings,
             self._ground.reactor,
-            Bucket(self._section.budget),
+            Turns(bucket, self._ground.reactor, child.clock),
             self._unfit,
             self._turned,
             self._is_keystone_away,
@@ -114,7 +116,7 @@ class ApiEngine:
             config.icmp.tcp_fallback,
             ground=self._ground,
             clock=child.clock,
-            bucket=self._around.bucket,
+            bucket=bucket,
             found=self._found,
         )
         self._runners: dict[_Key, Runner] = {}

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from downtimer.model import ANSWERS, MILLISECOND_NS, NEVER_NS, SECOND_NS, Verdict
-from downtimer.pace import HEARING_NS, SELDOM_NS, Bucket, Rates
+from downtimer.pace import HEARING_NS, SELDOM_NS, Rates
 from downtimer.series import Answer, Series
 from downtimer.verdicts import HELD_UP, KEPT, NO_KEYSTONE, TOKEN, is_hang, verdict_of
 from downtimer.workers.names import Resolution
@@ -25,6 +25,7 @@ from downtimer.workers.records import Record
 from downtimer.workers.sentinel import Sentinel
 from downtimer.workers.stalls import DOUBT_NS, note_suspension
 from downtimer.workers.talk import Conversation, Result
+from downtimer.workers.turns import Turns
 from downtimer.workers.worker import Child
 
 _BLUR_NS: Final = SECOND_NS
@@ -47,7 +48,7 @@ class Surroundings:
         child: The process.
         findings: Where they put what they find.
         reactor: Drives them.
-        bucket: The cap on all that is sent.
+        turns: The cap on all that is sent.
         unfit: Is told of a series that can't be asked.
         turned: Is told of a series whose newest probe says something else than `before`.
         is_keystone_away: Tells whether Keystone fails at once, so that services may be waiting for it.
@@ -56,7 +57,7 @@ class Surroundings:
     child: Child
     findings: Findings
     reactor: Reactor
-    bucket: Bucket
+    turns: Turns
     unfit: "Unfit"
     turned: "Callable[[Runner, Verdict | None], None]"
     is_keystone_away: Callable[[], bool]
@@ -221,8 +222,8 @@ class Runner:
     def _again(self, wait_ns: int) -> None:
         self._timer = self._reactor.later(max(wait_ns, 0) / SECOND_NS, self._fire)
 
-    def _fire(self) -> None:
-        """Send the probe that is due, unless it must wait for its name, its turn or the budget."""
+    def _fire(self, *, has_turn: bool = False) -> None:
+        """Send the probe that is due, unless it must wait for its name, its slot or its turn."""
         if self._is_stopped:
             return
         resolution = self.question.resolution()
@@ -239,8 +240,8 @@ class Runner:
             self._again(_SLOT_WAIT_NS)
             return
         self._is_kept = False
-        if wait_ns := self._around.bucket.wait_ns(now_ns):
-            self._again(wait_ns)
+        if not (has_turn or self._around.turns.take(now_ns)):
+            self._timer = self._around.turns.wait(partial(self._fire, has_turn=True))
             return
         self._armed_ns = None
         note_suspension(self.series, self._watch, now_ns, self.rates)

@@ -107,3 +107,17 @@ def test_a_real_worker_probes_many_and_says_how_late_it_was() -> None:
         assert worker.late_ns(after.at_ns + 60 * SECOND_NS) == []
 
     asyncio.run(serve())
+
+
+def test_when_the_budget_is_short_who_has_waited_longest_is_next() -> None:
+    """None is probed again and again while others have not been at all."""
+    server = Server(faults.answers())
+
+    async def scenario(bench: Bench) -> None:
+        async with server.running() as url:
+            for number in range(URLS):
+                bench.service(f"s{number}", f"{url}{number}")
+            await bench.until(lambda: bench.engine.counts()[Kind.SERVICE].unseen == 0, 60.0)
+            assert bench.probes() < 2 * URLS
+
+    engines.work(lambda: Bench(ApiEngine, "[api]\ninterval = 0.2\ntimeout = 1\nbudget = 100\n"), scenario)
