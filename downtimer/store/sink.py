@@ -25,7 +25,7 @@ from downtimer.store.outbox import LINES_MAX, Load
 
 RETRY_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
-ACCESS_RETRY_S: Final = 10.0
+ACCESS_RETRY_S: Final = 5.0
 QUICK_S: Final = REQUEST_S / 4
 """A request that is answered within that could have had twice as many points."""
 

@@ -11,7 +11,7 @@ from downtimer import config
 from downtimer.config import DbSection
 from tests.ports import free_port
 from tests.processes import Server, ServerProcess, require_program
-from tests.unix_http import request
+from tests.unix_http import UnixConnection, request
 from tests.waiting import wait_until
 
 START_TIMEOUT_S = 30
@@ -133,12 +133,43 @@ class InfluxServer(Server):
         Raises:
             RuntimeError: The server refused.
         """
-        parameters = urlencode({"db": database, "epoch": "ns", "q": statement})
-        answer = request(self.socket, "GET", f"/query?{parameters}")
+        method = "GET" if statement.startswith(("SELECT", "SHOW")) else "POST"
+        parameters = urlencode({"db": database, "epoch": "ns", "q": statement, **self._shown()})
+        answer = request(self.socket, method, f"/query?{parameters}")
         if answer.status != http.client.OK or "error" in answer.body["results"][0]:
             raise RuntimeError(f"InfluxDB: {statement}: {answer.status} {answer.body}")
         series: list[dict[str, Any]] = answer.body["results"][0].get("series", [])
         return series
+
+    def write(self, lines: str, *, database: str = "downtimer") -> None:
+        """Write points as somebody else would.
+
+        Raises:
+            RuntimeError: The server refused.
+        """
+        connection = UnixConnection(self.socket, START_TIMEOUT_S)
+        try:
+            connection.request(
+                "POST", f"/write?{urlencode({'db': database, **self._shown()})}", lines.encode()
+            )
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status != http.client.NO_CONTENT:
+            raise RuntimeError(f"InfluxDB: {answer.status} {text}")
+
+    def change_password(self, password: str) -> None:
+        """Give the administrator another password; who shows the old one is refused from now on."""
+        assert self.credentials is not None
+        user = self.credentials.user
+        self.query(f"SET PASSWORD FOR {_identifier(user)} = {_text(password)}")
+        self.credentials = Credentials(user, password)
+
+    def _shown(self) -> dict[str, str]:
+        """Return the parameters that show the credentials."""
+        credentials = self.credentials
+        return {} if credentials is None else {"u": credentials.user, "p": credentials.password}
 
     def _answers(self) -> bool:
         if not self._process.is_running():
@@ -149,17 +180,25 @@ class InfluxServer(Server):
             return False
 
     def _create_administrator(self, credentials: Credentials) -> None:
-        """Create the first user, which needs no credentials; at a second start it is there, which is as good.
-
-        InfluxQL quotes an identifier with ", a string with ', and escapes both with a backslash.
-        """
-        user = credentials.user.replace("\\", "\\\\").replace('"', '\\"')
-        password = credentials.password.replace("\\", "\\\\").replace("'", "\\'")
-        statement = f"CREATE USER \"{user}\" WITH PASSWORD '{password}' WITH ALL PRIVILEGES"
-        query = {"q": statement, "u": credentials.user, "p": credentials.password}
+        """Create the first user, which needs no credentials; at a second start it is there, as good."""
+        user, password = _identifier(credentials.user), _text(credentials.password)
+        statement = f"CREATE USER {user} WITH PASSWORD {password} WITH ALL PRIVILEGES"
+        query = {"q": statement, **self._shown()}
         answer = request(self.socket, "POST", f"/query?{urlencode(query)}")
         if answer.status != http.client.OK or "error" in answer.body["results"][0]:
             raise RuntimeError(f"InfluxDB refused its administrator: {answer.status} {answer.body}")
+
+
+def _identifier(name: str) -> str:
+    """Return an identifier of InfluxQL, which escapes with a backslash."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _text(text: str) -> str:
+    """Return a string of InfluxQL."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def options(server: HasAddress, **more: str | None) -> dict[str, str]:

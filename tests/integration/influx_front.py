@@ -24,7 +24,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from http.client import HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -86,7 +86,7 @@ class Front(Server):
     """A front in a process of its own, for a section ``[db]`` to lead to.
 
     Attributes:
-        credentials: As `InfluxServer` has them: none.
+        credentials: What a client must show to the real one.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Front(Server):
         directory: Path,
         behind: InfluxServer,
         *,
-        prefix: tuple[str, ...] = (),
+        prefix: Sequence[str] = (),
         version: str = V1,
         token: str | None = None,
         database: str = "downtimer",
@@ -111,7 +111,7 @@ class Front(Server):
         """
         directory.mkdir(parents=True, exist_ok=True)
         self.host, self.port = "127.0.0.1", free_port()
-        self.credentials: Credentials | None = None
+        self.credentials: Credentials | None = behind.credentials
         self._folder = directory
         settings = Settings(
             host=self.host,
@@ -191,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _deal(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         folder = Path(self.settings.folder)
-        manners = (folder / "manners").read_text()
+        manners = self._manners()
         with (folder / "record").open("a") as record:
             line = {
                 "manners": manners,
@@ -203,6 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
             record.write(f"{json.dumps(line)}\n")
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._answer(manners, body)
+
+    def _manners(self) -> str:
+        return Path(self.settings.folder, "manners").read_text()
 
     def _answer(self, manners: str, body: bytes) -> None:
         word, _, value = manners.partition(" ")
@@ -235,18 +238,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _drip(self, body: bytes) -> None:
         """Do what is asked for, and never get to the end of the headers of the answer."""
         self._forward(body)
-        self.wfile.write(b"HTTP/1.1 204 No Content\r\nX-Slowly: ")
-        while True:
-            time.sleep(_DRIP_S)
-            self.wfile.write(b"a")
-            self.wfile.flush()
+        self._drip_on(DRIP, b"HTTP/1.1 204 No Content\r\nX-Slowly: ")
 
     def _drip_body(self, _: bytes) -> None:
-        self.wfile.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 60000\r\n\r\n")
-        while True:
+        self._drip_on(DRIP_BODY, b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 60000\r\n\r\n")
+
+    def _drip_on(self, manners: str, beginning: bytes) -> None:
+        """Say that, and then a byte now and then, as long as those are the manners; then hang up."""
+        self.close_connection = True
+        self.wfile.write(beginning)
+        while self._manners() == manners:
             time.sleep(_DRIP_S)
             self.wfile.write(b"a")
-            self.wfile.flush()
 
     def _endless(self, _: bytes) -> None:
         self.wfile.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 99999999999\r\n\r\n")
@@ -268,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Return what the real one answers."""
         connection = UnixConnection(Path(self.settings.socket), _UPSTREAM_S)
         try:
-            connection.request(self.command, path or self.path, body or None)
+            connection.request(self.command, path or self.path, body or None, self._taken_along())
             response = connection.getresponse()
             typed = response.headers.get("Content-Type", "application/json")
             return _Answer(response.status, response.read(), (("Content-Type", typed),))
@@ -276,6 +279,11 @@ class _Handler(BaseHTTPRequestHandler):
             return _json(502, {"error": f"nobody behind: {exc}"})
         finally:
             connection.close()
+
+    def _taken_along(self) -> dict[str, str]:
+        """Return the headers for the real one: the credentials, if those are not ours to judge."""
+        shown = self.headers.get("Authorization")
+        return {"Authorization": shown} if shown and self.settings.version == V1 else {}
 
     def _version_2(self, body: bytes) -> _Answer:
         if self.settings.token is not None and self._shown() != self.settings.token:

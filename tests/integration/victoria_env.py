@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
@@ -23,8 +24,13 @@ _REQUEST_S: Final = 10
 class VictoriaMetrics(Server):
     """`victoria-metrics`, on a port of its own."""
 
-    def __init__(self, directory: Path) -> None:
-        """Prepare it; `directory` is for data and log."""
+    def __init__(self, directory: Path, *, prefix: Sequence[str] = ()) -> None:
+        """Prepare it.
+
+        Args:
+            directory: For data and log.
+            prefix: Enters the namespace where it is to listen; nobody here can ask it then.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.host, self.port = "127.0.0.1", free_port()
         self.credentials: Credentials | None = None
@@ -33,13 +39,14 @@ class VictoriaMetrics(Server):
             f"-httpListenAddr={self.host}:{self.port}",
             f"-storageDataPath={directory / 'data'}",
         ]
-        super().__init__(ServerProcess(argv, directory=directory))
+        self._is_elsewhere = bool(prefix)
+        super().__init__(ServerProcess(argv, directory=directory, prefix=prefix))
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         self._process.start()
         try:
-            wait_until(self._answers, timeout_s=START_TIMEOUT_S, what="VictoriaMetrics to answer")
+            wait_until(self._has_begun, timeout_s=START_TIMEOUT_S, what="VictoriaMetrics to answer")
         except BaseException as exc:
             self._process.kill()
             raise RuntimeError(
@@ -65,6 +72,11 @@ class VictoriaMetrics(Server):
         series = [json.loads(line) for line in lines]
         found = [pair for one in series for pair in zip(one["timestamps"], one["values"], strict=True)]
         return [value for _, value in sorted(found)]
+
+    def _has_begun(self) -> bool:
+        return (
+            "starting http server at" in self._process.log_tail() if self._is_elsewhere else self._answers()
+        )
 
     def _answers(self) -> bool:
         if not self._process.is_running():
