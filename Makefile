@@ -13,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 TOX := $(VENV)/bin/tox
 
-.PHONY: help demo test lint unit integration lowest accuracy bench upgrade clean debian-demo debian-test
+.PHONY: help demo test lint unit integration lowest accuracy bench upgrade chaos soak audit clean debian-demo debian-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
@@ -46,6 +46,15 @@ bench: debian-test $(VENV)/.tox ## what it costs, against peers: tables, also in
 upgrade: debian-test $(VENV)/.tox ## a real Keystone upgrade, measured: also in doc/keystone-upgrade.rst (seven minutes)
 	$(TOX) run -e upgrade
 
+chaos: debian-test $(VENV)/.tox ## faults of all kinds, many times: a table, also in doc/reliability.rst (three quarters of an hour)
+	$(TOX) run -e chaos
+
+soak: debian-test $(VENV)/.tox ## ten minutes with flapping targets: does anything grow with time?
+	$(TOX) run -e soak
+
+audit: $(VENV)/.tox ## look up known vulnerabilities of the packages that we need
+	$(TOX) run -e audit
+
 clean: ## remove all that make made here (not the Debian packages, nor ~/.cache/downtimer-tests)
 	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -54,7 +63,7 @@ debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace influxdb \
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd influxdb \
 	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).

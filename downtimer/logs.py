@@ -72,4 +72,5 @@ def open_file(path: str) -> int:
 
 def set_level(level: str) -> None:
     """Log no less and no more than this from now on."""
-    logging.getLogger("downtimer").setLevel(level.upper())
+    for ours in ("downtimer", "__main__"):  # the latter is the module that a process began with
+        logging.getLogger(ours).setLevel(level.upper())

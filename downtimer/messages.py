@@ -552,7 +552,9 @@ BusUp = (
 )
 """What a child says on the bus."""
 
-BusDown = Settings | Targets | Look | MayAsk | Answering | Token | TokenRejected | Flush | Finish | Record | Relog
+BusDown = (
+    Settings | Targets | Look | MayAsk | Answering | Token | TokenRejected | Flush | Finish | Record | Relog
+)
 """What the supervisor says on the bus."""
 
 PointsUp = Knock | Batch

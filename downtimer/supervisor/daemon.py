@@ -142,6 +142,7 @@ class Daemon:
     def _on_hangup(self) -> None:
         if self._reloading is None or self._reloading.done():
             self._reloading = asyncio.create_task(self._reload())
+            self._reloading.add_done_callback(_tell_of_defect)
 
     async def _reload(self) -> None:
         """Open the log anew, read the configuration again, and do at once what of it can be done."""
@@ -277,6 +278,11 @@ class Answers:
                 os.write(self._fd, msgspec.json.encode(answer) + b"\n")
         elif answer.code is None or answer.code == ExitCode.DONE:
             print(answer.text, flush=True)  # noqa: T201 - in the foreground this is the user's terminal
+
+
+def _tell_of_defect(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a defect of downtimer", exc_info=error)
 
 
 def _print_report(config: Config) -> None:

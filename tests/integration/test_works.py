@@ -35,8 +35,8 @@ SLOW_S = 1.0  # of works
 FAULT_S = 10.0
 AWAY_S = 20.0
 SETTLED_S = 8.0  # until an episode is over and the next fault another
-# After 20 good answers, one in 2 s, it is known what is slow. A login is due every 15 s: whichever call is the
-# first to hang is the only one, and a fault midway between two logins is seen by `works`.
+# After 20 good answers, one in 2 s, it is known what is slow. A login is due every 15 s: whichever call is
+# the first to hang is the only one, and a fault midway between two logins is seen by `works`.
 LEARNT_S = 52.0
 QUIET_S = 1.0  # a moment in which this machine held us up is in no figure
 
