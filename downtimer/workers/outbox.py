@@ -126,6 +126,12 @@ class Outbox:
         """Whether whoever has much to tell should go on; nothing is refused in any case."""
         return self.backlog < ROOM
 
+    @property
+    def size(self) -> int:
+        """Bytes that wait for their acknowledgement, but for those to which more is added still."""
+        waiting = (*self._sealed, *self._sealed_details, *self._in_flight.values())
+        return sum(len(batch.body) for batch in waiting)
+
     def last_serial(self) -> int:
         """Return the serial of the batch that holds the last of what is known now."""
         self._seal_spans()

@@ -30,7 +30,7 @@ from downtimer.messages import (
     Turned,
 )
 from downtimer.model import SECOND_NS, Baseline, Kind, Span, TargetId, TargetState
-from downtimer.workers.delivery import Delivery
+from downtimer.workers.delivery import PROGRESS_S, Delivery
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.worker import BEAT_S, Child
 
@@ -239,7 +239,7 @@ class Probing:
         engine = asyncio.create_task(self._engine.run())
         orders = asyncio.create_task(self._obey(engine))
         running = {engine, orders}
-        delivering = self._delivery.run(self._note_progress)
+        delivering = self._delivery.run(self._note_progress, every_s=PROGRESS_S)
         tasks = (self._beat(), delivering, self._checkpoint(), _collect_garbage())
         for task in tasks:
             running.add(asyncio.create_task(task))

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -22,9 +22,10 @@ from downtimer.findings import TargetSummary
 from downtimer.model import SECOND_NS, Kind, Span, Target, TargetId, TargetState
 from downtimer.outages import summarize
 from tests.accuracy.faults import journal_of
-from tests.accuracy.judge import Report, outages_of
+from tests.accuracy.judge import Report
 from tests.integration.command import Command
 from tests.integration.icmp_process import IcmpProcess
+from tests.troubles import Trouble, invented_s, unobserved_s
 from tests.waiting import wait_until
 
 WORKERS: Final = ("api", "icmp", "writer", "discovery")
@@ -37,18 +38,9 @@ STEPS_S: Final = (3600, -3600, 0.5, -0.5)
 _LEARN_S: Final = 10.0
 _READY_S: Final = 30.0
 _REST_S: Final = 4.0
-_AFTER_NS: Final = 4 * SECOND_NS
 _BUSY = "import time\nend = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass\n"
 _SERVICES = ("keystone", "glance", "neutron")  # each with calls that need a token; one keeps connections
 _ADDRESSES = tuple(f"172.16.166.{last}" for last in range(21, 41))
-
-
-class Trouble(NamedTuple):
-    """One trouble of ours that was played, and when, on the clock of the record."""
-
-    name: str
-    start_ns: int
-    end_ns: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,37 +134,17 @@ def _cut_link(cloud: SimulatedCloud) -> None:
 
 
 def _judge(report: Report, played: Sequence[Trouble]) -> list[Outcome]:
-    names = dict.fromkeys(trouble.name for trouble in played)
-    invented_ns = _invented_ns(report, played)
+    names = Counter(trouble.name for trouble in played)
+    invented = invented_s(report, played)
     return [
-        _outcome(report, name, [one for one in played if one.name == name], invented_ns[name])
-        for name in names
+        Outcome(
+            name=name,
+            times=times,
+            invented_s=invented[name],
+            unobserved_s=max(unobserved_s(report, one) for one in played if one.name == name),
+        )
+        for name, times in names.items()
     ]
-
-
-def _invented_ns(report: Report, played: Sequence[Trouble]) -> Counter[str]:
-    """Return all the downtime that is reported, by the latest trouble that had begun by its end."""
-    invented_ns = Counter[str]()
-    for summary in report.targets.values():
-        for outage in outages_of(summary):
-            before = [one for one in played if one.start_ns - report.origin_ns <= outage.end_ns]
-            invented_ns[(before or played[:1])[-1].name] += outage.down_ns
-    return invented_ns
-
-
-def _outcome(report: Report, name: str, played: Sequence[Trouble], invented_ns: int) -> Outcome:
-    unobserved_ns = 0
-    for trouble in played:
-        start_ns, end_ns = trouble.start_ns - report.origin_ns, trouble.end_ns + _AFTER_NS - report.origin_ns
-        for target in report.targets:
-            seen_ns = report.observed_ns(target, start_ns, end_ns)
-            unobserved_ns = max(unobserved_ns, end_ns - start_ns - seen_ns)
-    return Outcome(
-        name=name,
-        times=len(played),
-        invented_s=invented_ns / SECOND_NS,
-        unobserved_s=unobserved_ns / SECOND_NS,
-    )
 
 
 def _step_clock(cloud: SimulatedCloud, times: int) -> Outcome:

@@ -14,6 +14,7 @@ class Outcome:
         twice: Spans whose probes are counted in another span as well.
         invented_s: Downtime reported of targets that were up, of all together.
         unobserved_s: The longest time that one fault left a target unobserved.
+        back_s: The longest time from the fault until all was at work again; None: nothing had to be.
     """
 
     fault: str
@@ -22,3 +23,9 @@ class Outcome:
     twice: int
     invented_s: float
     unobserved_s: float
+    back_s: float | None = None
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was lost, counted twice or invented."""
+        return self.lost == self.twice == 0 and self.invented_s == 0

@@ -1,0 +1,52 @@
+"""What is played, and how often: in full for the table, in brief for every change."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from tests.chaos import children, full_disk
+from tests.chaos.outcome import Outcome
+
+
+class Play(Protocol):
+    """Injects faults so often, by chance but repeatably; returns what came of each kind."""
+
+    def __call__(self, directory: Path, *, seed: int, times: int) -> list[Outcome]:
+        """Play it, with its files in a directory of its own."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Something to be played.
+
+    Attributes:
+        name: By which it is chosen.
+        play: Does it.
+        full: How often for the table.
+        brief: How often for every change.
+    """
+
+    name: str
+    play: Play
+    full: int
+    brief: int
+
+
+SCENARIOS: Final = (
+    Scenario("processes", children.play, full=100, brief=5),
+    Scenario("disk", full_disk.play, full=10, brief=1),
+)
+
+
+def play(directory: Path, *, seed: int, names: Callable[[str], bool], brief: bool = False) -> list[Outcome]:
+    """Play the scenarios that are wanted; return what came of all of them."""
+    return [
+        outcome
+        for scenario in SCENARIOS
+        if names(scenario.name)
+        for outcome in scenario.play(
+            directory / scenario.name, seed=seed, times=scenario.brief if brief else scenario.full
+        )
+    ]
