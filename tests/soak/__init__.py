@@ -1,0 +1,1 @@
+"""Whether anything of the daemon grows with time."""
