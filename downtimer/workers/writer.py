@@ -247,12 +247,14 @@ class Writer:
     # --- commits ---
 
     async def _commit_forever(self) -> None:
-        """Commit once a second, and closely while somebody waits for it, if there is anything."""
+        """Commit once a second, however long that takes, and closely while somebody waits for it."""
+        loop = asyncio.get_running_loop()
         while True:
+            due_s = loop.time() + COMMIT_S
             self._hurry.clear()
             await self._commit()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(COMMIT_S):
+                async with asyncio.timeout_at(max(due_s, loop.time() + HURRY_S)):
                     await self._hurry.wait()
                     await asyncio.sleep(HURRY_S)
 
