@@ -26,9 +26,7 @@ def main() -> int:
     wanted = arguments["SCENARIO"] or [scenario.name for scenario in SCENARIOS]
     seed = int(arguments["--seed"])
     with tempfile.TemporaryDirectory(prefix="downtimer-chaos-") as directory:
-        outcomes = play(
-            Path(directory), seed=seed, names=lambda name: name in wanted, brief=bool(arguments["--brief"])
-        )
+        outcomes = play(Path(directory), seed=seed, names=wanted, brief=bool(arguments["--brief"]))
     text = document.compose(outcomes, seed)
     sys.stdout.write(text)
     if arguments["--write"]:

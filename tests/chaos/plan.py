@@ -1,6 +1,6 @@
 """What is played, and how often: in full for the table, in brief for every change."""
 
-from collections.abc import Callable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -13,7 +13,7 @@ class Play(Protocol):
     """Injects faults so often, by chance but repeatably; returns what came of each kind."""
 
     def __call__(self, directory: Path, *, seed: int, times: int) -> list[Outcome]:
-        """Play it, with its files in a directory of its own."""
+        """Play it, with its files in a directory that is empty."""
         ...
 
 
@@ -42,13 +42,12 @@ SCENARIOS: Final = (
 )
 
 
-def play(directory: Path, *, seed: int, names: Callable[[str], bool], brief: bool = False) -> list[Outcome]:
-    """Play the scenarios that are wanted; return what came of all of them."""
-    return [
-        outcome
-        for scenario in SCENARIOS
-        if names(scenario.name)
-        for outcome in scenario.play(
-            directory / scenario.name, seed=seed, times=scenario.brief if brief else scenario.full
-        )
-    ]
+def play(directory: Path, *, seed: int, names: Collection[str], brief: bool = False) -> list[Outcome]:
+    """Play the scenarios of these names, each in a folder of its own; return what came of all of them."""
+    outcomes = []
+    for scenario in SCENARIOS:
+        if scenario.name in names:
+            place = directory / scenario.name
+            place.mkdir()
+            outcomes += scenario.play(place, seed=seed, times=scenario.brief if brief else scenario.full)
+    return outcomes

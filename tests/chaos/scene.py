@@ -59,12 +59,11 @@ class Scene:
         """Prepare.
 
         Args:
-            directory: For configuration, state, log and report; made if missing.
+            directory: For configuration, state, log and report.
             seed: Of what is left to chance.
             sections: More of the configuration.
             disk_bytes: The state is on a disk of its own, so large; None: where the directory is.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         self.ledger = Ledger()
         self.random = random.Random(seed)  # noqa: S311 - so that it can be played again
         self.played: list[Trouble] = []

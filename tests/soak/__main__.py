@@ -53,7 +53,7 @@ def main() -> int:
     """Measure; return the exit code."""
     arguments = docopt(__doc__)
     with tempfile.TemporaryDirectory(prefix="downtimer-soak-") as directory:
-        result = soak(Path(directory) / "x", seconds=60 * float(arguments["--minutes"]))
+        result = soak(Path(directory), seconds=60 * float(arguments["--minutes"]))
     text = compose(result)
     sys.stdout.write(text)
     if arguments["--write"]:

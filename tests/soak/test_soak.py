@@ -10,7 +10,7 @@ SECONDS: Final = 60.0
 
 
 def test_nothing_grows_with_time(tmp_path: Path) -> None:
-    result = soak(tmp_path / "x", seconds=SECONDS)
+    result = soak(tmp_path, seconds=SECONDS)
     assert len(result.growths) == 5
     for one in result.growths:
         assert one.last.descriptors <= one.first.descriptors, compose(result)
