@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import zmq
 
@@ -35,10 +35,8 @@ from downtimer.model import SECOND_NS
 from downtimer.store.facts import Delivered
 from downtimer.store.journal import JournalWriter, TransientStoreError
 from downtimer.workers.intake import Intake, Received
+from downtimer.workers.shipping import Shipping
 from downtimer.workers.worker import Blocking, CannotStartError, Child, main
-
-if TYPE_CHECKING:
-    from downtimer.workers.shipping import Shipping
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +97,6 @@ class Writer:
         self._figures = self._journal_figures()
         self._socket = wire.router(self._child.context, settings.points)
         if settings.config.db is not None:
-            # Its imports cost a fifth of a second and 20 MB, for nothing without InfluxDB.
-            from downtimer.workers.shipping import Shipping  # noqa: PLC0415
-
             self._shipping = Shipping(settings.journal, settings.config.db, self._child.clock)
         tasks = [
             asyncio.create_task(task)
