@@ -8,11 +8,17 @@ state is late by up to that, and by our own interval; and it says that the heart
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
 _BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+_Word = Annotated[str, msgspec.Meta(max_length=255)]  # the services' own columns are no wider
+
+AGENTS_MAX: Final = 20_000
+"""A list with more is not believed."""
 
 
 class AgentList(NamedTuple):
@@ -48,8 +54,8 @@ class Agent(NamedTuple):
 class _Raw(msgspec.Struct):
     """One entry: Nova and Cinder have `state`, Neutron `alive`, Heat `status` (at Nova another matter)."""
 
-    binary: str
-    host: str | None = None
+    binary: _Word
+    host: _Word | None = None
     state: str | None = None
     alive: bool | None = None
     status: str | None = None
@@ -77,6 +83,8 @@ def read_agents(body: bytes, name: str) -> dict[Agent, bool]:
         entries = _ENTRIES.decode(_LISTS.decode(body)[name])
     except (*_BROKEN, KeyError) as exc:
         raise ValueError("answered something that is no list of agents") from exc
+    if len(entries) > AGENTS_MAX:
+        raise ValueError(f"answered with more than {AGENTS_MAX} agents")
     found: dict[Agent, bool] = {}
     for entry in entries:
         try:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from downtimer import agents
 from downtimer.agents import LISTS, Agent, read_agents
 
 COMPUTE = {"id": 1, "binary": "nova-compute", "host": "cmp1", "status": "enabled", "state": "up"}
@@ -43,6 +44,8 @@ def test_one_engine_that_is_up_is_enough_beside_rows_of_stopped_ones(order: int)
         {**COMPUTE, "host": ""},
         {**COMPUTE, "host": None},
         {**COMPUTE, "state": "sideways"},
+        {**COMPUTE, "host": "h" * 256},
+        {**COMPUTE, "binary": "b" * 256},
     ],
 )
 def test_malformed_entry_spoils_no_other(entry: object) -> None:
@@ -55,3 +58,11 @@ def test_malformed_entry_spoils_no_other(entry: object) -> None:
 def test_anything_else_is_no_list(body: bytes) -> None:
     with pytest.raises(ValueError, match="no list of agents"):
         read_agents(body, "services")
+
+
+def test_agents_without_end_are_no_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "AGENTS_MAX", 2)
+    some = [{**COMPUTE, "host": f"cmp{number}"} for number in range(3)]
+    assert len(read(*some[:2])) == 2
+    with pytest.raises(ValueError, match="more than 2 agents"):
+        read(*some)
