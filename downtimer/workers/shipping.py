@@ -9,6 +9,8 @@ import asyncio
 import contextlib
 import enum
 import logging
+import math
+import time
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,9 @@ OVERDUE_S: Final = 60.0
 """A step makes three requests at most, each of which ends within ten seconds, whatever InfluxDB does."""
 
 BROKEN_RETRY_S: Final = 30.0
+REJECTION_S: Final = 60.0
+"""Between two lines of the log on why points are rejected, which may have other figures for each batch."""
+
 DRAIN_RETRY_S: Final = 1.0
 CLOSE_S: Final = 1.0
 
@@ -53,6 +58,7 @@ class Shipping:
         self.state = "ok"
         self._failure: str | None = None
         self._rejection: str | None = None  # as it was logged
+        self._told_s = -math.inf  # when that was
         self._thread = Blocking("influxdb", clock)
         self._work = _Work(journal, db)
         self._failures = 0
@@ -152,8 +158,13 @@ class Shipping:
             log.warning("InfluxDB takes points again")
         self._failures = 0
         self.state, self._failure = "ok", None
-        if self._rejection != self._work.rejection:
-            self._rejection = self._work.rejection
+        self._tell_rejection()
+
+    def _tell_rejection(self) -> None:
+        """Log why points are set apart, if that is new, and not for every batch."""
+        now_s = time.monotonic()
+        if self._work.rejection != self._rejection and now_s - self._told_s >= REJECTION_S:
+            self._rejection, self._told_s = self._work.rejection, now_s
             log.warning("points are set apart: %s", self._rejection)
 
 
