@@ -174,7 +174,7 @@ class Client:
         answer = msgspec.json.decode(line)
         for result in (answer, *answer.get("results", ())):
             if "error" in result:
-                raise self._failed(_one_line(str(result["error"])))
+                raise self._failed(self._one_line(str(result["error"])))
         for result in answer["results"]:
             yield from result.get("series", ())
 
@@ -201,7 +201,8 @@ class Client:
             raise InfluxError(f"{self.where} gave an answer that is none of InfluxDB's") from exc
 
     def _refused(self, answer: HTTPResponse, body: bytes) -> StoreError:
-        code, message = answer.status, _message(body) or f"HTTP {answer.status} {_one_line(answer.reason)}"
+        code, said = answer.status, _message(body) or f"HTTP {answer.status} {answer.reason}"
+        message = self._one_line(said)
         text = f"{self.where}: {message}"
         if code in _REDIRECTS:
             return self._redirected(answer.headers.get("Location", "nowhere"))
@@ -217,7 +218,7 @@ class Client:
         return InfluxError(f"{text} (HTTP {code})", _retry_after_s(answer))
 
     def _redirected(self, location: str) -> InfluxError:
-        where = printable(location)[:ERROR_MAX]
+        where = self._one_line(printable(location.partition("?")[0]))
         return InfluxError(
             f"{self.where} redirects to {where}, which is not followed; write in [db] where it really is"
         )
@@ -225,6 +226,11 @@ class Client:
     def _failed(self, message: str) -> InfluxError:
         kind = NoDatabaseError if _NO_DATABASE.search(message) else InfluxError
         return kind(f"{self.where}: {message}")
+
+    def _one_line(self, text: str) -> str:
+        """Return what it says in one line, without what we showed: it may repeat all of a request."""
+        credential = _authorization(self._db).get("Authorization", "").partition(" ")[2]
+        return _one_line(text.replace(credential, "…") if credential else text)
 
     def _make_context(self) -> ssl.SSLContext:
         """Return what certificates are verified with.
@@ -268,7 +274,7 @@ def _message(body: bytes) -> str:
             text = str(found.get("error") or found.get("message") or text)
             first = next(iter(_rejected_lines(found)), {}).get("error_message")
             text = f"{text}: {first}" if first else text
-    return "" if text.lstrip().startswith("<") else _one_line(text)
+    return "" if text.lstrip().startswith("<") else text
 
 
 def _rejected_lines(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -202,7 +202,7 @@ class _Bounded(HTTPAdapter):
             raise requests.exceptions.InvalidURL(exc) from exc
         if response.status_code in _REDIRECTS:
             response.close()
-            where = response.headers.get("Location", "nowhere")
+            where = response.headers.get("Location", "nowhere").partition("?")[0]  # that may be anything
             raise RedirectedError(f"redirects to {ascii(where)[:200]}; write where it really is")
         response.raw = io.BytesIO(self._read(response))
         response.encoding = "utf-8"  # as JSON is; else it would be guessed, for minutes if it is long
