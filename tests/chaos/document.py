@@ -35,7 +35,8 @@ is looked at before every fault, and again at the end.
 {table}
 
 *Acknowledged spans lost*: what the journal once held, and the writer has acknowledged, must be there at the
-end, no shorter and with no fewer probes. *Counted twice*: no span may reach into the next one of its check.
+end, no shorter and with no fewer probes. *Counted twice*: no span may reach into the next one of its check,
+and no more echoes may have been answered than the cloud's kernel has counted.
 *False downtime*: of all services and addresses that were up all the time, together. *Longest unobserved*:
 of one such target, by one fault; the report says so and why. *At work again*: the longest time until what
 was gone had said hello to the supervisor, and until all targets were seen up where all was gone.

@@ -1,9 +1,10 @@
 """What the journal has ever held, so that whatever is lost or counted twice shows."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 
-from downtimer.model import Span, TargetId
+from downtimer.model import Span, TargetId, Verdict
 
 _Key = tuple[TargetId, str, int]
 
@@ -14,12 +15,14 @@ class Ledger:
     Attributes:
         spans: How many spans there are.
         lost: How many spans were there once, and were later not there, or were shorter or had fewer probes.
+        probes: By check and verdict, when last looked at.
         twice: How many spans of a check reached into the next one of it, when last looked at.
     """
 
     def __init__(self) -> None:
         self.lost = 0
         self.twice = 0
+        self.probes = Counter[tuple[str, Verdict]]()
         self._known: dict[_Key, tuple[int, int]] = {}  # the last probe's instant, and how many there are
 
     @property
@@ -35,6 +38,9 @@ class Ledger:
             self.lost += now_ns < last_ns or now < probes
         self._known |= found
         self.twice = _overlaps(spans)
+        self.probes = Counter[tuple[str, Verdict]]()
+        for span in spans:
+            self.probes[span.check, span.verdict] += span.probes
 
 
 def _key(span: Span) -> _Key:
