@@ -229,7 +229,11 @@ class Probing:
         self._delivery = Delivery(child)
         self._outbox = self._delivery.outbox
         self._findings = Findings(child, self._outbox)
-        self._engine = make_engine(child, self._findings)
+        try:
+            self._engine = make_engine(child, self._findings)
+        except BaseException:
+            self._delivery.close()  # or the end of this process waits for it, for ever
+            raise
         self._serial = 0  # of the last portion of the target list
         self._listed: set[TargetId] | None = None  # by a whole list of which more is to come
 

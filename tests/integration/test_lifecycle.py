@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.workers.probing import TROUBLE_CHECKPOINT_S
@@ -614,3 +615,30 @@ def test_stop_tells_that_influxdb_is_waited_for_and_ship_what_it_did(
         assert (said.code, said.out) == (0, "")
         assert said.err == f"downtimer: run {run}: {entry['influxdb_backlog']} points delivered\n"
         assert command.run("ship").err == "downtimer: nothing to ship\n"
+
+
+def test_a_child_that_can_start_no_more_says_why_and_the_others_go_on(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    authority = command.directory / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authority)
+    command.write(static_targets(lonely_cloud) | {"global": {"cacert": str(authority)}})
+    command.ok("start")
+    until_measured(command)
+    authority.unlink()
+    os.kill(command.pids()["api"], signal.SIGKILL)
+
+    def is_given_up() -> bool:
+        (api,) = [one for one in command.status()["processes"] if one["name"] == "api"]
+        return bool(api["state"] == "fatal")
+
+    wait_until(is_given_up, timeout_s=10, what="the api process to be given up")
+    reason = f"{command.config}: [global] cacert: {authority}: No such file or directory"
+    (api,) = [one for one in command.status()["processes"] if one["name"] == "api"]
+    assert (api["pid"], api["reason"]) == (None, reason)
+    assert f"\n  {reason}\n" in command.ok("status")
+    time.sleep(2)
+    command.ok("stop")
+    report = command.report()
+    assert unobserved(target(report, ADDRESS)) == {}
+    assert "cannot-start" in {event["kind"] for event in report["events"]}
