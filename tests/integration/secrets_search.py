@@ -4,7 +4,7 @@ import base64
 import dataclasses
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Self
 from urllib.parse import quote, quote_plus
 
@@ -32,17 +32,20 @@ def forms_of(secret: str) -> set[bytes]:
         printable(secret),
         raw.hex(),
     }
-    forms = {text.encode() for text in texts} | {
-        secret.encode("latin-1", "replace"),
-        secret.encode("utf-16-le"),
-    }
+    forms = {text.encode() for text in texts}
+    forms |= {secret.encode("latin-1", "replace"), secret.encode("utf-16-le")}
+    return forms | {encoded for form in forms for encoded in _in_base64(form)}
+
+
+def _in_base64(text: bytes) -> Iterator[bytes]:
+    """Yield what is to be seen of a text within something in base64, wherever it begins."""
     for before in range(3):  # bytes before it in its group of three
-        encoded = base64.b64encode(b"\0" * before + raw)
+        encoded = base64.b64encode(b"\0" * before + text)
         inside = encoded[
             4 if before else 0 : -4
         ]  # the first and the last group have neighbours' bits in them
-        forms |= {inside, inside.translate(bytes.maketrans(b"+/", b"-_"))}
-    return forms
+        yield inside
+        yield inside.translate(bytes.maketrans(b"+/", b"-_"))
 
 
 def showing(places: Mapping[str, bytes], secrets: Iterable[str]) -> list[str]:

@@ -77,7 +77,8 @@ class Reflector:
                 reflector.asked += 1
                 said = f"{shown} {self.headers.items()} {body.decode()}"
                 answer = json.dumps({"error": said, "message": said}).encode()
-                place = base64.urlsafe_b64encode(f"{shown} ".encode() + body[-150:]).decode()
+                password = body.rpartition(b'"password": "')[2]
+                place = base64.urlsafe_b64encode(f"{shown} ".encode() + password).decode()
                 self.wfile.write(
                     f"HTTP/1.1 {status} {shown}\r\nContent-Length: {len(answer)}\r\n"
                     f"Location: http://127.0.0.1:1/?{shown}{place}\r\n"
