@@ -406,7 +406,9 @@ def _check_whole(config: Config) -> None:
         )
     db = config.db
     if db is not None and db.user is not None and (db.token or db.token_file) is not None:
-        raise ConfigError(f"{path}: [db] token: given beside user; remove one of them, or give it as password")
+        raise ConfigError(
+            f"{path}: [db] token: given beside user; remove one of them, or give it as password"
+        )
     for name, _ in config.static.urls:
         if name in config.checks:
             raise ConfigError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from tests.chaos import children, full_disk, fuzz, powercut
+from tests.chaos import children, cloud, database, full_disk, fuzz, powercut
 from tests.chaos.outcome import Outcome
 
 
@@ -38,6 +38,8 @@ SCENARIOS: Final = (
     Scenario("processes", children.play, full=100, brief=5),
     Scenario("disk", full_disk.play, full=10, brief=1),
     Scenario("power", powercut.play, full=1_000, brief=50),
+    Scenario("influxdb", database.play, full=5, brief=1),
+    Scenario("cloud", cloud.play, full=300, brief=8),
     Scenario("fuzz", fuzz.play, full=200_000, brief=20_000),
 )
 
