@@ -9,18 +9,19 @@ import contextlib
 import re
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse, IncompleteRead
-from typing import Any, Final
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-import downtimer
 from downtimer.config import DbSection
 from downtimer.errors import StoreError
 from downtimer.printable import printable
 from downtimer.store.boundedhttp import Connection
+
+if TYPE_CHECKING:
+    from influxdb import InfluxDBClient
 
 REQUEST_S: Final = 10.0
 """For a request, all in all: name, connection, TLS, sending, and the answer."""
@@ -32,7 +33,6 @@ ROWS_MAX: Final = 10_000
 PIECE_MAX: Final = 64 << 20
 """Rows and bytes in one piece of an answer; they bound the memory of a query."""
 
-ERROR_BODY_MAX: Final = 64 << 10
 ERROR_MAX: Final = 300
 RETRY_AFTER_MAX_S: Final = 300.0
 
@@ -95,6 +95,7 @@ class Client:
         self._db = db
         self._request_s = request_s
         self._http = Connection(db.host, db.port, tls=self._make_context if db.ssl else None)
+        self._made: InfluxDBClient | None = None
 
     def write(self, text: str) -> None:
         """Write points, a line each.
@@ -104,10 +105,7 @@ class Client:
             InfluxError: None was written, or nobody knows; write them again later.
         """
         with self._translated():
-            answer = self._ask("POST", "/write", {"db": self.database, "precision": "ns"}, text.encode())
-            body = self._http.read(answer, ERROR_BODY_MAX)
-        if answer.status != 204:
-            raise self._refused(answer, body)
+            self._client().write([text], {"db": self.database, "precision": "ns"}, protocol="line")
 
     def create_database(self) -> None:
         """Create the database; no harm if it is there.
@@ -116,12 +114,9 @@ class Client:
             InfluxError: It can't be created.
         """
         with self._translated():
-            answer = self._ask("POST", "/query", {"q": f"CREATE DATABASE {_quote(self.database)}"})
-            body = self._http.read(answer, ERROR_BODY_MAX)
-            if answer.status == 200:
-                list(self._series(body))
-                return
-        raise self._refused(answer, body)
+            statement = f"CREATE DATABASE {_quote(self.database)}"
+            response = self._client().request("query", "POST", params={"q": statement})
+            list(self._series(response.content))
 
     def query(self, query: str) -> Iterator[dict[str, Any]]:
         """Yield the series of an answer, each in pieces of at most `ROWS_MAX` rows.
@@ -131,27 +126,28 @@ class Client:
         """
         chunked = {"epoch": "ns", "chunked": "true", "chunk_size": str(ROWS_MAX)}
         with self._translated():
-            answer = self._ask("GET", "/query", {"db": self.database, "q": query, **chunked})
-            if answer.status != 200:
-                raise self._refused(answer, self._http.read(answer, ERROR_BODY_MAX))
-            for line in self._lines(answer):
+            params = {"db": self.database, "q": query, **chunked}
+            response = self._client().request("query", params=params, stream=True)
+            for line in self._lines(response.raw):
                 yield from self._series(line)
 
     def close(self) -> None:
         """Close the connection."""
         self._http.close()
 
-    def _ask(self, method: str, path: str, query: Mapping[str, str], body: bytes = b"") -> HTTPResponse:
-        headers = {"User-Agent": f"downtimer/{downtimer.__version__}", "Accept": "application/json"}
-        if body:
-            headers["Content-Type"] = "text/plain; charset=utf-8"
-        return self._http.ask(
-            method,
-            f"{path}?{urlencode(query)}",
-            within_s=self._request_s,
-            headers=headers | _authorization(self._db),
-            body=body,
-        )
+    def _client(self) -> "InfluxDBClient":
+        """Return the client; its imports take a fifth of a second and 20 MB, so that is put off until now."""
+        if self._made is None:
+            from downtimer.store.influxtransport import Transport, make_client  # noqa: PLC0415
+
+            transport = Transport(
+                self._http,
+                within_s=self._request_s,
+                credentials=lambda: _authorization(self._db),
+                refusal=self._refused,
+            )
+            self._made = make_client(self._db, transport)
+        return self._made
 
     def _lines(self, answer: HTTPResponse) -> Iterator[bytes]:
         """Yield the lines of a body; each has its own deadline."""
