@@ -3,19 +3,19 @@
 import socket
 import threading
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Final, Self
 
 from downtimer.control import client, protocol
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
-from downtimer.model import Span
-from downtimer.store.journal import JournalReader
 from tests.chaos.frames import CHUNK, DROPPED, OBEYED, Frame, expected, frames
+from tests.chaos.ledger import Ledger
 from tests.chaos.outcome import Outcome
+from tests.chaos.spans import read
 from tests.integration.command import ADDRESS, Command, static_targets, until_measured
 from tests.waiting import wait_until
 
@@ -33,8 +33,6 @@ GROWTH_MB: Final = 4.0
 
 WARMED_UP: Final = 4_000
 """After so many frames the memory is what it will be."""
-
-_Key = tuple[str, str, int]
 
 
 def play(directory: Path, *, seed: int, times: int) -> list[Outcome]:
@@ -57,7 +55,8 @@ def play(directory: Path, *, seed: int, times: int) -> list[Outcome]:
         command.ok("start")
         until_measured(command)
         before = command.status()
-        spans = _spans(before["journal"]["path"])
+        journal, ledger = Path(before["journal"]["path"]), Ledger()
+        ledger.note(read(journal).spans)
         _fuzz(command, seed, times)
         after = command.status()
         assert after["run"] == before["run"]
@@ -67,13 +66,13 @@ def play(directory: Path, *, seed: int, times: int) -> list[Outcome]:
         command.ok("stop")
         report = command.report()
         assert report["marks"] == []
-        spans_after = _spans(before["journal"]["path"])
+        ledger.note(read(journal).spans)
     return [
         Outcome(
             fault="frames fuzzed at the control socket",
             times=times,
-            lost=_lost(spans, spans_after),
-            twice=_twice(spans_after.values()),
+            lost=ledger.lost,
+            twice=ledger.twice,
             invented_s=sum(one["down_s"] for one in report["targets"]),
             unobserved_s=max(one["unobserved_s"] for one in report["targets"]),
         )
@@ -139,26 +138,6 @@ def _memory_mb(pid: int) -> float:
         line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")
     ]
     return int(line.split()[1]) / 1000
-
-
-def _spans(path: str) -> dict[_Key, Span]:
-    """Return what is in a journal, in order."""
-    with closing(JournalReader(path)) as reader:
-        return {(span.target, span.check, span.first_sent_ns): span for span in reader.spans()}
-
-
-def _lost(before: Mapping[_Key, Span], after: Mapping[_Key, Span]) -> int:
-    return sum(
-        key not in after or after[key].last_sent_ns < span.last_sent_ns for key, span in before.items()
-    )
-
-
-def _twice(spans: Iterable[Span]) -> int:
-    return sum(
-        (earlier.target, earlier.check) == (later.target, later.check)
-        and later.first_sent_ns <= earlier.last_sent_ns
-        for earlier, later in pairwise(spans)
-    )
 
 
 class _Senders:

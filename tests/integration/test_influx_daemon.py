@@ -9,14 +9,11 @@ import pytest
 from downtimer.demo.cloud import SimulatedCloud
 from tests.chaos import database
 from tests.chaos.database import Stage
-from tests.integration.checks import STALL_S
 from tests.integration.command import Command, static_targets, until_measured
 from tests.integration.influx_env import options
 from tests.integration.influx_front import DRIP, PASS
 from tests.integration.victoria_env import VictoriaMetrics
 from tests.waiting import wait_until
-
-SEED = 20240101
 
 
 @pytest.fixture
@@ -25,14 +22,6 @@ def stage(lonely_cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path, lonely_cloud)
     with made.running():
         yield made
-
-
-def test_every_fault_of_influxdb_one_after_the_other_costs_nothing(tmp_path: Path) -> None:
-    outcomes = database.play(tmp_path, seed=SEED, times=1)
-    assert [outcome.times for outcome in outcomes] == [1] * len(database.FAULTS)
-    for outcome in outcomes:
-        assert (outcome.lost, outcome.twice, outcome.invented_s) == (0, 0, 0.0), outcome
-        assert outcome.unobserved_s < STALL_S, outcome
 
 
 def test_a_span_that_influxdb_lacks_or_has_twice_would_be_counted(stage: Stage) -> None:
