@@ -23,7 +23,7 @@ demo: debian-demo $(VENV)/.downtimer ## measure a simulated upgrade on this mach
 
 test: debian-test $(VENV)/.tox ## all checks and tests, with a real Keystone and a real InfluxDB
 	$(TOX) run-parallel --parallel 2 --parallel-no-spinner -e lint,unit
-	$(TOX) run -e integration,lowest
+	$(TOX) run -e untimed,integration,lowest
 
 lint: debian-demo $(VENV)/.tox ## style, format and types
 	$(TOX) run -e lint
@@ -32,7 +32,7 @@ unit: debian-demo $(VENV)/.tox ## tests of pure code, in seconds
 	$(TOX) run -e unit
 
 integration: debian-test $(VENV)/.tox ## tests with real processes and servers
-	$(TOX) run -e integration
+	$(TOX) run -e untimed,integration
 
 lowest: debian-test $(VENV)/.tox ## the lowest versions that pyproject.toml declares
 	$(TOX) run -e lowest

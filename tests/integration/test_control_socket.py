@@ -27,6 +27,8 @@ from downtimer.errors import ControlError
 from tests.integration.command import Command, static_targets, until_measured
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 CLIENTS: Final = 500
 GROUP: Final = 54321
 STRANGER: Final = 65534

@@ -35,6 +35,8 @@ from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
 from tests.ports import free_port
 
+pytestmark = pytest.mark.untimed
+
 MODULE = "downtimer.workers.discovery"
 CANNOT_START = 78
 SERVICES = ("keystone", "glance", "nova", "neutron", "cinder", "heat", "heat-cfn")

@@ -21,6 +21,8 @@ from tests.integration.mariadb_env import Database, MariaDb
 from tests.integration.middleware_env import MiddlewareService
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 TIMEOUT_S = 30
 POINT = {
     "measurement": "service_response",

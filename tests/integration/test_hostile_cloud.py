@@ -45,6 +45,8 @@ from tests.hostile_cloud import (
 from tests.integration.command import Command
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 MODULE = "downtimer.workers.discovery"
 MIB = 1024 * 1024
 PEAK_MB = 400.0

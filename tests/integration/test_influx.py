@@ -33,6 +33,8 @@ from tests.unit.runs import address, ns, up
 from tests.waiting import wait_until
 from tests.writer_env import Bench
 
+pytestmark = pytest.mark.untimed
+
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Iterator[JournalWriter]:

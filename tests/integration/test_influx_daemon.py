@@ -15,6 +15,8 @@ from tests.integration.influx_front import DRIP, PASS
 from tests.integration.victoria_env import VictoriaMetrics
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 
 @pytest.fixture
 def stage(lonely_cloud: SimulatedCloud, tmp_path: Path) -> Iterator[Stage]:

@@ -17,6 +17,8 @@ from tests.integration.victoria_env import VictoriaMetrics
 from tests.unit.runs import ns
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 TOKEN = "s3cr3t-t0k3n=="
 
 SHOWN = {

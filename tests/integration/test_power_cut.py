@@ -27,6 +27,8 @@ from tests.integration.influx_env import InfluxServer
 from tests.waiting import wait_until
 from tests.writer_env import Bench
 
+pytestmark = pytest.mark.untimed
+
 CUTS: Final = 40
 LATE_S: Final = 5.0
 """So long a commit may take here, where other tests run, and each write is recorded."""

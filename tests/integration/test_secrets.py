@@ -24,6 +24,8 @@ from tests.integration.influx_env import Credentials, InfluxServer
 from tests.integration.secrets_search import Watch, forms_of, secret_options, showing
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.untimed
+
 ODD: Final = "%(x)s 100%% \"q\" 'a' \\n;# +/=&?ü€"
 PASSWORD: Final = f"9sesameQz {ODD} zQemases9"
 OTHER: Final = f"7mellonVw {ODD} wVnollem7"
