@@ -46,7 +46,7 @@ bench: debian-test $(VENV)/.tox ## what it costs, against peers: tables, also in
 upgrade: debian-test $(VENV)/.tox ## a real Keystone upgrade, measured: also in doc/keystone-upgrade.rst (seven minutes)
 	$(TOX) run -e upgrade
 
-chaos: debian-test $(VENV)/.tox ## faults of all kinds, many times: a table, also in doc/reliability.rst (three quarters of an hour)
+chaos: debian-test $(VENV)/.tox ## faults of all kinds, many times: a table, also in doc/reliability.rst (an hour)
 	$(TOX) run -e chaos
 
 soak: debian-test $(VENV)/.tox ## ten minutes with flapping targets: does anything grow with time?

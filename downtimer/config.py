@@ -6,8 +6,10 @@ file's check and the documentation are made from these. Interpolation is off: a 
 
 import configparser
 import dataclasses
+import errno
 import os
 import socket
+import stat
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from downtimer.options import Context
 DEFAULT_PATH: Final = "/etc/downtimer/conf.ini"
 CONTROL_SOCKET: Final = "control.sock"
 FILE: Final = "_file"
+SIZE_MAX: Final = 16 << 20
 SOCKET_PATH_MAX: Final = 107  # bytes; sun_path of unix(7) less its terminating NUL
 
 _OPTION: Final = "downtimer-option"
@@ -296,30 +299,56 @@ SECTIONS: Final[Mapping[str, type[Any]]] = {
     "targets": TargetsSection,
     "static": StaticSection,
 }
+PLACES: Final = ("state_dir", "runtime_dir", "report_file", "log_file")
+"""Options of ``[global]`` that say where things are on this machine."""
+
 CHECK: Final = "check "
 """With what the names of sections begin that stand for one service."""
 
 
-def load(path: str | None = None) -> Config:
+def load(path: str | None = None, *, may_wait: bool = True) -> Config:
     """Read the configuration file; not the files that secrets stand in, see `secrecy.complete`.
 
     Args:
         path: The file; None for ``DOWNTIMER_CONFIG``, else ``/etc/downtimer/conf.ini``.
+        may_wait: Read a pipe, too, and wait for what comes out of it.
 
     Raises:
         ConfigError: Anything about it is wrong; one line that says what and where.
     """
+    path, text = _read(path, may_wait=may_wait)
+    return parse(text, path)
+
+
+def _read(path: str | None, *, may_wait: bool = True) -> tuple[str, str]:
+    """Return the absolute path of the file, and its text."""
     path = os.path.abspath(path or os.environ.get("DOWNTIMER_CONFIG") or DEFAULT_PATH)  # noqa: PTH100 - keeps symlinks
     try:
         path.encode()
-        text = Path(path).read_text(encoding="utf-8")
+        return path, _text_of(path, may_wait=may_wait)
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{path}: the name of the configuration is not UTF-8 text") from exc
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the configuration: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
-    return parse(text, path)
+
+
+def _text_of(path: str, *, may_wait: bool) -> str:
+    """Return what is in a file, unless it is larger than any configuration.
+
+    Raises:
+        OSError: It can't be read, or is too large.
+        UnicodeDecodeError: It is no text.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | (0 if may_wait else os.O_NONBLOCK))
+    with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        if stat.S_ISFIFO(os.fstat(fd).st_mode) and not may_wait:
+            raise OSError(errno.EINVAL, "it is a pipe")
+        content = file.read(SIZE_MAX + 1)
+    if len(content) > SIZE_MAX:
+        raise OSError(errno.EFBIG, f"larger than {SIZE_MAX >> 20} MiB")
+    return content.decode("utf-8").replace("\r\n", "\n")
 
 
 def parse(text: str, path: str) -> Config:
@@ -328,7 +357,31 @@ def parse(text: str, path: str) -> Config:
     Raises:
         ConfigError: See `load`.
     """
-    given = _read_ini(text, path)
+    config = _make(_read_ini(text, path), path)
+    _check_whole(config)
+    return config
+
+
+def load_places(path: str | None = None) -> Config:
+    """Read of a configuration that is wrong only where things are: for commands to a daemon that runs.
+
+    Args:
+        path: See `load`.
+
+    Raises:
+        ConfigError: Not even that can be read.
+    """
+    path, text = _read(path)
+    parser = _parser(strict=False)
+    try:
+        parser.read_string(text, source=path)
+    except configparser.Error as exc:
+        raise ConfigError(f"{path}: {exc.message.splitlines()[0]}") from exc
+    given = dict(parser.items("global")) if parser.has_section("global") else {}
+    return _make({"global": {name: given[name] for name in PLACES if name in given}}, path)
+
+
+def _make(given: Mapping[str, dict[str, str]], path: str) -> Config:
     context = Context(folder=str(Path(path).parent))
     made: dict[str, Any] = {}
     for name, section in SECTIONS.items():
@@ -341,13 +394,15 @@ def parse(text: str, path: str) -> Config:
         for name, options_given in given.items()
         if (check := _check_name(name))
     }
-    config = Config(path=path, global_=made.pop("global"), checks=checks, **made)
-    _check_whole(config)
-    return config
+    return Config(path=path, global_=made.pop("global"), checks=checks, **made)
+
+
+def _parser(*, strict: bool) -> configparser.RawConfigParser:
+    return configparser.RawConfigParser(strict=strict, default_section="\0none", comment_prefixes=("#", ";"))
 
 
 def _read_ini(text: str, path: str) -> dict[str, dict[str, str]]:
-    parser = configparser.RawConfigParser(default_section="\0none", comment_prefixes=("#", ";"))
+    parser = _parser(strict=True)
     try:
         parser.read_string(text, source=path)
     except configparser.DuplicateOptionError as exc:

@@ -5,8 +5,10 @@ of several processes do not mix. When the file was moved away each of them opens
 """
 
 import contextlib
+import errno
 import logging
 import os
+import stat
 import sys
 import textwrap
 import time
@@ -62,12 +64,18 @@ def open_file(path: str) -> int:
     Raises:
         OSError: It can't be.
     """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK  # a pipe that nobody reads is an error
     with contextlib.suppress(FileExistsError):
         fd = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o600)
         os.fchmod(fd, 0o640)
         return fd
-    return os.open(path, flags)
+    fd = os.open(path, flags)
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "neither a file nor a device")  # a full pipe would hold up all who log
+    os.set_blocking(fd, True)
+    return fd
 
 
 def set_level(level: str) -> None:

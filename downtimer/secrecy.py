@@ -74,7 +74,7 @@ def has_secrets(config: Config) -> bool:
 
 
 def readable_by_others(config: Config) -> Iterator[str]:
-    """Yield a line about each file with a secret in it that every user of this machine may read.
+    """Yield a line about each file with a secret in it that every user of this machine may read, or write.
 
     A group may: it is how root gives a file to a service's user.
 
@@ -130,10 +130,11 @@ def _filled(path: str, name: str, section: Any) -> Any:  # noqa: ANN401 - as abo
 
 def _is_readable(file: str) -> bool:
     try:
-        return bool(os.stat(file).st_mode & stat.S_IROTH)  # noqa: PTH116 - pathlib's says no more
+        mode = os.stat(file).st_mode  # noqa: PTH116 - pathlib's says no more
+        return stat.S_ISREG(mode) and bool(mode & (stat.S_IROTH | stat.S_IWOTH))
     except OSError:
         return False
 
 
 def _exposed(where: str, file: str) -> str:
-    return f"{where}: every user can read {file}; `chmod o-r {file}` mends that"
+    return f"{where}: every user can read or change {file}; `chmod o-rw {file}` mends that"

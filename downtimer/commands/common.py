@@ -13,6 +13,8 @@ from downtimer.control import client
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError
 from downtimer.model import RunId
 from downtimer.printable import printable
+from downtimer.store import journal
+from downtimer.supervisor.lock import holder
 
 Arguments = Mapping[str, Any]
 
@@ -30,12 +32,45 @@ def configuration(arguments: Arguments) -> Config:
     return config.load(None if given == DEFAULT_CONFIG else given)
 
 
+def configuration_of_daemon(arguments: Arguments) -> Config:
+    """Return the same for a command to a daemon that runs; that the file is wrong by now prevents none."""
+    try:
+        return configuration(arguments)
+    except ConfigError as exc:
+        given = arguments["--config"]
+        try:
+            found = config.load_places(None if given == DEFAULT_CONFIG else given)
+        except ConfigError:
+            raise exc from None
+        warn(f"{exc}; for the daemon that runs this is of no matter")
+        return found
+
+
+def hint_of_run(config: Config) -> str:
+    """Return what to do about a run whose daemon does not answer, to end a line with; empty without one."""
+    state_dir = config.global_.state_dir
+    last = journal.last_run(state_dir)
+    if last is None or last.run.end_ns is not None:
+        return ""
+    pid = holder(state_dir)
+    if pid is not None:
+        return (
+            f"; run {last.run.id} is under way in a downtimer (pid {pid}) whose runtime_dir is another, or "
+            f"was removed: `kill {pid}` ends it, with a report"
+        )
+    return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
+
+
 def run_under_way(config: Config) -> RunId | None:
-    """Return which run is being measured; None if none is, or its daemon does not answer."""
+    """Return which run is being measured; None if none is."""
     try:
         answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
     except (NotRunningError, ControlError):
-        return None
+        last = journal.last_run(config.global_.state_dir)
+        is_held = (
+            last is not None and last.run.end_ns is None and holder(config.global_.state_dir) is not None
+        )
+        return last.run.id if last is not None and is_held else None
     return RunId(answer["run"]["id"])
 
 

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from downtimer import report as reports
-from downtimer.commands.common import Arguments, configuration, print_file, print_text, warn
+from downtimer.commands.common import (
+    Arguments,
+    configuration_of_daemon,
+    hint_of_run,
+    print_file,
+    print_text,
+    warn,
+)
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import DowntimerError, ExitCode, NotRunningError
@@ -23,14 +30,14 @@ PATIENCE: Final = 4
 
 def run(arguments: Arguments) -> int:
     """End the run, and print its report."""
-    config = configuration(arguments)
+    config = configuration_of_daemon(arguments)
     try:
         with _telling_what_it_waits_for(config):
             ended = client.request(
                 config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
             )
     except NotRunningError as exc:
-        raise NotRunningError(f"{exc}{_cut_off_hint(config)}") from exc
+        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
     if not arguments["--keep"]:
         wait_for_end(config, END_S)
     if ended["run"] is None:
@@ -47,14 +54,6 @@ def run(arguments: Arguments) -> int:
             f"`downtimer ship {ended['run']}`, or the next start, delivers them"
         )
     return ExitCode.DONE
-
-
-def _cut_off_hint(config: Config) -> str:
-    """Return what to do about a run whose daemon is gone; empty if there is none."""
-    last = journal.last_run(config.global_.state_dir)
-    if last is None or last.run.end_ns is not None:
-        return ""
-    return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
 
 
 @contextlib.contextmanager

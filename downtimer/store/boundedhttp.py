@@ -280,8 +280,9 @@ class _Names:
             UnicodeError: It is no name.
         """
         if self._question is None:
-            self._question = Future()
-            threading.Thread(target=self._work, args=(self._question,), name="resolver", daemon=True).start()
+            question: Future[list[Endpoint]] = Future()
+            threading.Thread(target=self._work, args=(question,), name="resolver", daemon=True).start()
+            self._question = question
         question = self._question
         try:
             return question.result(within_s)
@@ -292,7 +293,7 @@ class _Names:
     def _work(self, question: "Future[list[Endpoint]]") -> None:
         try:
             question.set_result(self._look_up(self._host, self._port))
-        except (OSError, UnicodeError) as exc:
+        except BaseException as exc:  # noqa: BLE001 - whoever waits for it is to have it
             question.set_exception(exc)
 
 

@@ -113,7 +113,7 @@ def delete_run(state_dir: str, run: RunId) -> None:
     raise StoreError(f"no run {run} in {state_dir}; `downtimer runs` lists them")
 
 
-def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunId]:
+def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunEntry]:
     """Remove the oldest runs beyond `keep`, and return which.
 
     Args:
@@ -129,7 +129,7 @@ def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunId]:
     removed = [entry for entry in entries[: max(0, len(entries) - keep)] if entry.id != never]
     for entry in removed:
         _remove(Path(entry.path))
-    return [entry.id for entry in removed]
+    return removed
 
 
 def _journals(state_dir: str) -> list[Path]:

@@ -35,6 +35,8 @@ _TRANSIENT: Final = frozenset(
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
         sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,  # a disk that has failed is mounted anew like that
+        sqlite3.SQLITE_CANTOPEN,
     ]
 )
 _PROGRESS: Final = """

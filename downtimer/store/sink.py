@@ -30,7 +30,7 @@ QUICK_S: Final = REQUEST_S / 4
 """A request that is answered within that could have had twice as many points."""
 
 REFUSALS_MAX: Final = 32
-"""If so many requests of a load are refused without a word of points, it is not the points."""
+"""If so many requests in a row are refused without a word of points, it may not be the points."""
 
 
 class InfluxSink:
@@ -208,6 +208,9 @@ class Shipper:
 class _Parted:
     """A load that is too much for one request, or was rejected; its parts are halved until they pass.
 
+    A refusal that does not blame points may be about anything. A point that was refused like that is set
+    apart only if others are taken afterwards; where none are left, what was taken last is sent once more.
+
     Attributes:
         load: It.
         rejected: What was rejected, each with the reason.
@@ -218,30 +221,43 @@ class _Parted:
         self.rejected: list[tuple[str, str]] = []
         self._parts = [load.lines()]  # the next one last
         self._next = self._parts[0][:]
-        self._is_proved = False  # that it is about points: some were taken, or blamed
-        self._refusals = 0
+        self._suspects: list[tuple[str, str]] = []
+        self._witness: list[str] | None = None  # what was taken last
+        self._asks_witness = False
+        self._unsure = 0  # refusals that blame no points, since something was taken
+        self._is_hopeless = False
 
     def next(self, most: int) -> list[str]:
         """Return the next part, of so many points at most."""
-        self._next = self._parts[-1][:most]
+        self._asks_witness = self._witness is not None and (
+            self._unsure >= REFUSALS_MAX or (not self._parts and bool(self._suspects))
+        )
+        self._next = self._parts[-1][:most] if not self._asks_witness else (self._witness or [])[:most]
         return self._next
 
     def took(self) -> None:
         """The next part was taken."""
-        self._remove_next()
-        self._is_proved = True
+        if not self._asks_witness:
+            self._remove_next()
+        self._witness = self._next
+        self._unsure = 0
+        self.rejected += self._suspects
+        self._suspects = []
 
     def reject(self, exc: RejectedError) -> None:
         """The next part was rejected. Only a point alone is known to be to blame, or all of them."""
-        self._refusals += 1
-        self._is_proved |= exc.is_sure
+        if self._asks_witness:
+            self._is_hopeless = True
+            return
         part = self._next
         self._remove_next()
+        self._unsure = 0 if exc.is_sure else self._unsure + 1
         if len(part) > 1 and exc.dropped != len(part):
             half = len(part) // 2
             self._parts += [part[half:], part[:half]]
         else:
-            self.rejected += ((str(exc)[:ERROR_MAX], line) for line in part)
+            found = self.rejected if exc.is_sure else self._suspects
+            found += ((str(exc)[:ERROR_MAX], line) for line in part)
 
     def _remove_next(self) -> None:
         del self._parts[-1][: len(self._next)]
@@ -250,15 +266,16 @@ class _Parted:
 
     def is_done(self) -> bool:
         """Tell whether no part is left."""
-        return not self._parts
+        return not self._parts and not self._suspects
 
     def is_in_doubt(self) -> bool:
-        """Tell whether it was refused, without anything to show that points are to blame."""
-        return self._refusals > 0 and not self._is_proved
+        """Tell whether the last was refused, without anything to show that points are to blame."""
+        return self._unsure > 0
 
     def is_hopeless(self) -> bool:
-        """Tell whether that has been so for long enough."""
-        return self.is_in_doubt() and (self.is_done() or self._refusals >= REFUSALS_MAX)
+        """Tell whether it is not about points: nothing is taken any more, not even what once was."""
+        no_more = self._unsure >= REFUSALS_MAX or not self._parts
+        return self._is_hopeless or (self.is_in_doubt() and self._witness is None and no_more)
 
 
 def retry_s(exc: InfluxError, failures: int) -> float:

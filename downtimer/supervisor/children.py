@@ -51,7 +51,7 @@ class Child:
         name: Its class: ``api``, ``icmp``, ``discovery``, ``writer``.
         state: Where it is in its life.
         incarnation: Of the process that runs now, or ran last.
-        restarts: How often it was replaced.
+        restarts: How often it was started again after it had ended by itself, or was silent.
         reason: Why it is FATAL, None otherwise.
     """
 
@@ -68,6 +68,7 @@ class Child:
         self._heard_ns = 0
         self._restart_ns = 0
         self._backoff_s = BACKOFF_FIRST_S
+        self._is_replaced = False
 
     @property
     def pid(self) -> int | None:
@@ -139,6 +140,11 @@ class Child:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGKILL)
 
+    def replace(self) -> None:
+        """Kill the process so that another takes its place, at once: nothing is wrong with it."""
+        self._is_replaced = True
+        self.kill()
+
     def reap(self, now_ns: int) -> int | None:
         """Notice that the process has ended; return its exit code (negative: the signal), else None."""
         if self._process is None or (code := self._process.poll()) is None:
@@ -148,8 +154,12 @@ class Child:
             self._move(State.ENDED)
         elif code == ExitCode.CANNOT_START:
             self._move(State.FATAL)
+        elif self._is_replaced:
+            self._restart_ns = now_ns
+            self._move(State.BACKOFF)
         else:
             self._back_off(now_ns)
+        self._is_replaced = False
         return code
 
     def cannot_start(self, reason: str) -> None:

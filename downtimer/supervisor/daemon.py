@@ -57,6 +57,8 @@ class Daemon:
         self._beginning: asyncio.Task[list[str]] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
+        self._is_ready = False  # the first start is over, and well
+        self._is_stale = False  # the configuration is to be read again
         self._failure: DowntimerError | None = None  # of an end that no command waits for
         self._changing = asyncio.Lock()  # held while a run begins or ends
         self._control = ControlServer(
@@ -96,10 +98,16 @@ class Daemon:
                 self._answers.tell(complaint)
             self._answers.conclude(line, ExitCode.DONE)
             self._manager.ready(line)
+            self._is_ready = True
+            if self._is_stale:
+                self._on_hangup()
             await stopping
             if self._failure is not None:
                 raise self._failure
         finally:
+            signal.pthread_sigmask(
+                signal.SIG_BLOCK, {signal.SIGHUP}
+            )  # which would be deadly without this loop
             stopping.cancel()
             feeding.cancel()
             await self._control.close()
@@ -140,32 +148,49 @@ class Daemon:
             await asyncio.sleep(self._manager.watchdog_s / FEEDINGS)
 
     def _on_hangup(self) -> None:
-        if self._reloading is None or self._reloading.done():
+        self._is_stale = True
+        if self._is_ready and (self._reloading is None or self._reloading.done()):
             self._reloading = asyncio.create_task(self._reload())
             self._reloading.add_done_callback(_tell_of_defect)
 
     async def _reload(self) -> None:
         """Open the log anew, read the configuration again, and do at once what of it can be done."""
-        self._manager.reloading()
         async with self._changing:
-            logs.change(self.config.global_.log_level, self._log_file)
+            if self._stopping is not None or self.ended.is_set():
+                return
+            self._manager.reloading()
             try:
-                found = reload(self.config, self._load())
-            except ConfigError as exc:
-                log.error("SIGHUP: %s; what was in force stays", exc)  # noqa: TRY400 - the line says it all
-                found = reload(self.config, self.config)
-            self.config = found.config
-            log.info("SIGHUP: in force anew: %s", ", ".join(found.changed) or "nothing, but the log")
-            if found.later:
-                log.warning("SIGHUP: at the next start: %s", ", ".join(found.later))
-            logs.set_level(self.config.global_.log_level)
-            if self._measurement is not None:
-                self._measurement.reconfigure(found, self._log_file)
-        self._manager.ready("measuring" if self._measurement is not None else "idle")
+                while self._is_stale:  # a signal that comes meanwhile is another
+                    self._is_stale = False
+                    await self._reload_once()
+            finally:
+                self._manager.ready("measuring" if self._measurement is not None else "idle")
+
+    async def _reload_once(self) -> None:
+        logs.change(self.config.global_.log_level, self._log_file)
+        try:
+            found = reload(self.config, self._load())
+        except ConfigError as exc:
+            log.error("SIGHUP: %s; the log was opened anew, all else stays", exc)  # noqa: TRY400 - says it all
+            found = reload(self.config, self.config)
+        else:
+            log.info("SIGHUP: changed: %s", ", ".join(found.changed) or "nothing; the log was opened anew")
+        self.config = found.config
+        if found.later:
+            log.warning("SIGHUP: to be changed by the next start: %s", ", ".join(found.later))
+        logs.set_level(self.config.global_.log_level)
+        if self._measurement is not None:
+            await self._measurement.reconfigure(found, self._log_file)
 
     def _load(self) -> Config:
-        """Read the configuration again; a password that the file does not give stays."""
-        return secrecy.complete(load(self.config.path), password=self.config.global_.password)
+        """Read the configuration again; a password that the file does not give stays.
+
+        Raises:
+            ConfigError: It is wrong.
+        """
+        found = load(self.config.path, may_wait=False)
+        life.check_anew(found)
+        return secrecy.complete(found, password=self.config.global_.password)
 
     @property
     def _log_file(self) -> str | None:
@@ -249,9 +274,15 @@ class Daemon:
             raise ControlError("not-running", NO_RUN)
         return self._measurement
 
+    def _what_changes(self) -> str:
+        if self._measurement is not None and self._measurement.is_ending:
+            run = self._measurement.settings.run.id
+            return f"run {run} is being ended; `downtimer status` shows how far it is"
+        return "a run is just being started or stopped; try again"
+
     def _check_unchanging(self) -> None:
         if self._changing.locked() or self.ended.is_set():
-            raise ControlError("busy", "a run is just being started or stopped")
+            raise ControlError("busy", self._what_changes())
 
 
 class Answers:
@@ -301,6 +332,7 @@ def main() -> None:
     arguments = parser.parse_args()
     os.umask(0o077)
     allow_most()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to be read again
     manager = ServiceManager(os.environ)
     setproctitle.setproctitle("downtimer: supervisor")
     memory.hide()

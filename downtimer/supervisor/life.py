@@ -78,6 +78,17 @@ def configure_anew(old: Config, path: str, password: str | None) -> Config:
     return new
 
 
+def check_anew(config: Config) -> None:
+    """Check what was read again in the midst of a run, and say aloud what is not safe.
+
+    Raises:
+        ConfigError: A file of certificates can't be used.
+    """
+    _check_cacert(config)
+    for line in (*secrecy.readable_by_others(config), *unverified(config)):
+        log.warning("%s", line)
+
+
 def begin(orders: Orders) -> Begun:
     """Prepare a new run, or the last one if it was cut off and may go on.
 
@@ -102,7 +113,9 @@ def begin(orders: Orders) -> Begun:
     if cut_off is not None:
         journal.close_interrupted(cut_off)
     run, anchor = runs.new_run(config, orders.label)
-    journal.prune(state_dir, config.global_.keep_runs - 1, never=run.id)
+    for removed in journal.prune(state_dir, config.global_.keep_runs - 1, never=run.id):
+        lost = f"; {removed.backlog} points of it had not reached InfluxDB" if removed.backlog else ""
+        log.warning("[global] keep_runs: run %s was removed%s", removed.id, lost)
     return Begun(
         measurement=_measurement(_settings(config, run, anchor), TargetList()),
         resumed=False,
@@ -131,7 +144,7 @@ async def end(measurement: Measurement) -> dict[str, Any]:
     try:
         await measurement.stop()
     except DowntimerError as exc:
-        failure = exc
+        failure = None if _has_ended(settings.journal) else exc
     error = await _write_report(settings.journal, report_file, settings.run)
     if failure is not None:
         raise DowntimerError(f"{failure}; {error or f'what was recorded before is in {report_file}'}")
@@ -141,8 +154,17 @@ async def end(measurement: Measurement) -> dict[str, Any]:
         "journal": settings.journal,
         "report_file": report_file,
         "report_error": error,
-        "influxdb_left": writer.backlog if writer is not None else 0,
+        "influxdb_left": writer.backlog if writer is not None and settings.config.db is not None else 0,
     }
+
+
+def _has_ended(path: str) -> bool:
+    """Tell whether a run has ended by its journal: its writer may have died while it shipped."""
+    try:
+        with contextlib.closing(journal.JournalReader(path)) as reader:
+            return reader.run().end_ns is not None
+    except DowntimerError:
+        return False
 
 
 def describe(measurement: Measurement) -> str:

@@ -6,6 +6,7 @@ measured, or removed, by two.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -15,11 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from downtimer.config import Config
+from downtimer.config import CONTROL_SOCKET, Config
 from downtimer.errors import ConfigError, DowntimerError
 
 _POLL_S: Final = 0.02
+_LEAST: Final = 64 * 1024  # bytes that there must be room for: a journal without anything in it has so many
 _NAME: Final = "lock"
+_OURS: Final = frozenset({_NAME, CONTROL_SOCKET, "bus.sock", "points.sock"})
+"""What is in a folder for sockets, also if a daemon was killed."""
 
 
 class HeldError(DowntimerError):
@@ -55,9 +59,25 @@ def make_runtime_dir(config: Config) -> None:
         owner = os.fstat(folder).st_uid
         if owner != os.geteuid():
             raise ConfigError(f"{option}: {path} belongs to user {owner}; choose another")
+        _check_use(folder, path, option)
         _let_in(config, f"/proc/self/fd/{folder}")  # chmod(2) by a descriptor of this kind there is not
     finally:
         os.close(folder)
+
+
+def _check_use(folder: int, path: str, option: str) -> None:
+    """Check that a folder which is to be closed to others is used for nothing else.
+
+    Raises:
+        ConfigError: It is open to others, and has more in it than a daemon's.
+    """
+    mode = os.fstat(folder).st_mode
+    strangers = {entry.name for entry in os.scandir(f"/proc/self/fd/{folder}")} - _OURS
+    if strangers and mode & (stat.S_IRWXO | stat.S_IWGRP):
+        raise ConfigError(
+            f"{option}: {path} is open to others, and has {min(strangers)!r} in it; choose a folder that "
+            "nothing else uses"
+        )
 
 
 def _let_in(config: Config, folder: str) -> None:
@@ -128,7 +148,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if not path.is_dir():
-            raise
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
     else:
         path.chmod(0o750)
 
@@ -157,8 +177,9 @@ def _write_in(folder: Path) -> None:
     Raises:
         OSError: It can't be.
     """
-    with tempfile.TemporaryFile(dir=folder):
-        pass
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(_LEAST))
+        os.fsync(file.fileno())
 
 
 def take_locks(config: Config) -> None:
@@ -207,9 +228,24 @@ def take(folder: str) -> int:
         holder = os.read(fd, 20).decode("ascii", "replace").strip()
         os.close(fd)
         raise HeldError(path, holder) from exc
-    os.ftruncate(fd, 0)
-    os.write(fd, f"{os.getpid()}\n".encode())
+    try:
+        os.ftruncate(fd, 0)
+        os.write(fd, f"{os.getpid()}\n".encode())
+    except OSError as exc:
+        os.close(fd)
+        raise ConfigError(f"cannot write {path}: {exc.strerror}") from exc
     return fd
+
+
+def holder(folder: str) -> str | None:
+    """Return the pid, as text, of the daemon that has a folder; None if none has, or that can't be known."""
+    try:
+        os.close(take(folder))
+    except HeldError as exc:
+        return exc.holder
+    except ConfigError:
+        return None
+    return None
 
 
 @contextlib.contextmanager

@@ -142,7 +142,11 @@ def _is_hung_call(turned: Turned) -> bool:
 
 
 class Measurement:
-    """A run from its first probe to its last."""
+    """A run from its first probe to its last.
+
+    Attributes:
+        is_ending: No more is measured.
+    """
 
     def __init__(self, settings: Settings, bus: Bus, targets: TargetList) -> None:
         self.settings = settings
@@ -150,10 +154,13 @@ class Measurement:
         self.targets = targets
         self.picture = Picture()
         self.roster = Roster(CHILDREN, bus=bus, run=settings.run.id, clock=self.clock, listener=self)
+        self.is_ending = False
         self._listed = False
         self._losses = 0
         self._started = asyncio.Event()
         self._failure: str | None = None
+        self._relog: Relog | None = None  # how the log has changed since the start
+        self._dropped: frozenset[TargetId] = frozenset()  # of [static], until there is another discovery
         self._token: Token | None = None
         self._records: deque[Record] = deque(maxlen=RECORDS_MAX)
         self._feeds = Feeds(targets.get, self.roster.send)
@@ -199,7 +206,12 @@ class Measurement:
         reached = [done.through_ns for name in PROBING if (done := answers[name]) is not None]
         through_ns = min(reached, default=now_ns)
         asked = (answers | {"writer": writer}).items()
-        return Flushed(through_ns, tuple(name for name, done in asked if done is None))
+        silent = [name for name, done in asked if done is None and not self._has_ended(name)]
+        return Flushed(through_ns, tuple(silent))
+
+    def _has_ended(self, name: str) -> bool:
+        """Tell whether this one has told all, for the run is over."""
+        return self.is_ending and self.roster.children[name].state in (State.STOPPING, State.ENDED)
 
     async def _flush(self, name: str) -> Done | None:
         answers = await self.roster.ask([name], lambda serial: Flush(serial=serial), FLUSH_S)
@@ -207,9 +219,11 @@ class Measurement:
 
     async def stop(self) -> None:
         """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
+        self.is_ending = True
         config = self.settings.config
         drain_s = DRAIN_S + max(config.api.timeout, config.icmp.timeout)
         await self.roster.finish(REPORTING, lambda serial: Finish(serial=serial), drain_s)
+        await self.roster.until_running("writer", DRAIN_TARGETS_S)
         await self._feeds.drain("writer", DRAIN_TARGETS_S)
         end_ns = self.clock.now_ns()
         answers = await self.roster.finish(
@@ -229,7 +243,7 @@ class Measurement:
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
-    def reconfigure(self, reload: Reload, log_file: str | None) -> None:
+    async def reconfigure(self, reload: Reload, log_file: str | None) -> None:
         """Measure by another configuration; processes that have to work in another way are replaced.
 
         Args:
@@ -237,9 +251,13 @@ class Measurement:
             log_file: The log, which may have been moved away; None if it is no file of ours.
         """
         self.settings = msgspec.structs.replace(self.settings, config=reload.config)
+        self._dropped = reload.dropped
         self._tell(self.targets.drop(reload.dropped, self.clock.now_ns()))
+        self._relog = Relog(level=reload.config.global_.log_level, path=log_file)
         for name in CHILDREN:
-            self.roster.send(name, Relog(level=reload.config.global_.log_level, path=log_file))
+            self.roster.send(name, self._relog)
+        # What they know is recorded first: so no more is unobserved than their successors need to start.
+        await asyncio.gather(*(self._flush(name) for name in reload.children if name != "writer"))
         for name in reload.children:
             self.roster.replace(name, "was ended, for its configuration has changed")
 
@@ -288,6 +306,11 @@ class Measurement:
         self.picture.forget(child.name)
         config = without_secrets(self.settings.config, but=SECRETS.get(child.name, ()))
         self.roster.send(child.name, msgspec.structs.replace(self.settings, config=config))
+        if self._relog is not None:  # it may have been started while the log was still another
+            self.roster.send(child.name, self._relog)
+        if child.name == "discovery":  # what its predecessor listed may have come after they were dropped
+            self._tell(self.targets.drop(self._dropped, self.clock.now_ns()))
+            self._dropped = frozenset()
         self._feeds.begin(child.name, self.targets.ids())
         if child.name == "api" and self._token is not None:
             self.roster.send("api", self._token)

@@ -26,7 +26,9 @@ class ServiceManager:
         self._address = environment.pop("NOTIFY_SOCKET", "")
         watchdog_usec = environment.pop("WATCHDOG_USEC", "")
         watched_pid = environment.pop("WATCHDOG_PID", "")
-        is_watched = watchdog_usec.isdecimal() and watched_pid in ("", str(os.getpid()))
+        is_watched = (
+            watchdog_usec.isdecimal() and int(watchdog_usec) and watched_pid in ("", str(os.getpid()))
+        )
         self.watchdog_s = int(watchdog_usec) / _USEC_PER_S if is_watched else None
 
     def ready(self, what: str) -> None:

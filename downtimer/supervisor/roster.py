@@ -95,7 +95,14 @@ class Roster:
         child = self.children[name]
         if child.state is State.RUNNING:
             self._why[child.incarnation] = why
-            child.kill()
+            child.replace()
+
+    async def until_running(self, name: str, timeout_s: float) -> None:
+        """Wait for a child that is just being started again, but no longer than so."""
+        deadline_ns = self._clock.now_ns() + int(timeout_s * SECOND_NS)
+        waiting = (State.BACKOFF, State.STARTING)
+        while self.children[name].state in waiting and self._clock.now_ns() < deadline_ns:  # noqa: ASYNC110
+            await asyncio.sleep(QUICK_WATCH_S)  # nobody tells of it but the bus, to another task
 
     async def kill(self) -> None:
         """End every child at once, and listen no more."""

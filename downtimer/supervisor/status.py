@@ -38,6 +38,7 @@ def status(measurement: Measurement, refused: int) -> dict[str, Any]:
             "start": format_utc(to_utc(run.start_utc_ns, 0)),
         },
         "uptime_s": now_ns / SECOND_NS,
+        "ending": measurement.is_ending,
         "processes": [_process(child, now_ns) for child in measurement.roster.children.values()],
         "targets": {
             kind.value: _counts(picture.counts(kind), measurement.targets.count_probed(kind)) for kind in Kind

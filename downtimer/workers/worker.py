@@ -214,7 +214,8 @@ def main(name: str, body: Body) -> None:
     die_with_parent(arguments.parent)
     allow_most()
     os.umask(0o077)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):  # the supervisor's to act on, whoever else gets them
+        signal.signal(number, signal.SIG_IGN)
     setproctitle.setproctitle(f"downtimer: {name} [{arguments.run}]")
     sys.exit(loop.run(lambda selector: _run(name, body, arguments, selector)))
 

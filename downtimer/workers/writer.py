@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import zmq
@@ -121,16 +122,26 @@ class Writer:
         await self._thread.call(self._journal.close, COMMIT_DEADLINE_S)
 
     async def _open(self) -> JournalWriter:
+        """Open the journal, however long that takes if it is there: what is in it is not given up.
+
+        Raises:
+            CannotStartError: There can be none.
+        """
         settings = self._child.settings
         ships = settings.config.db is not None
-        try:
-            return await self._thread.call(
-                lambda: JournalWriter(settings.journal, settings.run, ships=ships), COMMIT_DEADLINE_S
-            )
-        except TransientStoreError:
-            raise
-        except StoreError as exc:
-            raise CannotStartError(str(exc)) from exc
+        while True:
+            is_there = Path(settings.journal).exists()  # noqa: ASYNC240 - before there is anything to do
+            try:
+                return await self._thread.call(
+                    lambda: JournalWriter(settings.journal, settings.run, ships=ships), COMMIT_DEADLINE_S
+                )
+            except StoreError as exc:
+                if not (is_there and isinstance(exc, TransientStoreError)):
+                    raise CannotStartError(str(exc)) from exc
+                self._cannot_write(Intake(), exc)
+            self._tell_state()
+            self._child.bus.send(Beat(dropped=self._given_up))
+            await asyncio.sleep(COMMIT_S)
 
     # --- orders ---
 

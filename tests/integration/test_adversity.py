@@ -4,10 +4,14 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import time
+from pathlib import Path
 
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
+from tests.integration.checks import unobserved
 from tests.integration.command import Command, is_alive, static_targets, until_measured
 from tests.waiting import wait_until
 
@@ -125,3 +129,117 @@ def test_output_that_cannot_be_written_is_one_line(command: Command) -> None:
 def test_a_label_that_cannot_be_kept_is_one_line(command: Command, words: list[str], problem: str) -> None:
     said = command.run(*words)
     assert (said.code, said.err) == (2, f"downtimer: {problem}\n")
+
+
+def test_a_configuration_that_is_wrong_by_now_does_not_keep_a_run_from_its_end(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    command.ok("start")
+    until_measured(command)
+    command.write(static_targets(lonely_cloud) | {"foo": {"bar": "1"}})
+    problem = f"downtimer: {command.config}: [foo]: unknown section; there are "
+    for word in ("status", "stop"):
+        said = command.run(word)
+        assert said.code == 0, said
+        assert said.err.startswith(problem)
+        assert said.err.endswith("; for the daemon that runs this is of no matter\n")
+    assert said.out.startswith(LINE)
+    assert command.run("start").code == 2
+
+
+def test_a_daemon_in_another_runtime_dir_is_not_taken_for_dead(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    command.ok("start")
+    until_measured(command)
+    pid, run = command.supervisor(), command.status()["run"]["id"]
+    elsewhere = {"global": {"runtime_dir": str(command.directory / "elsewhere")}}
+    command.write(static_targets(lonely_cloud) | elsewhere)
+    for word in ("status", "stop"):
+        said = command.run(word)
+        assert said.code == 3
+        assert f"; run {run} is under way in a downtimer (pid {pid}) whose runtime_dir is another" in said.err
+        assert f"`kill {pid}` ends it, with a report" in said.err
+    (listed,) = json.loads(command.ok("runs", "--json"))
+    assert listed["state"] == "running"
+    command.write(static_targets(lonely_cloud))
+
+
+def test_a_folder_that_others_use_is_not_closed_to_them(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    shared = command.directory / "shared"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (shared / "theirs").touch()
+    command.write(static_targets(lonely_cloud) | {"global": {"runtime_dir": str(shared)}})
+    said = command.run("start")
+    problem = f"{shared} is open to others, and has 'theirs' in it; choose a folder that nothing else uses"
+    assert (said.code, said.err) == (2, f"downtimer: {command.config}: [global] runtime_dir: {problem}\n")
+    assert shared.stat().st_mode & 0o7777 == 0o1777
+    (shared / "theirs").unlink()
+    command.ok("start")
+    assert shared.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_writer_that_starts_while_the_disk_fails_waits_for_it(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    """It was killed, and its folder was mounted read-only meanwhile, as a disk that fails is."""
+    journals = command.state_dir / "runs"
+    journals.mkdir(parents=True)
+    holder = Disk(lonely_cloud, journals)
+    inside = Command(command.directory, prefix=holder.inside, sections=static_targets(lonely_cloud))
+    try:
+        inside.ok("start")
+        until_measured(inside)
+        pid = inside.pids()["writer"]
+        os.kill(pid, signal.SIGKILL)
+        holder.remount("ro")
+        wait_until(lambda: inside.status()["journal"]["error"] is not None, timeout_s=20, what="an error")
+        time.sleep(3)
+        (writer,) = [one for one in inside.status()["processes"] if one["name"] == "writer"]
+        assert writer["state"] == "running"
+        assert inside.log().count("cannot write, and will try again") == 1
+        holder.remount("rw")
+        wait_until(lambda: inside.status()["journal"]["error"] is None, timeout_s=20, what="the end of it")
+        inside.ok("stop")
+        for one in inside.report()["targets"]:
+            assert (one["down_s"], unobserved(one)) == (0, {})
+    finally:
+        inside.end()
+        holder.close()
+
+
+class Disk:
+    """A file system of its own over a folder, in a mount namespace of its own.
+
+    Attributes:
+        inside: The command that enters the vantage, where it is mounted.
+    """
+
+    def __init__(self, cloud: SimulatedCloud, folder: Path) -> None:
+        script = 'mount -t tmpfs tmpfs "$1" && echo mounted && exec cat'
+        self._folder = folder
+        self._holder = subprocess.Popen(
+            cloud.network.in_vantage(["unshare", "--mount", "sh", "-c", script, "sh", str(folder)]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        assert self._holder.stdout is not None
+        assert self._holder.stdout.readline() == b"mounted\n"
+        enter = ["nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt", "--"]
+        self.inside = cloud.network.in_vantage(enter)
+
+    def remount(self, mode: str) -> None:
+        """Mount it read-only or not, as soon as no file is open for writing."""
+        argv = [*self.inside, "mount", "-o", f"remount,{mode}", str(self._folder)]
+        wait_until(
+            lambda: subprocess.run(argv, stderr=subprocess.DEVNULL, check=False).returncode == 0,
+            timeout_s=10,
+            what="the mount",
+        )
+
+    def close(self) -> None:
+        """Let it go."""
+        self._holder.communicate(b"")

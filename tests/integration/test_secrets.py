@@ -381,7 +381,7 @@ def test_password_of_the_environment_goes_no_further_than_the_start(
         until_works(watch, command)
         after = len(command.log())
         os.kill(command.supervisor(), signal.SIGHUP)
-        until(command, "the configuration to be read again", "SIGHUP: in force anew: nothing", after=after)
+        until(command, "the configuration to be read again", "SIGHUP: changed: nothing", after=after)
         watch.ok("stop", "--keep")
         refused = watch.run("start")
         assert refused.code == ExitCode.USAGE
@@ -452,8 +452,8 @@ def test_what_others_can_read_and_what_nobody_verifies_is_said_at_every_start(co
     command.write({**NOWHERE, "global": {"password": "unused", "insecure": "yes"}})
     command.config.chmod(0o644)
     exposed = (
-        f"downtimer: {command.config}: [global] password: every user can read {command.config}; "
-        f"`chmod o-r {command.config}` mends that"
+        f"downtimer: {command.config}: [global] password: every user can read or change {command.config}; "
+        f"`chmod o-rw {command.config}` mends that"
     )
     unverified = "certificates of the cloud are not verified ([global] insecure)"
     for _ in range(2):

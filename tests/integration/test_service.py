@@ -1,5 +1,6 @@
 """The daemon as a service: what systemd hears, what SIGHUP does, and that one capability is enough."""
 
+import contextlib
 import json
 import os
 import re
@@ -58,11 +59,9 @@ def has_more(systemd: socket.socket, *, take: bool = False) -> bool:
 
 def hang_up(command: Command) -> None:
     """Send SIGHUP, and wait until all has been done that it asks for."""
-    before = command.log().count("SIGHUP: in force anew")
+    before = command.log().count("SIGHUP: ")
     os.kill(command.supervisor(), signal.SIGHUP)
-    wait_until(
-        lambda: command.log().count("SIGHUP: in force anew") > before, timeout_s=PATIENCE_S, what="the reload"
-    )
+    wait_until(lambda: command.log().count("SIGHUP: ") > before, timeout_s=PATIENCE_S, what="the reload")
 
 
 def environment_of(pid: int) -> dict[str, str]:
@@ -155,7 +154,7 @@ def hang_up_quietly(command: Command) -> None:
     """Send SIGHUP that lowers the log's level: it tells of itself, before."""
     os.kill(command.supervisor(), signal.SIGHUP)
     wait_until(
-        lambda: "SIGHUP: in force anew: [global] log_level" in command.log(), timeout_s=PATIENCE_S, what="it"
+        lambda: "SIGHUP: changed: [global] log_level" in command.log(), timeout_s=PATIENCE_S, what="it"
     )
 
 
@@ -170,7 +169,7 @@ def test_static_targets_come_and_go_and_nobody_else_notices(
     again = f"again={lonely_cloud.service('glance').url}/v2"
     command.write(sections | {"static": {"urls": again, "ips": f"{ADDRESS} {OTHER}"}})
     hang_up(command)
-    assert "SIGHUP: in force anew: [static] ips, [static] urls\n" in command.log()
+    assert "SIGHUP: changed: [static] ips, [static] urls\n" in command.log()
 
     def are_probed() -> bool:
         counts = command.status()["targets"]
@@ -230,7 +229,8 @@ def test_what_cannot_be_changed_now_is_named_and_what_is_wrong_changes_nothing(
     pids = command.pids()
     command.write(static_targets(lonely_cloud) | {"api": {"interval": "1"}, "icmp": {"timeout": "0.5"}})
     hang_up(command)
-    assert "SIGHUP: at the next start: [api] interval, [icmp] timeout\n" in command.log()
+    line = "SIGHUP: to be changed by the next start: [api] interval, [icmp] timeout\n"
+    wait_until(lambda: line in command.log(), timeout_s=PATIENCE_S, what="what has to wait")
     command.config.write_text("[global]\nlog_level=loud\n")
     hang_up(command)
     assert f"SIGHUP: {command.config}: [global] log_level: 'loud' is none of" in command.log()
@@ -269,9 +269,8 @@ def analyze(*words: str) -> subprocess.CompletedProcess[str]:
 def test_the_unit_is_one_and_leaves_little_open(tmp_path: Path) -> None:
     unit = tmp_path / "downtimer.service"
     program = Path(sys.executable).parent / "downtimer"
-    # systemd-analyze looks for the program, the user and the man page on this machine.
-    text = UNIT.read_text().replace("/usr/bin/downtimer", str(program))
-    text = re.sub(r"^Documentation=.*\n", "", text, flags=re.MULTILINE)
+    # systemd-analyze looks for the program and the user on this machine.
+    text = UNIT.read_text().replace("/usr/local/bin/downtimer", str(program))
     text = re.sub(r"^(User|Group)=downtimer$", r"\1=daemon", text, flags=re.MULTILINE)
     unit.write_text(text)
     verified = analyze("verify", "--man=no", str(unit))
@@ -299,3 +298,85 @@ def test_a_supervisor_that_systemd_killed_is_followed_by_one_that_goes_on(comman
             process.communicate(timeout=PATIENCE_S)
         wait_until(lambda: not any(map(is_alive, pids)), timeout_s=5, what="the children to end")  # noqa: B023
     assert runs[0] == runs[1]
+
+
+def test_nothing_that_blocks_stands_in_the_way_of_the_supervisor(command: Command) -> None:
+    """Pipes that nobody writes to or reads, where the log and the configuration were."""
+    command.ok("start")
+    until_measured(command)
+    configuration = command.config.read_text()
+    log = command.log_file.rename(command.directory / "log.1")
+    os.mkfifo(command.log_file)
+    command.config.unlink()
+    os.mkfifo(command.config)
+    os.kill(command.supervisor(), signal.SIGHUP)
+    said = "it is a pipe; the log was opened anew, all else stays"
+    wait_until(lambda: said in log.read_text(), timeout_s=PATIENCE_S, what="the log to tell of it")
+    assert f"the log stays where it was: {command.log_file}: " in log.read_text()
+    command.config.unlink()
+    command.config.write_text(configuration)
+    command.log_file.unlink()
+    assert command.status()["processes"]
+    started = command.run("start")
+    assert started.code == 1
+
+
+def test_a_signal_to_all_processes_is_one_to_the_supervisor(command: Command) -> None:
+    command.ok("start")
+    until_measured(command)
+    pids = command.pids()
+    before = command.log().count("SIGHUP: ")
+    os.killpg(os.getpgid(command.supervisor()), signal.SIGHUP)
+    wait_until(lambda: command.log().count("SIGHUP: ") > before, timeout_s=PATIENCE_S, what="the reload")
+    time.sleep(0.5)
+    assert command.pids() == pids
+
+
+def test_a_start_that_fails_is_never_told_to_be_ready(command: Command, systemd: socket.socket) -> None:
+    """Whatever signals come meanwhile, from its first moment on."""
+    command.write({"global": {"keystone_endpoint": "http://127.0.0.1:1", "password": "x"}})
+    process = subprocess.Popen(
+        command.argv("start", "--foreground"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"NOTIFY_SOCKET": systemd.getsockname()},
+    )
+    while process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGHUP) if is_ours(process.pid) else None
+        time.sleep(0.02)
+    assert process.returncode in (1, 2)
+    told = []
+    while has_more(systemd):
+        told.append(systemd.recv(4096).decode().split("\n")[0])
+    assert "READY=1" not in told
+
+
+def is_ours(pid: int) -> bool:
+    """Tell whether a process is the supervisor by now, and no longer what leads to it."""
+    return b"downtimer: supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_log_that_is_moved_while_a_child_starts_is_left_by_it_too(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    command.ok("start")
+    until_measured(command)
+    sections = static_targets(lonely_cloud)
+    command.write(sections | {"static": {"ips": ADDRESS, "urls": sections["static"]["urls"]}})
+    os.kill(command.supervisor(), signal.SIGHUP)  # discovery is replaced
+    for number in range(10):
+        time.sleep(0.1)
+        command.log_file.rename(command.directory / f"log.{number}")
+        os.kill(command.supervisor(), signal.SIGHUP)
+        wait_until(command.log_file.exists, timeout_s=PATIENCE_S, what="another log")
+
+    def all_log_there() -> bool:
+        logs = {
+            str(Path(f"/proc/{pid}/fd/2").readlink()) for pid in command.pids().values() if pid is not None
+        }
+        return logs == {str(command.log_file)}
+
+    wait_until(all_log_there, timeout_s=PATIENCE_S, what="all to log there")
+    assert command.status()["processes"][0]["restarts"] == 0
+    command.write(sections)

@@ -260,3 +260,16 @@ def test_the_sample_shows_every_option_of_a_section_for_one_service() -> None:
     _, _, block = SAMPLE.read_text().partition("#[check nova]\n")
     shown = set(re.findall(r"(?m)^#([a-z_]+) =", block.partition("\n[")[0]))
     assert shown == {field.name for field in dataclasses.fields(config.CheckSection)}
+
+
+def test_where_things_are_can_be_read_of_what_is_wrong(tmp_path: Path) -> None:
+    file = tmp_path / "conf.ini"
+    file.write_text(
+        "[global]\nruntime_dir = run\nkeep_runs = many\n[foo]\nruntime_dir=x\n[global]\nstate_dir=/s\n"
+    )
+    found = config.load_places(str(file))
+    assert (found.global_.runtime_dir, found.global_.state_dir) == (str(tmp_path / "run"), "/s")
+    assert (found.db, found.checks) == (None, {})
+    file.write_text("no configuration\n")
+    with pytest.raises(ConfigError, match=rf"{file}: File contains no section headers"):
+        config.load_places(str(file))

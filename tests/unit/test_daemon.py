@@ -45,7 +45,7 @@ class Fake:
     def begin(self, _: Orders) -> Any:  # noqa: ANN401 - stands in for `Begun`
         """Prepare a run."""
         roster = SimpleNamespace(reap=lambda: None)
-        measurement = SimpleNamespace(start=self.start, roster=roster)
+        measurement = SimpleNamespace(start=self.start, roster=roster, is_ending=False)
         return SimpleNamespace(measurement=measurement, resumed=False, line="run 1 begins")
 
     def undo(self, _: object) -> None:

@@ -699,9 +699,9 @@ def test_only_what_is_asked_for_is_deleted(tmp_path: Path) -> None:
 def test_prune_removes_the_oldest_but_never_the_run_under_way(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, number) for number in range(1, 6)]
     removed = prune(str(tmp_path), 2, never=runs[0].id)
-    assert removed == [run.id for run in runs[1:4]]
+    assert [entry.id for entry in removed] == [run.id for run in runs[1:4]]
     assert [entry.id for entry in list_runs(str(tmp_path))] == [runs[0].id, runs[4].id]
-    assert prune(str(tmp_path), 0, never=runs[0].id) == [runs[4].id]
+    assert [entry.id for entry in prune(str(tmp_path), 0, never=runs[0].id)] == [runs[4].id]
 
 
 def test_progress_tells_how_long_a_call_has_hung(writer: JournalWriter, path: str) -> None:

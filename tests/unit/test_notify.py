@@ -58,6 +58,7 @@ def test_children_inherit_none_of_it_and_others_keep_theirs() -> None:
     assert environment == {"PATH": "/bin"}
     assert ServiceManager({"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}).watchdog_s == 3
     assert ServiceManager({"WATCHDOG_USEC": "often"}).watchdog_s is None
+    assert ServiceManager({"WATCHDOG_USEC": "0"}).watchdog_s is None
 
 
 def test_without_anybody_or_with_somebody_gone_nothing_happens() -> None:

@@ -191,7 +191,7 @@ def test_whatever_others_can_read_is_told_with_what_mends_it(tmp_path: Path) -> 
     path = write(tmp_path, text, 0o644)
     wanted = [("[db] password_file", tmp_path / "secret"), ("[global] password", path)]
     assert list(secrecy.readable_by_others(config.load(str(path)))) == [
-        f"{path}: {where}: every user can read {file}; `chmod o-r {file}` mends that"
+        f"{path}: {where}: every user can read or change {file}; `chmod o-rw {file}` mends that"
         for where, file in wanted
     ]
 

@@ -115,14 +115,40 @@ def test_it_is_in_doubt_from_the_first_refusal_to_the_first_point_taken() -> Non
     doubts = []
     while played.shipper.step():
         doubts.append(played.shipper.is_in_doubt)
-    assert doubts == [True, False, False, False, False]
+    assert doubts == [True, False, True, False, True, False]
+    assert played.requests[-1] == ["p2"]  # once more, to see that it is still taken
 
 
 def test_a_refusal_that_blames_no_points_sets_some_apart_if_others_are_taken() -> None:
     played = Played([points(64)], refusing("p0", is_sure=False))
     played.ship()
-    assert played.taken == points(64)[1:]
+    assert set(played.taken) == set(points(64)[1:])
     assert [line for _, line in played.shipper.take_delivered().rejected] == ["p0"]
+
+
+def test_what_refuses_everything_from_some_point_on_sets_nothing_apart() -> None:
+    """One point is to blame; then somebody in between refuses whatever comes."""
+    played = Played([points(5_000)], refusing("p10"))
+    while len(played.taken) < 2_000:
+        played.shipper.step()
+    before = len(played.requests)
+    played.judge = refusing(*points(5_000), message="no", is_sure=False)
+    with pytest.raises(InfluxError, match="no"):
+        played.ship()
+    assert len(played.requests) - before <= REFUSALS_MAX + 1
+    assert played.shipper.take_delivered().through_id == 0
+    played.judge = refusing("p10")
+    played.ship()
+    assert [line for _, line in played.shipper.take_delivered().rejected] == ["p10"]
+    assert set(played.taken) == set(points(5_000)) - {"p10"}
+
+
+def test_very_many_points_that_are_refused_without_blame_are_set_apart_if_others_are_taken() -> None:
+    bad = points(200)[20:180]
+    played = Played([points(200)], refusing(*bad, is_sure=False))
+    played.ship()
+    assert {line for _, line in played.shipper.take_delivered().rejected} == set(bad)
+    assert set(played.taken) == set(points(200)) - set(bad)
 
 
 def test_what_takes_too_long_is_halved_and_nothing_is_skipped() -> None:
