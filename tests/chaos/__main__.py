@@ -26,7 +26,10 @@ def main() -> int:
     wanted = arguments["SCENARIO"] or [scenario.name for scenario in SCENARIOS]
     seed = int(arguments["--seed"])
     with tempfile.TemporaryDirectory(prefix="downtimer-chaos-") as directory:
-        outcomes = play(Path(directory), seed=seed, names=wanted, brief=bool(arguments["--brief"]))
+        outcomes = []
+        for found in play(Path(directory), seed=seed, names=wanted, brief=bool(arguments["--brief"])):
+            sys.stderr.write(f"{document.table(found)}\n\n")
+            outcomes += found
     text = document.compose(outcomes, seed)
     sys.stdout.write(text)
     if arguments["--write"]:

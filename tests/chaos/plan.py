@@ -1,6 +1,6 @@
 """What is played, and how often: in full for the table, in brief for every change."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -44,13 +44,13 @@ SCENARIOS: Final = (
 )
 
 
-def play(directory: Path, *, seed: int, names: Collection[str], brief: bool = False) -> list[Outcome]:
-    """Play the scenarios of these names, each in a folder of its own; return what came of all of them."""
-    outcomes = []
+def play(
+    directory: Path, *, seed: int, names: Collection[str], brief: bool = False
+) -> Iterator[list[Outcome]]:
+    """Play the scenarios of these names, each in a folder of its own; yield what came of each."""
     for scenario in SCENARIOS:
         times = scenario.brief if brief else scenario.full
         if scenario.name in names and times:
             place = directory / scenario.name
             place.mkdir()
-            outcomes += scenario.play(place, seed=seed, times=times)
-    return outcomes
+            yield scenario.play(place, seed=seed, times=times)
