@@ -10,7 +10,7 @@ from typing import Any, Final
 from downtimer import config
 from downtimer.config import Config
 from downtimer.control import client
-from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError
+from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError, StoreError
 from downtimer.model import RunId
 from downtimer.printable import printable
 from downtimer.store import journal
@@ -48,11 +48,10 @@ def configuration_of_daemon(arguments: Arguments) -> Config:
 
 def hint_of_run(config: Config) -> str:
     """Return what to do about a run whose daemon does not answer, to end a line with; empty without one."""
-    state_dir = config.global_.state_dir
-    last = journal.last_run(state_dir)
-    if last is None or last.run.end_ns is not None:
+    last = _open_run(config)
+    if last is None:
         return ""
-    pid = holder(state_dir)
+    pid = holder(config.global_.state_dir)
     if pid is not None:
         return (
             f"; run {last.run.id} is under way in a downtimer (pid {pid}) whose runtime_dir is another, or "
@@ -61,17 +60,28 @@ def hint_of_run(config: Config) -> str:
     return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
 
 
+def _open_run(config: Config) -> journal.LastRun | None:
+    """Return the last run if it has no end yet, and its folder can be read."""
+    try:
+        last = journal.last_run(config.global_.state_dir)
+    except StoreError:
+        return None
+    return last if last is not None and last.run.end_ns is None else None
+
+
 def run_under_way(config: Config) -> RunId | None:
-    """Return which run is being measured; None if none is."""
+    """Return which run is being measured; None if none is, or its daemon does not answer."""
     try:
         answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
     except (NotRunningError, ControlError):
-        last = journal.last_run(config.global_.state_dir)
-        is_held = (
-            last is not None and last.run.end_ns is None and holder(config.global_.state_dir) is not None
-        )
-        return last.run.id if last is not None and is_held else None
+        return None
     return RunId(answer["run"]["id"])
+
+
+def run_elsewhere(config: Config) -> RunId | None:
+    """Return the run that is measured by a daemon which can't be asked: its runtime_dir is another."""
+    last = _open_run(config)
+    return last.run.id if last is not None and holder(config.global_.state_dir) is not None else None
 
 
 def print_text(chunks: Iterable[str]) -> None:

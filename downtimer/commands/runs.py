@@ -2,7 +2,14 @@
 
 import contextlib
 
-from downtimer.commands.common import Arguments, configuration, print_text, run_under_way, warn
+from downtimer.commands.common import (
+    Arguments,
+    configuration,
+    print_text,
+    run_elsewhere,
+    run_under_way,
+    warn,
+)
 from downtimer.config import Config
 from downtimer.errors import DowntimerError, ExitCode
 from downtimer.model import RunId
@@ -17,7 +24,7 @@ def run(arguments: Arguments) -> int:
         _delete(config, RunId(arguments["--delete"]))
         return ExitCode.DONE
     entries = journal.list_runs(config.global_.state_dir)
-    under_way = run_under_way(config)
+    under_way = run_under_way(config) or run_elsewhere(config)
     if arguments["--json"]:
         print_text(runs_text.render_json(entries, under_way))
     else:

@@ -240,11 +240,15 @@ def take(folder: str) -> int:
 def holder(folder: str) -> str | None:
     """Return the pid, as text, of the daemon that has a folder; None if none has, or that can't be known."""
     try:
-        os.close(take(folder))
-    except HeldError as exc:
-        return exc.holder
-    except ConfigError:
+        fd = os.open(Path(folder) / _NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:  # whoever only asks makes none
         return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.read(fd, 20).decode("ascii", "replace").strip()
+    finally:
+        os.close(fd)
     return None
 
 

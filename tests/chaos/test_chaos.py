@@ -18,7 +18,7 @@ KILLS = 3
 BETWEEN_S = 1.5
 
 
-@pytest.mark.parametrize("scenario", filter(attrgetter("brief"), SCENARIOS), ids=attrgetter("name"))
+@pytest.mark.parametrize("scenario", list(filter(attrgetter("brief"), SCENARIOS)), ids=attrgetter("name"))
 def test_faults_cost_nothing_but_time(scenario: Scenario, tmp_path: Path) -> None:
     outcomes = scenario.play(tmp_path, seed=SEED, times=scenario.brief)
     assert outcomes
