@@ -197,13 +197,12 @@ class Scene:
         state.mkdir()
         script = 'mount -t tmpfs -o "size=$1" tmpfs "$2" && echo mounted && exec cat'
         argv = ["unshare", "--mount", "sh", "-c", script, "sh", str(size), str(state)]
-        holder = subprocess.Popen(
-            self.cloud.network.in_vantage(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        holder = self._exit.enter_context(
+            subprocess.Popen(
+                self.cloud.network.in_vantage(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
         )
-        self._exit.callback(holder.wait)
-        assert holder.stdin is not None
         assert holder.stdout is not None
-        self._exit.callback(holder.stdin.close)
         assert holder.stdout.readline() == b"mounted\n"
         self._root = f"/proc/{holder.pid}/root"
         return ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt", "--"]
