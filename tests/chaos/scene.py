@@ -3,6 +3,7 @@
 These make the load: a span for every turn, in whatever moment a process dies.
 """
 
+import os
 import random
 import shutil
 import subprocess
@@ -33,6 +34,7 @@ SERVICES: Final = ("keystone", "glance", "neutron")
 QUIET: Final = tuple(f"172.16.166.{last}" for last in range(21, 41))
 FLAPPING: Final = tuple(f"172.16.166.{last}" for last in range(41, 61))
 READY_S: Final = 60.0
+_ROOT: Final = Path(__file__).parents[2]
 _LEARN_S: Final = 4.0
 _FLAP_S: Final = (0.1, 0.4)
 
@@ -182,7 +184,12 @@ class Scene:
             return read(self.journal)
         inside = self.command.state_dir / "runs" / self.journal.name
         argv = [*self._inside, sys.executable, "-m", "tests.chaos.spans", str(inside)]
-        said = subprocess.run(argv, stdout=subprocess.PIPE, check=True).stdout
+        where = os.pathsep.join(
+            filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")])
+        )  # it is elsewhere then
+        said = subprocess.run(
+            argv, stdout=subprocess.PIPE, check=True, env=os.environ | {"PYTHONPATH": where}
+        ).stdout
         return msgspec.json.decode(said, type=Held)
 
     def echoes(self) -> int:
