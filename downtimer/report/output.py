@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from downtimer.durable import sync_folder
 from downtimer.errors import DowntimerError
 
 
@@ -37,21 +38,12 @@ def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) ->
             os.fchmod(handle, mode)
             os.fsync(handle)
         temporary.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as exc:
         raise _failure(path, exc) from exc
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename last through a power cut."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _failure(path: Path, exc: Exception) -> DowntimerError:

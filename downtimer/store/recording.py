@@ -7,7 +7,6 @@ transaction, as points.
 """
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from downtimer.durable import sync_folder
 from downtimer.errors import StoreError
 from downtimer.messages import VERDICTS, LatencyWindow, Progress, SpanRow
 from downtimer.model import SECOND_NS, Incarnation, Run, TargetState, Verdict
@@ -361,16 +361,7 @@ def _make_file(path: str) -> None:
             file.touch(mode=0o600)
             file.chmod(0o640)
         for folder in file.resolve().parents:
-            _sync_folder(folder)
+            with contextlib.suppress(OSError):  # those above ours may not be readable
+                sync_folder(folder)
     except OSError as exc:
         raise StoreError(f"{path}: cannot make the journal: {exc.strerror}") from exc
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable, where that can be done: those above ours may not be readable."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
