@@ -11,8 +11,9 @@ third of the room then. Whoever has as many to tell asks before each portion whe
 """
 
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from downtimer import messages
@@ -129,8 +130,7 @@ class Outbox:
     @property
     def size(self) -> int:
         """Bytes that wait for their acknowledgement, but for those to which more is added still."""
-        waiting = (*self._sealed, *self._sealed_details, *self._in_flight.values())
-        return sum(len(batch.body) for batch in waiting)
+        return sum(len(batch.body) for batch in self._unacknowledged())
 
     def last_serial(self) -> int:
         """Return the serial of the batch that holds the last of what is known now."""
@@ -140,8 +140,10 @@ class Outbox:
 
     def has_delivered(self, serial: int) -> bool:
         """Tell whether this batch and all before it are acknowledged, whatever has come since."""
-        waiting = (*self._sealed, *self._sealed_details, *self._in_flight.values())
-        return all(batch.serial > serial for batch in waiting)
+        return all(batch.serial > serial for batch in self._unacknowledged())
+
+    def _unacknowledged(self) -> Iterator[_Sealed]:
+        return chain(self._sealed, self._sealed_details, self._in_flight.values())
 
     # --- the link ---
 
