@@ -105,9 +105,7 @@ class Daemon:
             if self._failure is not None:
                 raise self._failure
         finally:
-            signal.pthread_sigmask(
-                signal.SIG_BLOCK, {signal.SIGHUP}
-            )  # which would be deadly without this loop
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})  # deadly without this loop
             stopping.cancel()
             feeding.cancel()
             await self._control.close()

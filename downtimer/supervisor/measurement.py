@@ -8,8 +8,7 @@ import gc
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -47,6 +46,7 @@ from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.feeds import Feeds
+from downtimer.supervisor.picture import Picture
 from downtimer.supervisor.reload import Reload
 from downtimer.supervisor.roster import Roster, end_on_defect
 from downtimer.supervisor.targets import TargetList
@@ -84,49 +84,6 @@ A hundred thousand targets are in no cycle, and to go through all of them takes 
 
 class StartError(DowntimerError):
     """The measurement could not begin; the message is for the user."""
-
-
-@dataclass(slots=True)
-class Picture:
-    """What the children last said of themselves, their targets and the configuration."""
-
-    beats: dict[str, Beat] = field(default_factory=dict)  # by class of process
-    writer: WriterState | None = None
-    complaints: tuple[str, ...] = ()
-    _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # likewise
-
-    def take(self, name: str, beat: Beat) -> None:
-        """Take a beat."""
-        self.beats[name] = beat
-        down = self._down.setdefault(name, {})
-        for turned in beat.turned:
-            if turned.cause is None:
-                down.pop((turned.target, turned.check), None)
-            else:
-                down[turned.target, turned.check] = turned
-
-    def down(self) -> Iterator[Turned]:
-        """Yield every check that is down."""
-        for down in self._down.values():
-            yield from down.values()
-
-    def is_down(self, target: TargetId, check: str) -> bool:
-        """Tell whether this check is down."""
-        return any((target, check) in down for down in self._down.values())
-
-    def clear(self, target: TargetId, check: str) -> None:
-        """A check is given up: it is not down any more."""
-        for down in self._down.values():
-            down.pop((target, check), None)
-
-    def counts(self, kind: Kind) -> Counts:
-        """Return how the checks of this kind of target stand."""
-        return sum((beat.counts.get(kind, Counts()) for beat in self.beats.values()), Counts())
-
-    def forget(self, name: str) -> None:
-        """A class starts anew: what its former worker said no longer holds."""
-        self.beats.pop(name, None)
-        self._down.pop(name, None)
 
 
 class Flushed(NamedTuple):

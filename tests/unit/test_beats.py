@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from downtimer.messages import Learnt, Reached, Turned
 from downtimer.model import Baseline, TargetId
-from downtimer.supervisor.measurement import Picture
+from downtimer.supervisor.picture import Picture
 from downtimer.workers.probing import LEARNT_MAX, LEARNT_MORE_S, TURNED_MAX, Findings
 from tests.engines import RecordingBus, RecordingOutbox, make_child
 
