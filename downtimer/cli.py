@@ -1,70 +1,49 @@
 """downtimer: how long was each OpenStack API and each floating IP down?
 
-Usage:
-  downtimer start [--config FILE] [--label TEXT] [--foreground] [--new | --resume]
-  downtimer stop [--config FILE] [--keep]
-  downtimer status [--config FILE] [--json]
-  downtimer report [--config FILE] [--run RUN] [--format FORMAT] [--output FILE] [--from STORE]
-  downtimer runs [--config FILE] [--json] [--delete RUN]
-  downtimer ship [--config FILE] [RUN]
-  downtimer demo [--keep-files]
-  downtimer --help | --version
+Usage: downtimer COMMAND [OPTIONS]     (downtimer COMMAND --help tells of one)
 
-Commands:
-  start   begin to measure; returns once the daemon measures
-  stop    end the run, write the report and print it
-  status  what is measured, and what is down right now
-  report  how long everything was down: of the run under way, or of an earlier one
-  runs    the runs that are kept
-  ship    deliver to InfluxDB what earlier runs still hold back
-  demo    a simulated cloud, a real measurement, a scripted upgrade of 30 seconds
+Measure
+  run      measure while another command does its work, report, and judge
+  start    begin to measure; returns once everything is being measured
+  status   what is measured, and what is down right now
+  mark     label this instant, so that the report tells of each step
+  pause    let all probing rest               resume   go on with it
+  stop     end the run, write its report and print it
 
-Options:
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
-  --label TEXT            what the run is of, for the report
-  --foreground            stay in the foreground and log to standard error
-  --new, --resume         begin a new run, or go on with the one that was cut off
-  --keep                  leave the daemon running, without a run
-  --run RUN               which run (see `downtimer runs`); the latest if not given
-  --format FORMAT         text or json; text if not given
-  --output FILE           write there instead of printing
-  --from STORE            journal or influxdb [default: journal]
-  --delete RUN            remove a run
-  --json                  as JSON
-  --keep-files            leave the demo's configuration, journal and log in place
-  -h, --help              this text
-  --version               the version
+Look back
+  report   how long everything was down       compare  two runs, side by side
+  runs     the runs that are kept             ship     deliver to InfluxDB
+  export   a run as JSON Lines                import   such a file, or Rally's
 
-A run that was cut off is gone on with by the next start within 15 minutes, unless another label is given.
-SIGTERM and SIGINT to the daemon are a stop with report.
+Before: doctor tells whether all is ready; demo measures a simulated upgrade.
 
-Files (for others than root under ~/.local/state/downtimer, sockets in $XDG_RUNTIME_DIR/downtimer):
-  /etc/downtimer/conf.ini  /var/lib/downtimer/runs/  /var/log/downtimer.log  /var/log/downtimer.report
+Example: downtimer run --assert zero-downtime -- ./upgrade.sh
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not running.
-
-Example:
-  downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
+Configuration: /etc/downtimer/conf.ini, $DOWNTIMER_CONFIG, or --config FILE.
+Exit: 0 done, 1 failed, 2 wrong usage, 3 not running, 4 an assertion failed.
 """
 
 import importlib
 import io
+import keyword
 import os
 import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import docopt
 
 import downtimer
-from downtimer.errors import DowntimerError, ExitCode
+from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.options import hint
 from downtimer.printable import printable
 
-_COMMANDS = ("start", "stop", "status", "report", "runs", "ship", "demo")
-"""Modules of `downtimer.commands`."""
+COMMANDS: Final = ("start", "stop", "status", "report", "runs", "ship", "demo")
+"""Modules of `downtimer.commands`; the docstring of each is its usage."""
+
+_CONFIG: Final = ("-c", "--config")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -75,9 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _dispatch(words)
-    except docopt.DocoptExit:
-        print(f"downtimer: {printable(_wrong(words))}; `downtimer --help` shows how", file=sys.stderr)
-        return ExitCode.USAGE
     except DowntimerError as exc:
         print(f"downtimer: {printable(str(exc))}", file=sys.stderr)
         return exc.exit_code
@@ -88,17 +64,86 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 128 + signal.SIGPIPE
 
 
-def _wrong(words: list[str]) -> str:
-    """Return what is wrong with a command line that docopt refused."""
-    if not any(word in _COMMANDS for word in words):
-        given = f"unknown command {words[0]!r}" if words and words[0][0:1] != "-" else "no command given"
-        return f"{given}; there are {', '.join(_COMMANDS)}"
-    known = set(re.findall(r"--[a-z-]+", __doc__ or ""))
-    for word in words:
-        option = word.partition("=")[0]
-        if option.startswith("--") and option not in known:
+def _dispatch(words: list[str]) -> int:
+    name, rest = _split(words)
+    if name in ("--help", "-h"):
+        print((__doc__ or "").strip())
+        return ExitCode.DONE
+    if name == "--version":
+        print(f"downtimer {downtimer.__version__}")
+        return ExitCode.DONE
+    if name not in COMMANDS:
+        raise ConfigError(_unknown(name))
+    module = importlib.import_module(f"downtimer.commands.{name}{'_' * keyword.iskeyword(name)}")
+    usage = (module.__doc__ or "").strip()
+    ours = rest[: rest.index("--")] if "--" in rest else rest
+    if "--help" in ours or "-h" in ours:
+        print(usage)
+        return ExitCode.DONE
+    code: int = module.run(_parsed(name, usage, rest))
+    return code
+
+
+def _split(words: list[str]) -> tuple[str, list[str]]:
+    """Return the command, and its arguments: those that were given before it come first."""
+    before = 0
+    while before < len(words) and words[before].partition("=")[0] in _CONFIG:
+        before += 1 if "=" in words[before] else 2
+    if before >= len(words):
+        return "", []
+    return words[before], words[:before] + words[before + 1 :]
+
+
+def _parsed(name: str, usage: str, words: list[str]) -> Mapping[str, Any]:
+    """Return docopt's reading of a command's arguments.
+
+    Raises:
+        ConfigError: They are wrong.
+    """
+    try:
+        arguments: Mapping[str, Any] = docopt.docopt(usage, [name, *words], default_help=False)
+    except docopt.DocoptExit:
+        raise ConfigError(f"{_wrong(name, usage, words)}; `downtimer {name} --help` tells more") from None
+    return arguments
+
+
+def _unknown(name: str) -> str:
+    """Return what is wrong with a word that is no command."""
+    if not name:
+        return f"no command given; there are {', '.join(COMMANDS)}"
+    if name.startswith("-"):
+        return f"unknown option {name}; an option comes after the command, as in `downtimer status --json`"
+    return f"unknown command {name!r}{hint(name, COMMANDS)}; there are {', '.join(COMMANDS)}"
+
+
+def _wrong(name: str, usage: str, words: list[str]) -> str:
+    """Return what is wrong with arguments that docopt refused."""
+    known: dict[str, str] = {}  # by option, what it takes; empty for a switch
+    for option, takes in re.findall(r"(--[a-z-]+)(?:[ =]([A-Z]+))?", usage):
+        known[option] = known.get(option) or takes
+    for position, word in enumerate(words):
+        option, equals, _ = word.partition("=")
+        if option == "--":
+            break
+        if not option.startswith("--"):
+            continue
+        fitting = [one for one in known if one.startswith(option)]
+        if not fitting:
             return f"unknown option {option}{hint(option, known)}"
-    return f"wrong usage: {' '.join(words)}"
+        if option not in known and len(fitting) > 1:
+            return f"{option} may be {' or '.join(fitting)}"
+        value = known[option if option in known else fitting[0]]
+        if value and not equals and position == len(words) - 1:
+            return f"{option} needs a value ({value})"
+        if equals and not value:
+            return f"{option} takes no value"
+    return f"wrong usage: {' '.join([name, *words])}; it is {_synopsis(usage)}"
+
+
+def _synopsis(usage: str) -> str:
+    """Return the usage pattern of a command, on one line."""
+    pattern = re.search(r"Usage:\s*((?:.+\n?)+)", usage)
+    return " ".join(pattern.group(1).split()) if pattern is not None else usage
 
 
 def _open_standard_streams() -> None:
@@ -112,19 +157,6 @@ def _open_standard_streams() -> None:
         sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
-
-
-def _dispatch(words: list[str]) -> int:
-    if "--help" in words or "-h" in words:
-        print((__doc__ or "").strip())
-        return ExitCode.DONE
-    if words == ["--version"]:
-        print(f"downtimer {downtimer.__version__}")
-        return ExitCode.DONE
-    arguments: Mapping[str, Any] = docopt.docopt(__doc__, words, default_help=False)
-    name = next(name for name in _COMMANDS if arguments[name])
-    code: int = importlib.import_module(f"downtimer.commands.{name}").run(arguments)
-    return code
 
 
 if __name__ == "__main__":

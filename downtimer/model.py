@@ -7,7 +7,7 @@ Instants are ints named ``*_ns``: nanoseconds since the start of the run on its 
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
@@ -324,6 +324,34 @@ class Mark:
 
     at_ns: int
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A part of a run: from a mark to the next. The first one begins with the run and has no name.
+
+    Attributes:
+        start_ns: When it begins.
+        end_ns: When it ends; the last one with the run, or with what is recorded of it.
+        name: The mark's text; empty for what was before the first mark.
+    """
+
+    start_ns: int
+    end_ns: int
+    name: str
+
+
+def phases_between(marks: Sequence[Mark], through_ns: int) -> tuple[Phase, ...]:
+    """Return the phases that marks divide a run into; none without marks.
+
+    Args:
+        marks: By instant.
+        through_ns: The run's end, or up to when it is recorded.
+    """
+    starts = [(0, ""), *((mark.at_ns, mark.text) for mark in marks)]
+    ends = [*(mark.at_ns for mark in marks), max(through_ns, starts[-1][0])]
+    phases = (Phase(start_ns=at, end_ns=end, name=name) for (at, name), end in zip(starts, ends, strict=True))
+    return tuple(phases) if marks else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

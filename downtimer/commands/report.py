@@ -1,4 +1,16 @@
-"""Show how long everything was down."""
+"""Show how long everything was down: in the run under way, or in an earlier one.
+
+Usage: downtimer report [--config FILE] [--run RUN] [--format FORMAT] [--output FILE] [--from STORE]
+
+Options:
+  --run RUN               which run (`downtimer runs` lists them); the latest if not given
+  --format FORMAT         text or json; text if not given
+  --output FILE           write there instead of printing
+  --from STORE            journal or influxdb [default: journal]
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+Without --run, --format and --output the file that `report_file` names is replaced, too.
+"""
 
 from pathlib import Path
 
@@ -26,8 +38,7 @@ def run(arguments: Arguments) -> int:
     """Show how long everything was down."""
     config = configuration(arguments)
     form = arguments["--format"] or "text"
-    if form not in reports.FORMATS:
-        raise ConfigError(f"--format {form}: there are {', '.join(reports.FORMATS)}")
+    reports.check_format(form)
     reader = _reader(config, arguments["--from"], arguments["--run"])
     try:
         output = arguments["--output"]

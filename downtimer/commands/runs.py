@@ -1,4 +1,12 @@
-"""List the runs, or remove one."""
+"""List the runs that are kept, or remove one.
+
+Usage: downtimer runs [--config FILE] [--json] [--delete RUN]
+
+Options:
+  --delete RUN            remove a run
+  --json                  as JSON
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+"""
 
 import contextlib
 

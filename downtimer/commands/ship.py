@@ -1,4 +1,10 @@
-"""Deliver to InfluxDB what earlier runs still hold back."""
+"""Deliver to InfluxDB what earlier runs still hold back.
+
+Usage: downtimer ship [--config FILE] [RUN]
+
+Options:
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+"""
 
 from typing import Final
 

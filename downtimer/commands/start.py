@@ -1,4 +1,20 @@
-"""Begin to measure."""
+"""Begin to measure; returns once everything is being measured.
+
+Usage: downtimer start [--config FILE] [--label TEXT] [--foreground] [--new | --resume]
+
+Options:
+  --label TEXT            what the run is of, for the report
+  --foreground            stay in the foreground and log to standard error
+  --new                   begin a new run, even if one was cut off just now
+  --resume                go on with the run that was cut off, however long ago
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+A run that was cut off is gone on with by the next start within 15 minutes, unless another label is given.
+SIGTERM and SIGINT to the daemon are a stop with report.
+
+Example:
+  downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
+"""
 
 import os
 from typing import Final

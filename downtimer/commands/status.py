@@ -1,4 +1,11 @@
-"""Show what is measured, and what is down right now."""
+"""Show what is measured, and what is down right now.
+
+Usage: downtimer status [--config FILE] [--json]
+
+Options:
+  --json                  as JSON
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+"""
 
 import msgspec
 

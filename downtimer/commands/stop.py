@@ -1,4 +1,13 @@
-"""End the run, and print its report."""
+"""End the run, write its report and print it.
+
+Usage: downtimer stop [--config FILE] [--keep]
+
+Options:
+  --keep                  leave the daemon running, without a run
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+It waits up to 30 seconds for InfluxDB; what is left the next start delivers, or `downtimer ship`.
+"""
 
 import contextlib
 import threading

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from downtimer.errors import ConfigError
+from downtimer.options import hint
 from downtimer.report import json_report, text_report
 from downtimer.report.summary import Summary, build
 from downtimer.store.reader import Reader
@@ -22,19 +23,35 @@ FORMATS: Final[Mapping[str, Callable[[Summary], Iterator[str]]]] = MappingProxyT
 """Every format by its name, the default first. To add one: its module, and a line here."""
 
 
-def render(reader: Reader, report_format: str = "text") -> Iterator[str]:
+def check_format(report_format: str) -> None:
+    """See whether there is such a format.
+
+    Raises:
+        ConfigError: There is not.
+    """
+    if report_format not in FORMATS:
+        raise ConfigError(
+            f"--format {report_format}: there are {', '.join(FORMATS)}{hint(report_format, FORMATS)}"
+        )
+
+
+def write(summary: Summary, report_format: str = "text") -> Iterator[str]:
     """Yield the report on a run, piece by piece.
 
     Args:
-        reader: Of the run; read before the first piece is yielded, and not closed.
+        summary: Of the run; its reader is still open.
         report_format: One of `FORMATS`.
 
     Raises:
         ConfigError: There is no such format.
     """
-    try:
-        write = FORMATS[report_format]
-    except KeyError:
-        known = ", ".join(FORMATS)
-        raise ConfigError(f"unknown format {report_format!r}: choose one of {known}") from None
-    return write(build(reader))
+    check_format(report_format)
+    return FORMATS[report_format](summary)
+
+
+def render(reader: Reader, report_format: str = "text") -> Iterator[str]:
+    """Yield the report on a run, piece by piece: `build`, then `write`."""
+    return write(build(reader), report_format)
+
+
+__all__ = ["FORMATS", "Summary", "build", "check_format", "render", "write"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from downtimer.findings import TargetSummary
-from downtimer.model import Event, Mark, Run, Target, Verdict
+from downtimer.model import Event, Mark, Phase, Run, Target, Verdict, phases_between
 from downtimer.outages import summarize
 from downtimer.report.attributed import AttributedSpans
 from downtimer.report.cores import spread
@@ -29,6 +29,7 @@ class Summary:
         agents: By name, then host: what the cloud itself reports, which is nobody's probe.
         references: Whether each reference has ever answered, by its address; numerically.
         marks: By instant.
+        phases: From each of them to the next, in order; none without marks.
         events: By instant.
         notes: What the source lacks.
     """
@@ -38,6 +39,7 @@ class Summary:
     agents: Sequence[TargetSummary]
     references: Mapping[str, bool]
     marks: Sequence[Mark]
+    phases: Sequence[Phase]
     events: Sequence[Event]
     notes: Sequence[str]
     _roster: Roster = field(repr=False)
@@ -69,15 +71,17 @@ def build(reader: Reader) -> Summary:
     """Return the summary of a run, whose targets are read as they are asked for. The reader stays open."""
     roster = call(reader.targets())
     spans = AttributedSpans(reader, roster)
+    run, through_ns, marks = reader.run(), reader.through_ns(), reader.marks()
     return Summary(
-        run=reader.run(),
-        through_ns=reader.through_ns(),
+        run=run,
+        through_ns=through_ns,
         agents=[summarize(state, theirs) for state, theirs in spans.of(roster.agents)],
         references={
             state.target.name: any(span.verdict is Verdict.UP for span in theirs)
             for state, theirs in spans.of(roster.references)
         },
-        marks=reader.marks(),
+        marks=marks,
+        phases=phases_between(marks, through_ns if run.end_ns is None else run.end_ns),
         events=reader.events(),
         notes=reader.notes(),
         _roster=roster,

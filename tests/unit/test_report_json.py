@@ -193,7 +193,7 @@ def test_hostile_names_stay_valid_json() -> None:
 
 
 def test_unknown_format_is_an_error_that_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="unknown format 'xml': choose one of text, json"):
+    with pytest.raises(ConfigError, match="--format xml: there are text, json"):
         render(MemoryReader(), "xml")
 
 
