@@ -3,8 +3,8 @@
 Pure: what an assertion says, and how one is read from a command line. `downtimer.report.judging` holds them
 against a run. Imported by the commands and by what makes reports.
 
-The grammar is ``[SELECTOR] [MEASURE] OP LIMIT``, or the name of a promise that needs no more. It is about each
-target that the selector fits; without a selector, about all.
+The grammar is ``[SELECTOR] [MEASURE] OP LIMIT``, or the name of a promise that needs no more. It is about
+each target that the selector fits; without a selector, about all.
 """
 
 import enum
