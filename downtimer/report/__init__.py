@@ -4,10 +4,11 @@ Imported by the command and by the short-lived child that renders at the end of 
 know where a run is stored: it gets a `Reader`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from downtimer.assertions import Assertion
 from downtimer.errors import ConfigError
 from downtimer.options import hint
 from downtimer.report import json_report, text_report
@@ -49,9 +50,11 @@ def write(summary: Summary, report_format: str = "text") -> Iterator[str]:
     return FORMATS[report_format](summary)
 
 
-def render(reader: Reader, report_format: str = "text") -> Iterator[str]:
+def render(
+    reader: Reader, report_format: str = "text", assertions: Sequence[Assertion] = ()
+) -> Iterator[str]:
     """Yield the report on a run, piece by piece: `build`, then `write`."""
-    return write(build(reader), report_format)
+    return write(build(reader, assertions), report_format)
 
 
 __all__ = ["FORMATS", "Summary", "build", "check_format", "render", "write"]

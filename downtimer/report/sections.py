@@ -305,7 +305,7 @@ class Resolution:
         for (kind, name), unordered in sorted(self._widest.items(), key=lambda item: _class_rank(*item[0])):
             lengths = sorted(unordered)
             title = f"{plural(len(lengths), kind.value)} by {printable(name)}"
-            typical, worst = _upwards(lengths[len(lengths) // 2]), _upwards(lengths[-1])
+            typical, worst = wording.seconds_up(lengths[len(lengths) // 2]), wording.seconds_up(lengths[-1])
             usual = "" if typical == worst else f" at worst, usually {typical}"
             yield f"  {title}: {worst}{usual}\n"
 
@@ -313,8 +313,3 @@ class Resolution:
 def _class_rank(kind: Kind, name: str) -> tuple[bool, str]:
     """Rank services first, then by the name of the check."""
     return kind is not Kind.SERVICE, name
-
-
-def _upwards(length_ns: int) -> str:
-    """Return a length in seconds, rounded up to 10 ms."""
-    return f"{-(-length_ns // 10_000_000) / 100:.2f} s"

@@ -5,14 +5,17 @@ format says what it tells of each, which all cores work at, and gathers that as 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from downtimer.assertions import Assertion, Judgement
 from downtimer.findings import TargetSummary
 from downtimer.model import Event, Mark, Phase, Run, Target, Verdict, phases_between
 from downtimer.outages import summarize
 from downtimer.report.attributed import AttributedSpans
+from downtimer.report.cases import Scene
 from downtimer.report.cores import spread
+from downtimer.report.judging import Judge
 from downtimer.report.roster import Roster, call
 from downtimer.store.reader import Reader, Stored
 
@@ -32,6 +35,7 @@ class Summary:
         phases: From each of them to the next, in order; none without marks.
         events: By instant.
         notes: What the source lacks.
+        judgements: Of each assertion, in the order given; none without assertions.
     """
 
     run: Run
@@ -42,6 +46,7 @@ class Summary:
     phases: Sequence[Phase]
     events: Sequence[Event]
     notes: Sequence[str]
+    judgements: Sequence[Judgement] = ()
     _roster: Roster = field(repr=False)
     _spans: AttributedSpans = field(repr=False)
 
@@ -67,8 +72,25 @@ class Summary:
         return self._roster.names.get(target.id, target.name)
 
 
-def build(reader: Reader) -> Summary:
-    """Return the summary of a run, whose targets are read as they are asked for. The reader stays open."""
+def build(reader: Reader, assertions: Sequence[Assertion] = ()) -> Summary:
+    """Return the summary of a run, whose targets are read as they are asked for. The reader stays open.
+
+    Args:
+        reader: Of the run.
+        assertions: What to judge it by. If there are any, all targets are read once for that.
+    """
+    summary = _read(reader)
+    return replace(summary, judgements=_judge(summary, assertions)) if assertions else summary
+
+
+def _judge(summary: Summary, assertions: Sequence[Assertion]) -> Sequence[Judgement]:
+    judge = Judge(assertions, Scene(summary.run.start_utc_ns, summary.through_ns, summary.name_of))
+    for told in summary.of_each(judge.tell):
+        judge.add(told)
+    return judge.judgements()
+
+
+def _read(reader: Reader) -> Summary:
     roster = call(reader.targets())
     spans = AttributedSpans(reader, roster)
     run, through_ns, marks = reader.run(), reader.through_ns(), reader.marks()

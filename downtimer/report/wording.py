@@ -76,6 +76,11 @@ def seconds(length_ns: int) -> str:
     return f"{_tenths(halves_up(length_ns, _COARSE_NS))} s"
 
 
+def seconds_up(length_ns: int) -> str:
+    """Return ``0.51 s``, rounded up: so long may be what was missed."""
+    return f"{_hundredths(-(-length_ns // _FINE_NS))} s"
+
+
 def bounded(length_ns: int, min_ns: int, max_ns: int) -> str:
     """Return ``16.2 s (15.9–16.4)``."""
     unit_ns, write = (_FINE_NS, _hundredths) if length_ns < _FINE_UNTIL_NS else (_COARSE_NS, _tenths)

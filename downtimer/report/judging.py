@@ -1,0 +1,182 @@
+"""Assertions, held against a run: a case for each assertion and target, and what these come to. Pure.
+
+Cases are found wherever targets are summarized, which may be in other processes; they are gathered here.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from downtimer.assertions import Assertion, Case, Judgement, Measure, Result, Selector
+from downtimer.findings import TargetSummary
+from downtimer.model import Kind
+from downtimer.options import hint
+from downtimer.printable import printable
+from downtimer.report import wording
+from downtimer.report.cases import Bounds, Finding, Scene, hold
+from downtimer.report.wording import number, plural
+
+_SEVERITY: Final = (Result.FAIL, Result.UNDECIDED, Result.PASS)
+"""The worst case is that of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was found of a target.
+
+    Attributes:
+        keys: What a selector may have meant that fits nothing: ``service:nova``, or the project.
+        findings: Of each assertion; None where it is not about this target.
+    """
+
+    keys: tuple[str, ...]
+    findings: Sequence[Finding | None]
+
+
+class Judge:
+    """Holds assertions against the targets of a run, one after the other.
+
+    Args:
+        assertions: Which.
+        scene: Of the run.
+    """
+
+    def __init__(self, assertions: Sequence[Assertion], scene: Scene) -> None:
+        self._scene = scene
+        self._tallies = [_Tally(assertion) for assertion in assertions]
+        self._keys: set[str] = set()
+
+    def tell(self, target: TargetSummary) -> Told:
+        """Return what is found of a target. Another process may be asked."""
+        name = self._scene.name_of(target.target)
+        shown = printable(name)
+        return Told(
+            _keys(target, name),
+            [
+                hold(tally.assertion, target, shown, self._scene)
+                if tally.assertion.selector.fits(target.target, name)
+                else None
+                for tally in self._tallies
+            ],
+        )
+
+    def add(self, told: Told) -> None:
+        """Take a target into account; they come in the order of the report."""
+        self._keys.update(told.keys)
+        for tally, finding in zip(self._tallies, told.findings, strict=True):
+            if finding is not None:
+                tally.add(finding)
+
+    def judgements(self) -> list[Judgement]:
+        """Return what came of each assertion."""
+        return [tally.judgement(self._keys) for tally in self._tallies]
+
+
+def _keys(target: TargetSummary, name: str) -> tuple[str, ...]:
+    if target.target.kind is Kind.SERVICE:
+        return (f"service:{name}",)
+    return (f"project:{target.target.project}",) if target.target.project else ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is known of an assertion so far.
+
+    Attributes:
+        assertion: Which.
+        cases: In the order of the report.
+        kinds: How many targets of each kind these are about.
+        worst: By result, the worst case, with its weight.
+        left_out: Addresses that never answered.
+        isolated: See `Finding`, summed up.
+        resolution: By check, the largest of any target.
+    """
+
+    assertion: Assertion
+    cases: list[Case] = field(default_factory=list)
+    kinds: Counter[Kind] = field(default_factory=Counter)
+    worst: dict[Result, tuple[Bounds, Case]] = field(default_factory=dict)
+    left_out: int = 0
+    isolated: int = 0
+    resolution: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, finding: Finding) -> None:
+        """Take a finding into account."""
+        case = finding.case
+        if case is None or case.kind is None:
+            self.left_out += 1
+            return
+        self.cases.append(case)
+        self.kinds[case.kind] += 1
+        if case.result not in self.worst or finding.weight > self.worst[case.result][0]:
+            self.worst[case.result] = finding.weight, case
+        self.isolated += finding.isolated
+        for check, length_ns in finding.resolution:
+            self.resolution[check] = max(self.resolution[check], length_ns)
+
+    def judgement(self, keys: set[str]) -> Judgement:
+        """Return what it comes to."""
+        assertion = self.assertion
+        if not self.cases:
+            why = self._why_nothing(keys)
+            case = Case(None, None, Result.UNDECIDED, why)
+            return Judgement(assertion.text, Result.UNDECIDED, why, (case,))
+        result = next(result for result in _SEVERITY if result in self.worst)
+        why = "; ".join([self._why(result), *self._remarks()])
+        return Judgement(assertion.text, result, why, tuple(self.cases))
+
+    def _why_nothing(self, keys: set[str]) -> str:
+        if self.left_out:
+            return f"there is nothing to judge: {plural(self.left_out, 'address')} never answered"
+        selector = self.assertion.selector
+        if not selector.key:
+            return "there is nothing to judge: the run has no targets"
+        if selector.pattern == "*":
+            return f"there is nothing to judge: no {_NOUNS[selector.key]} was measured"
+        return f"no target fits {printable(str(selector))}{_hint(selector, keys)}"
+
+    def _why(self, result: Result) -> str:
+        weight, case = self.worst[result]
+        if len(self.cases) == 1:
+            return case.why
+        if result is not Result.PASS:
+            others = sum(1 for other in self.cases if other.result is result) - 1
+            verb = "fails" if result is Result.FAIL else "is undecided"
+            more = f"; so {verb} {number(others)} more" if others else ""
+            return f"{case.why}{more}"
+        everything = " and ".join(plural(count, kind.value) for kind, count in self.kinds.items())
+        if not any(weight):
+            return f"{everything}: {_NOTHING[self.assertion.measure]}"
+        return f"{everything}; the worst: {case.why}"
+
+    def _remarks(self) -> Iterator[str]:
+        if self.resolution:
+            lengths = ", ".join(
+                f"{wording.seconds_up(length_ns)} ({printable(check)})"
+                for check, length_ns in sorted(self.resolution.items())
+            )
+            yield f"a shorter outage than {lengths} can have been missed"
+        if self.assertion.measure is Measure.NO_FAILURES_IN_A_ROW:
+            yield f"{number(self.isolated)} isolated {'loss' if self.isolated == 1 else 'losses'}"
+        if self.left_out:
+            are = "is" if self.left_out == 1 else "are"
+            yield f"{plural(self.left_out, 'address')} that never answered {are} left out"
+
+
+def _hint(selector: Selector, keys: set[str]) -> str:
+    return hint(str(selector), sorted(key for key in keys if key.startswith(f"{selector.key}:")))
+
+
+_NOUNS: Final = {"service": "service", "address": "address", "project": "address of a project"}
+
+_NOTHING: Final = {
+    Measure.DOWN: "none was down",
+    Measure.SHARE: "none was down",
+    Measure.LONGEST: "none was down",
+    Measure.OUTAGES: "none was down",
+    Measure.OBSERVED: "all was observed",
+    Measure.NO_FAILURE: "no probe failed",
+    Measure.NO_FAILURES_IN_A_ROW: "no two probes in a row failed",
+}
+"""What is said of many targets where there is nothing to say."""
