@@ -132,6 +132,22 @@ class Impairment(NamedTuple):
     probes: int
 
 
+class PhaseFigures(NamedTuple):
+    """What of a target's time lies within one phase of the run. Over all phases each of them sums up exactly.
+
+    Attributes:
+        down_ns: Its downtime, as estimated.
+        down_min_ns: The lower bound.
+        down_max_ns: The upper bound.
+        observed_ns: Time with a verdict.
+    """
+
+    down_ns: int
+    down_min_ns: int
+    down_max_ns: int
+    observed_ns: int
+
+
 class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one target: ``up + slow + down + unobserved = window``, exactly.
 
@@ -150,6 +166,7 @@ class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
         checks: Those that count for this target, by name.
         episodes: In order of time.
         impairments: Likewise.
+        phases: A part of the figures for each phase of the run; empty if it has none.
     """
 
     state: TargetState
@@ -166,6 +183,7 @@ class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
     checks: tuple[CheckSummary, ...]
     episodes: tuple[Episode, ...]
     impairments: tuple[Impairment, ...] = ()
+    phases: tuple[PhaseFigures, ...] = ()
 
     @property
     def target(self) -> Target:

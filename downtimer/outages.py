@@ -19,48 +19,50 @@ from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
 from downtimer.cells import Cell, apportion, clip, find_edges, is_good, order, tile
 from downtimer.episodes import ProbeCounter, Surroundings, find_episodes
-from downtimer.findings import CheckSummary, Impairment, TargetSummary
+from downtimer.findings import CheckSummary, Impairment, PhaseFigures, TargetSummary
 from downtimer.impairment import impaired
 from downtimer.intervals import Cover, Interval, measure, overlaps, subtract, unite
 from downtimer.joining import join_edges
-from downtimer.model import ICMP, Kind, Span, TargetState, Verdict
+from downtimer.model import ICMP, Kind, Phase, Span, TargetState, Verdict
+from downtimer.phases import figures_by_phase
 from downtimer.seamless import summarize_seamless
 from downtimer.spacing import spacing
 from downtimer.verdicts import HELD_UP
 
 
-def summarize(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
+def summarize(state: TargetState, spans: Sequence[Span], phases: Sequence[Phase] = ()) -> TargetSummary:
     """Return the figures of one target.
 
     Args:
         state: The target. If it is retired, its window ends at `window_end_ns`.
         spans: All of this target's, in any order, each natural key once, open ones with their
             effective last_sent_ns, and after attribution.
+        phases: Of the run, in order, without a hole.
     """
     if not spans:
-        return _nothing(state)
+        return _nothing(state, phases)
     if state.retired_ns is None and not state.unfit:
-        figures = summarize_seamless(state, spans)
+        figures = summarize_seamless(state, spans, phases)
         if figures is not None:
             return figures
-    return summarize_any(state, spans)
+    return summarize_any(state, spans, phases)
 
 
-def summarize_any(state: TargetState, spans: Sequence[Span]) -> TargetSummary:
+def summarize_any(state: TargetState, spans: Sequence[Span], phases: Sequence[Phase] = ()) -> TargetSummary:
     """Return the figures of a target that has spans, whatever they are like. See `summarize`."""
     series = _series(state, spans)
     if not series:
-        return _nothing(state)
+        return _nothing(state, phases)
     start_ns = min(one[0].first_sent_ns for one in series)
     end_ns = max(one[-1].known_ns for one in series)
     if state.retired_ns is not None:
         until_ns = window_end_ns(state, series[0])
         if until_ns is None or until_ns < start_ns:
-            return _nothing(state)
+            return _nothing(state, phases)
         if until_ns < end_ns:
             end_ns = until_ns
             series = [clipped for one in series if (clipped := clip(one, end_ns))]
-    return _summarize(state, series, (start_ns, end_ns))
+    return _summarize(state, series, (start_ns, end_ns), phases)
 
 
 @dataclass(slots=True)
@@ -110,11 +112,15 @@ class _Seen:
             self.observed.append((start_ns, end_ns))
 
 
-def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -> TargetSummary:
+def _summarize(
+    state: TargetState, series: list[list[Span]], window: Interval, phases: Sequence[Phase]
+) -> TargetSummary:
     seen = [_Seen.of(spans, window[1]) for spans in series]
     down, slow, observed = _unite(seen)
     unobserved = subtract([window], observed)
     found = [outage for one in seen for outage in find_outages(one.spans, window, one.edges)]
+    proven = unite(part for outage in found for part in outage.proven())
+    outer = unite(outage.outer() for outage in found)
     down_ns, slow_ns = measure(down), measure(slow)
     return TargetSummary(
         state=state,
@@ -123,8 +129,8 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         up_ns=measure(observed) - slow_ns - down_ns,
         slow_ns=slow_ns,
         down_ns=down_ns,
-        down_min_ns=measure(unite(part for outage in found for part in outage.proven())),
-        down_max_ns=measure(unite(outage.outer() for outage in found)),
+        down_min_ns=measure(proven),
+        down_max_ns=measure(outer),
         unobserved=_explain(unobserved, seen),
         probes=sum([span.probes for spans in series for span in spans]),
         has_answered=any(is_good(span) for spans in series for span in spans),
@@ -138,6 +144,9 @@ def _summarize(state: TargetState, series: list[list[Span]], window: Interval) -
         ),
         episodes=find_episodes(found, Surroundings(state, Cover(unobserved), ProbeCounter(series)))
         if found
+        else (),
+        phases=figures_by_phase(phases, down=down, proven=proven, outer=outer, observed=observed)
+        if phases
         else (),
     )
 
@@ -222,7 +231,7 @@ def _good_runs(spans: Sequence[Span], edges: Sequence[int | None]) -> list[list[
     return runs
 
 
-def _nothing(state: TargetState) -> TargetSummary:
+def _nothing(state: TargetState, phases: Sequence[Phase]) -> TargetSummary:
     """Return the summary of a target that was not probed, or not while it counted."""
     return TargetSummary(
         state=state,
@@ -238,7 +247,10 @@ def _nothing(state: TargetState) -> TargetSummary:
         has_answered=False,
         checks=(),
         episodes=(),
+        phases=(_NO_FIGURES,) * len(phases),
     )
 
+
+_NO_FIGURES = PhaseFigures(0, 0, 0, 0)
 
 _NO_TIME: Mapping[str, int] = {}

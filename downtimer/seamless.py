@@ -12,9 +12,10 @@ from typing import Final, TypeVar
 from downtimer.attribution import label
 from downtimer.cells import edge_between
 from downtimer.episodes import SETTLE_NS, most_first
-from downtimer.findings import CheckSummary, Episode, Outage, TargetSummary
-from downtimer.intervals import Interval
-from downtimer.model import Span, TargetState, Verdict
+from downtimer.findings import CheckSummary, Episode, Outage, PhaseFigures, TargetSummary
+from downtimer.intervals import Interval, unite
+from downtimer.model import Phase, Span, TargetState, Verdict
+from downtimer.phases import figures_by_phase, figures_of_good
 from downtimer.spacing import spacing
 
 _Run = list[Span]  # neighbours that are all good, or all failed
@@ -27,12 +28,15 @@ _NO_TIME: Final[Mapping[str, int]] = {}
 _DOWN, _SLOW, _UNKNOWN = Verdict.DOWN, Verdict.SLOW, Verdict.UNKNOWN
 
 
-def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSummary | None:
+def summarize_seamless(
+    state: TargetState, spans: Sequence[Span], phases: Sequence[Phase] = ()
+) -> TargetSummary | None:
     """Return the figures of a target; None if they are not to be had on this way.
 
     Args:
         state: Of the target. It is not retired, and no check of it is unfit.
         spans: All of its spans, at least one.
+        phases: Of the run.
     """
     runs = _take_turns(spans)
     if runs is None:
@@ -70,6 +74,7 @@ def summarize_seamless(state: TargetState, spans: Sequence[Span]) -> TargetSumma
         has_answered=bool(good),
         checks=(check,),
         episodes=tuple(episodes),
+        phases=_by_phase(phases, runs, (start_ns, end_ns)) if phases else (),
     )
 
 
@@ -146,6 +151,28 @@ def _edges(runs: Sequence[_Run], number: int) -> Interval:
     )
 
 
+def _by_phase(phases: Sequence[Phase], runs: Sequence[_Run], window: Interval) -> tuple[PhaseFigures, ...]:
+    failed = range(0 if runs[0][0].verdict is _DOWN else 1, len(runs), 2)
+    if not failed:
+        return figures_of_good(phases, window)
+    return figures_by_phase(
+        phases,
+        down=unite([_edges(runs, number) for number in failed]),
+        proven=unite([(runs[number][0].first_sent_ns, runs[number][-1].last_sent_ns) for number in failed]),
+        outer=unite([_outer(runs, number) for number in failed]),
+        observed=[window],
+    )
+
+
+def _outer(runs: Sequence[_Run], number: int) -> Interval:
+    """Return how far an outage may have reached: to the good answers around it."""
+    run = runs[number]
+    return (
+        runs[number - 1][-1].last_sent_ns if number else run[0].first_sent_ns,
+        run[-1].last_sent_ns if number + 1 == len(runs) else runs[number + 1][0].first_sent_ns,
+    )
+
+
 def _episode(state: TargetState, runs: Sequence[_Run], near: Sequence[_Numbered]) -> Episode:
     if len(near) == 1:
         return _outage(Episode, state, runs, near[0])
@@ -183,8 +210,7 @@ def _outage(make: type[_T], state: TargetState, runs: Sequence[_Run], numbered: 
     number, start_ns, end_ns = numbered
     run = runs[number]
     is_ongoing = number + 1 == len(runs)
-    earliest_ns = runs[number - 1][-1].last_sent_ns if number else start_ns
-    latest_ns = end_ns if is_ongoing else runs[number + 1][0].first_sent_ns
+    earliest_ns, latest_ns = _outer(runs, number)
     min_ns = run[-1].last_sent_ns - run[0].first_sent_ns
     failed, causes = _count(run)
     return make(

@@ -60,7 +60,7 @@ class Summary:
         """
 
         def tell_of(stored: Stored) -> _Told:
-            return tell(summarize(*self._spans.decode(stored)))
+            return tell(summarize(*self._spans.decode(stored), self.phases))
 
         return spread(tell_of, self._spans.stored(self._roster.targets))
 
