@@ -8,8 +8,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from downtimer.findings import CheckSummary, Episode, Impairment, Outage, TargetSummary
-from downtimer.model import SECOND_NS, Event, Mark, Run
+from downtimer.assertions import Judgement
+from downtimer.findings import CheckSummary, Episode, Impairment, Outage, PhaseFigures, TargetSummary
+from downtimer.model import SECOND_NS, Event, Mark, Phase, Run
 from downtimer.projects import Projects, ProjectSummary
 from downtimer.report.summary import Summary
 from downtimer.report.wording import rfc3339
@@ -22,7 +23,10 @@ _Object = dict[str, Any]  # what json.dumps takes
 def render(summary: Summary) -> Iterator[str]:
     """Yield the report, a piece per target."""
     run = summary.run
-    yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(summary))},\n"targets": ['
+    yield f'{{"version": {VERSION},\n"run": {json.dumps(_run(summary))},\n'
+    judgements = [_judgement(judgement) for judgement in summary.judgements]
+    phases = [_phase(phase, run) for phase in summary.phases]
+    yield f'"assertions": {json.dumps(judgements)},\n"phases": {json.dumps(phases)},\n"targets": ['
     separator = "\n"
     projects = Projects()
 
@@ -60,6 +64,31 @@ def _run(summary: Summary) -> _Object:
     }
 
 
+def _judgement(judgement: Judgement) -> _Object:
+    return {
+        "assertion": judgement.assertion,
+        "result": judgement.result.value,
+        "why": judgement.why,
+        "cases": [
+            {
+                "target": case.target,
+                "kind": None if case.kind is None else case.kind.value,
+                "result": case.result.value,
+                "why": case.why,
+            }
+            for case in judgement.cases
+        ],
+    }
+
+
+def _phase(phase: Phase, run: Run) -> _Object:
+    return {
+        "start": _instant(phase.start_ns, run),
+        "end": _instant(phase.end_ns, run),
+        "name": phase.name or None,
+    }
+
+
 def _target(summary: TargetSummary, run: Run) -> _Object:
     target, state = summary.target, summary.state
     return {
@@ -81,8 +110,18 @@ def _target(summary: TargetSummary, run: Run) -> _Object:
         "probes": summary.probes,
         "checks": [_check(check) for check in summary.checks],
         "lacks": dict(state.lacks),
+        "phases": [_figures_of_phase(figures) for figures in summary.phases],
         "episodes": [_episode(episode, run) for episode in summary.episodes],
         "impairments": [_impairment(impairment, run) for impairment in summary.impairments],
+    }
+
+
+def _figures_of_phase(figures: PhaseFigures) -> _Object:
+    return {
+        "down_s": _seconds(figures.down_ns),
+        "down_min_s": _seconds(figures.down_min_ns),
+        "down_max_s": _seconds(figures.down_max_ns),
+        "observed_s": _seconds(figures.observed_ns),
     }
 
 

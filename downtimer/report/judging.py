@@ -26,11 +26,11 @@ class Told:
     """What was found of a target.
 
     Attributes:
-        keys: What a selector may have meant that fits nothing: ``service:nova``, or the project.
+        names: What a selector may have meant that fits nothing: its key, and a name.
         findings: Of each assertion; None where it is not about this target.
     """
 
-    keys: tuple[str, ...]
+    names: tuple[tuple[str, str], ...]
     findings: Sequence[Finding | None]
 
 
@@ -45,14 +45,14 @@ class Judge:
     def __init__(self, assertions: Sequence[Assertion], scene: Scene) -> None:
         self._scene = scene
         self._tallies = [_Tally(assertion) for assertion in assertions]
-        self._keys: set[str] = set()
+        self._names: set[tuple[str, str]] = set()
 
     def tell(self, target: TargetSummary) -> Told:
         """Return what is found of a target. Another process may be asked."""
         name = self._scene.name_of(target.target)
         shown = printable(name)
         return Told(
-            _keys(target, name),
+            _names(target, name),
             [
                 hold(tally.assertion, target, shown, self._scene)
                 if tally.assertion.selector.fits(target.target, name)
@@ -63,20 +63,20 @@ class Judge:
 
     def add(self, told: Told) -> None:
         """Take a target into account; they come in the order of the report."""
-        self._keys.update(told.keys)
+        self._names.update(told.names)
         for tally, finding in zip(self._tallies, told.findings, strict=True):
             if finding is not None:
                 tally.add(finding)
 
     def judgements(self) -> list[Judgement]:
         """Return what came of each assertion."""
-        return [tally.judgement(self._keys) for tally in self._tallies]
+        return [tally.judgement(self._names) for tally in self._tallies]
 
 
-def _keys(target: TargetSummary, name: str) -> tuple[str, ...]:
+def _names(target: TargetSummary, name: str) -> tuple[tuple[str, str], ...]:
     if target.target.kind is Kind.SERVICE:
-        return (f"service:{name}",)
-    return (f"project:{target.target.project}",) if target.target.project else ()
+        return (("service", name),)
+    return (("project", target.target.project),) if target.target.project else ()
 
 
 @dataclass(slots=True)
@@ -115,18 +115,18 @@ class _Tally:
         for check, length_ns in finding.resolution:
             self.resolution[check] = max(self.resolution[check], length_ns)
 
-    def judgement(self, keys: set[str]) -> Judgement:
+    def judgement(self, names: set[tuple[str, str]]) -> Judgement:
         """Return what it comes to."""
         assertion = self.assertion
         if not self.cases:
-            why = self._why_nothing(keys)
+            why = self._why_nothing(names)
             case = Case(None, None, Result.UNDECIDED, why)
             return Judgement(assertion.text, Result.UNDECIDED, why, (case,))
         result = next(result for result in _SEVERITY if result in self.worst)
         why = "; ".join([self._why(result), *self._remarks()])
         return Judgement(assertion.text, result, why, tuple(self.cases))
 
-    def _why_nothing(self, keys: set[str]) -> str:
+    def _why_nothing(self, names: set[tuple[str, str]]) -> str:
         if self.left_out:
             return f"there is nothing to judge: {plural(self.left_out, 'address')} never answered"
         selector = self.assertion.selector
@@ -134,7 +134,7 @@ class _Tally:
             return "there is nothing to judge: the run has no targets"
         if selector.pattern == "*":
             return f"there is nothing to judge: no {_NOUNS[selector.key]} was measured"
-        return f"no target fits {printable(str(selector))}{_hint(selector, keys)}"
+        return f"no target fits {printable(str(selector))}{_hint(selector, names)}"
 
     def _why(self, result: Result) -> str:
         weight, case = self.worst[result]
@@ -164,8 +164,8 @@ class _Tally:
             yield f"{plural(self.left_out, 'address')} that never answered {are} left out"
 
 
-def _hint(selector: Selector, keys: set[str]) -> str:
-    return hint(str(selector), sorted(key for key in keys if key.startswith(f"{selector.key}:")))
+def _hint(selector: Selector, names: set[tuple[str, str]]) -> str:
+    return hint(selector.pattern, sorted(name for key, name in names if key == selector.key))
 
 
 _NOUNS: Final = {"service": "service", "address": "address", "project": "address of a project"}

@@ -11,6 +11,7 @@ from downtimer.model import WORKS, Kind
 from downtimer.printable import printable
 from downtimer.projects import Projects, ProjectSummary
 from downtimer.report import wording
+from downtimer.report.by_phase import FIRST, Gathering, Share
 from downtimer.report.spool import Spool
 from downtimer.report.summary import Summary
 from downtimer.report.titles import KINDS, moment_of, name_of, period_of, title_of
@@ -141,6 +142,43 @@ class NeverAnswered:
         yield from self._lines.read()
         if self._has_addresses:
             yield _SECURITY_GROUPS
+
+
+class ByPhase:
+    """A table of phases, each with what was down in it; the marks' texts come last, for they may be long."""
+
+    def __init__(self, summary: Summary) -> None:
+        self._summary = summary
+        self._gathering = Gathering(summary)
+
+    def tell(self, target: TargetSummary) -> Share | None:
+        """See `Section`."""
+        return self._gathering.tell(target)
+
+    def add(self, told: Share) -> None:
+        """See `Section`."""
+        self._gathering.add(told)
+
+    def read(self) -> Iterator[str]:
+        """See `Section`."""
+        if self._gathering.rows:
+            yield "By phase (from each mark to the next; downtime within it, the longest first)\n"
+            yield f"  {'start':<23}  {'length':>18}  observed  services  addresses  phase\n"
+        for row in self._gathering.rows:
+            phase = row.phase
+            yield (
+                f"  {moment_of(self._summary, phase.start_ns)}  "
+                f"{wording.length(phase.end_ns - phase.start_ns):>18}  {row.observed() or '-':>8}  "
+                f"{_down(row.count(Kind.SERVICE)):>8}  {_down(row.count(Kind.ADDRESS)):>9}  "
+                f"{printable(phase.name) or FIRST}\n"
+            )
+            for kind in KINDS:
+                if row.count(kind):
+                    yield f"      {KINDS[kind]} {row.downs[kind].text()}\n"
+
+
+def _down(count: int) -> str:
+    return f"{count:,} down" if count else "-"
 
 
 class ByProject:

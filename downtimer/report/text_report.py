@@ -16,6 +16,7 @@ from downtimer.report import wording
 from downtimer.report.outage_text import tell_of_outages
 from downtimer.report.sections import (
     AnswersAlone,
+    ByPhase,
     ByProject,
     Each,
     NeverAnswered,
@@ -28,8 +29,8 @@ from downtimer.report.sections import (
     tell_of_slow,
 )
 from downtimer.report.summary import Summary
-from downtimer.report.titles import moment_of, name_of
-from downtimer.report.wording import plural
+from downtimer.report.titles import RESULTS, moment_of, name_of
+from downtimer.report.wording import number, plural
 
 
 def render(summary: Summary) -> Iterator[str]:
@@ -45,11 +46,11 @@ def render(summary: Summary) -> Iterator[str]:
             if its:
                 section.add(its)
     for pieces in (
+        _judgements(summary),
         head.read(),
         _missing(summary),
         *(section.read() for section in of_targets),
         _agents(summary),
-        _marks(summary),
         _events(summary),
     ):
         first = next(pieces, None)
@@ -69,6 +70,7 @@ def _sections(summary: Summary) -> list[Section[Any]]:
             "Impaired by Keystone (calls failed for want of it while it failed; in no downtime of theirs)",
             tell_of_impaired,
         ),
+        ByPhase(summary),
         ByProject(summary),
         NeverAnswered(summary),
         Each(summary, "Retired (no longer listed; measured until then)", tell_of_retired),
@@ -156,6 +158,17 @@ def _run(summary: Summary) -> Iterator[str]:
     yield f"  length    {wording.length(length_ns)}\n"
 
 
+def _judgements(summary: Summary) -> Iterator[str]:
+    """Yield what came of the assertions, which is what a reader in a hurry wants to know."""
+    counts = Counter(judgement.result for judgement in summary.judgements)
+    if counts:
+        parts = [f"{number(counts[result])} {RESULTS[result]}" for result in RESULTS if counts[result]]
+        yield f"Assertions: {', '.join(parts)}\n"
+    for judgement in summary.judgements:
+        yield f"  {judgement.result.upper():<9}  {judgement.assertion}\n"
+        yield f"             {judgement.why}\n"
+
+
 def _missing(summary: Summary) -> Iterator[str]:
     if summary.notes:
         yield "Missing from this report\n"
@@ -185,14 +198,7 @@ def _notes_on_agent(agent: TargetSummary) -> Iterator[str]:
     if not agent.observed_ns:
         yield "it was read once"
     elif agent.unobserved_ns:
-        yield f"not read for {wording.whole_seconds(agent.unobserved_ns)}"
-
-
-def _marks(summary: Summary) -> Iterator[str]:
-    if summary.marks:
-        yield "Marks\n"
-    for mark in summary.marks:
-        yield f"  {moment_of(summary, mark.at_ns)}  {printable(mark.text)}\n"
+        yield f"not read for {wording.whole_seconds(agent.unobserved_ns)} seconds"
 
 
 def _events(summary: Summary) -> Iterator[str]:

@@ -1,9 +1,10 @@
-"""How the targets and the instants of a run are written in its text report."""
+"""How the targets, the instants and the judgements of a run are written in its reports."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from downtimer.assertions import Result
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind
 from downtimer.printable import printable
@@ -11,6 +12,11 @@ from downtimer.report import wording
 from downtimer.report.summary import Summary
 
 KINDS: Final[Mapping[Kind, str]] = MappingProxyType({Kind.SERVICE: "Service", Kind.ADDRESS: "Address"})
+
+RESULTS: Final[Mapping[Result, str]] = MappingProxyType(
+    {Result.FAIL: "failed", Result.UNDECIDED: "undecided", Result.PASS: "passed"}
+)
+"""What is said of assertions with each result, the worst first."""
 
 
 def name_of(summary: Summary, target: TargetSummary) -> str:

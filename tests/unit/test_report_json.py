@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from downtimer.assertions import parse
 from downtimer.errors import ConfigError
 from downtimer.model import Event, Mark, Span, TargetState
 from downtimer.report import FORMATS, render
@@ -16,9 +17,10 @@ from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, slow,
 SCHEMA = json.loads((Path(__file__).parents[2] / "doc" / "report.schema.json").read_text(encoding="utf-8"))
 
 
-def report(reader: MemoryReader) -> dict[str, Any]:
+def report(reader: MemoryReader, *assertions: str) -> dict[str, Any]:
     """Return the parsed report, which is valid by the schema."""
-    parsed: dict[str, Any] = json.loads("".join(render(reader, "json")))
+    text = "".join(render(reader, "json", [parse(assertion) for assertion in assertions]))
+    parsed: dict[str, Any] = json.loads(text)
     Draft202012Validator(SCHEMA).validate(parsed)
     return parsed
 
@@ -36,7 +38,7 @@ def test_schema_itself_is_valid() -> None:
 
 def test_schema_requires_every_field_and_allows_no_other() -> None:
     objects = [SCHEMA, *(part for part in SCHEMA["$defs"].values() if part["type"] == "object")]
-    assert len(objects) == 10
+    assert len(objects) == 14
     for one in objects:
         assert one["additionalProperties"] is False
         assert one["required"] == list(one["properties"])
@@ -54,6 +56,8 @@ def test_empty_run_is_a_valid_report() -> None:
             "length_s": 100.0,
             "references": [],
         },
+        "assertions": [],
+        "phases": [],
         "targets": [],
         "projects": [],
         "agents": [],
@@ -186,6 +190,37 @@ def test_marks_events_and_what_the_source_lacks_are_listed() -> None:
     assert parsed["marks"] == [{"at": "2026-11-22T16:37:06.123000Z", "text": 'nova\n"x"'}]
     assert [event["kind"] for event in parsed["events"]] == ["restart", "source"]
     assert parsed["events"][1]["at"] == "2026-11-22T16:38:05.123000Z"
+
+
+def test_phases_are_in_the_run_and_their_figures_in_each_target() -> None:
+    parsed = report(
+        MemoryReader(
+            states=[service("nova")],
+            the_spans=[up(0, 10), down(10.5, 20), up(20.5, 60)],
+            the_marks=[Mark(at_ns=ns(15), text="step")],
+        )
+    )
+    assert parsed["phases"] == [
+        {"start": "2026-11-22T16:37:05.123000Z", "end": "2026-11-22T16:37:20.123000Z", "name": None},
+        {"start": "2026-11-22T16:37:20.123000Z", "end": "2026-11-22T16:38:45.123000Z", "name": "step"},
+    ]
+    assert parsed["targets"][0]["phases"] == [
+        {"down_s": 4.75, "down_min_s": 4.5, "down_max_s": 5.0, "observed_s": 15.0},
+        {"down_s": 5.25, "down_min_s": 5.0, "down_max_s": 5.5, "observed_s": 45.0},
+    ]
+
+
+def test_assertions_have_a_case_for_each_target() -> None:
+    reader = MemoryReader(states=[service("nova")], the_spans=[up(0, 10), down(10.5, 20), up(20.5, 60)])
+    passed, unfit = report(reader, "<= 30s", "address:* <= 1%")["assertions"]
+    why = "nova was down 10.0 s (9.5–10.5) from 2026-11-22 16:37:15.373 UTC: refused 20"
+    assert passed == {
+        "assertion": "<= 30s",
+        "result": "pass",
+        "why": why,
+        "cases": [{"target": "nova", "kind": "service", "result": "pass", "why": why}],
+    }
+    assert (unfit["result"], unfit["cases"][0]["target"]) == ("undecided", None)
 
 
 def test_hostile_names_stay_valid_json() -> None:

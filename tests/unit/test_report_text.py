@@ -1,5 +1,6 @@
 """The text report: the lines that scripts parse, and the sections that people read."""
 
+import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from downtimer.assertions import parse
 from downtimer.errors import DowntimerError
 from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetId, TargetState, Verdict
 from downtimer.report import render, wording
@@ -379,7 +381,10 @@ def test_marks_events_and_notes_have_their_sections() -> None:
         the_notes=["12 points are not delivered yet"],
     )
     text = "".join(render(reader))
-    assert section(text, "Marks") == [r"  2026-11-22 16:37:06.123  nova\x07"]
+    (_, before, row) = section(text, "By phase")
+    assert before.endswith("  (before the first mark)")
+    assert row.startswith("  2026-11-22 16:37:06.123 ")
+    assert row.endswith(r"  nova\x07")
     assert section(text, "Events") == ["  2026-11-22 16:37:07.123  restart   icmp was restarted"]
     assert section(text, "Missing") == ["  12 points are not delivered yet"]
 
@@ -552,4 +557,69 @@ def test_report_says_for_how_long_an_agents_list_was_not_read() -> None:
         up(90, 100, every=10),
     )
     (told,) = section(report(*spans, states=[state]), "Agents")
-    assert told.endswith("approximately 15 seconds (10 to 70; not read for 50)")
+    assert told.endswith("approximately 15 seconds (10 to 70; not read for 50 seconds)")
+
+
+def test_verdicts_come_right_after_the_lines() -> None:
+    reader = MemoryReader(
+        states=[service("nova")], the_spans=[up(0, 10), down(10.5, 20), up(20.5, 100)], the_marks=[]
+    )
+    given = ["service:nova <= 1min", "zero-downtime", "service:nova <= 10s", "service:heat <= 1s"]
+    text = "".join(render(reader, "text", [parse(one) for one in given]))
+    assert text.split("\n\n")[1].splitlines() == [
+        "Assertions: 1 failed, 2 undecided, 1 passed",
+        "  PASS       service:nova <= 1min",
+        "             nova was down 10.0 s (9.5–10.5) from 2026-11-22 16:37:15.373 UTC: refused 20",
+        "  FAIL       zero-downtime",
+        (
+            "             nova was down 10.0 s (9.5–10.5) from 2026-11-22 16:37:15.373 UTC: refused 20; "
+            "a shorter outage than 0.50 s (answers) can have been missed"
+        ),
+        "  UNDECIDED  service:nova <= 10s",
+        (
+            "             nova was down 10.0 s (9.5–10.5) from 2026-11-22 16:37:15.373 UTC: refused 20; "
+            "the limit of 10s lies between the bounds"
+        ),
+        "  UNDECIDED  service:heat <= 1s",
+        "             no target fits service:heat",
+    ]
+
+
+def test_phases_tell_which_step_cost_what() -> None:
+    reader = MemoryReader(
+        states=[service("nova"), service("glance"), *(address(f"10.0.0.{last}") for last in range(1, 8))],
+        the_spans=[
+            *named("nova", up(0, 10), down(10.5, 20), up(20.5, 100)),
+            *named("glance", up(0, 14), down(14.5, 16), up(16.5, 100)),
+            *icmp("10.0.0.1", down(0, 100)),
+            *(
+                one
+                for last in range(2, 8)
+                for one in icmp(f"10.0.0.{last}", up(0, 50), down(50.5, 50 + last), up(50.5 + last, 100))
+            ),
+        ],
+        the_marks=[Mark(at_ns=ns(15), text="neutron"), Mark(at_ns=ns(80), text="done")],
+    )
+    rows = [row.replace("  2026-11-22 16:", "") for row in section("".join(render(reader)), "By phase")]
+    assert rows == [
+        "  start                                length  observed  services  addresses  phase",
+        "37:05.123              15.0 s   100.0 %    2 down          -  (before the first mark)",
+        "      Service nova 4.75 s (4.50–5.00), glance 0.75 s (0.50–1.00)",
+        "37:20.123         1 min 5.0 s   100.0 %    2 down     6 down  neutron",
+        "      Service nova 5.25 s (5.00–5.50), glance 1.25 s (1.00–1.50)",
+        (
+            "      Address 10.0.0.7 7.00 s (6.50–7.50), 10.0.0.6 6.00 s (5.50–6.50), "
+            "10.0.0.5 5.00 s (4.50–5.50), 10.0.0.4 4.00 s (3.50–4.50), … (6, 27.0 s in all)"
+        ),
+        "38:25.123              20.0 s   100.0 %         -          -  done",
+    ]
+
+
+def test_phase_in_which_nothing_was_observed_says_so() -> None:
+    reader = MemoryReader(
+        states=[service("nova")],
+        the_spans=[up(0, 20), unknown(20, 80, causes="paused"), up(80, 100)],
+        the_marks=[Mark(at_ns=ns(30), text="paused"), Mark(at_ns=ns(70), text="goes on")],
+    )
+    rows = section("".join(render(reader)), "By phase")[1:]
+    assert [re.findall(r"[0-9.]+ %", row) for row in rows] == [["66.7 %"], ["0.0 %"], ["66.7 %"]]
