@@ -318,6 +318,26 @@ class Run:
     interrupted: bool = False
 
 
+class Latency(NamedTuple):
+    """How soon the good answers of some seconds came, of one check of a service.
+
+    Attributes:
+        check: Its name.
+        start_ns: When the window began; it is 10 s long, or a moment more.
+        answers: How many good ones came, at least one.
+        min_ns: The quickest of them.
+        median_ns: The middle one.
+        max_ns: The slowest.
+    """
+
+    check: str
+    start_ns: int
+    answers: int
+    min_ns: int
+    median_ns: int
+    max_ns: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A user's label on an instant."""

@@ -13,9 +13,9 @@ import msgspec
 
 from downtimer.config import DbSection
 from downtimer.errors import StoreError
-from downtimer.model import Event, Mark, Run, RunId, Span
+from downtimer.model import SECOND_NS, Event, Kind, Latency, Mark, Run, RunId, Span, TargetId
 from downtimer.store.influxclient import QUERY_S, Client
-from downtimer.store.lines import decode_target
+from downtimer.store.lines import decode_target, service_tags, tag_as_stored
 from downtimer.store.reading import TableReader
 from downtimer.store.schema import VERDICTS, scratch, transaction, translated
 
@@ -41,6 +41,8 @@ _SPAN_COLUMNS: Final = ", ".join(
         "verdict",
     )
 )
+_WINDOW_S: Final = 10
+
 _INSERT_SPAN: Final = """
 INSERT INTO span (target, "check", first_ns, length_ns, verdict, probes, widest_ns, causes, max_gap_ns,
     dated_ns, watched_ns, incarnation, is_open)
@@ -80,6 +82,26 @@ class InfluxReader(TableReader):
     def run(self) -> Run:
         """Return the run itself."""
         return self._run
+
+    def latencies(self, target: TargetId) -> list[Latency]:
+        """Return how soon a service answered, ordered by check and start_ns; windows count from the run's start.
+
+        Services that have name, region and interface in common share theirs, for InfluxDB tells them apart
+        by nothing else.
+        """
+        ((state, _),) = self.with_spans([target])
+        if state.target.kind is not Kind.SERVICE:
+            return []
+        tags = [f'"{key}" = {_quote(tag_as_stored(value))}' for key, value in service_tags(state.target)]
+        through_ns = self._start_ns + self.through_ns()
+        columns = ", ".join(f'{function}("value")' for function in ("count", "min", "median", "max"))
+        rows = self._select(
+            columns,
+            "service_response",
+            " AND ".join([*tags, '"up" = 1', f"time >= {self._start_ns}", f"time <= {through_ns}"]),
+            by=f'time({_WINDOW_S}s, {self._start_ns % (_WINDOW_S * SECOND_NS)}ns), "check" fill(none)',
+        )
+        return sorted(self._latency(row) for row in rows)
 
     def marks(self) -> list[Mark]:
         """Return the user's marks, ordered by instant."""
@@ -124,6 +146,10 @@ class InfluxReader(TableReader):
         if strays:
             yield f"{strays} targets have spans but are not described; they are left out"
 
+    def _latency(self, row: _Row) -> Latency:
+        lengths = (round(row[function] * SECOND_NS) for function in ("min", "median", "max"))
+        return Latency(row["check"], row["time"] - self._start_ns, row["count"], *lengths)
+
     # --- queries ---
 
     def _find(self, run: RunId | None) -> _Row:
@@ -146,13 +172,13 @@ class InfluxReader(TableReader):
         return connection
 
     def _fill(self, tables: "_Tables") -> None:
-        for row in self._select('last("state") AS "state"', "targets", by="target"):
+        for row in self._select('last("state") AS "state"', "targets", by='"target"'):
             tables.add_target(row)
         for check in self._checks():
-            for row in self._select(_SPAN_COLUMNS, "spans", f'"check" = {_quote(check)}', by="target"):
+            for row in self._select(_SPAN_COLUMNS, "spans", f'"check" = {_quote(check)}', by='"target"'):
                 tables.add_span(check, row)
         columns = '"through", "interval", "widest", "check"'
-        for row in self._select(columns, "progress", by="incarnation"):
+        for row in self._select(columns, "progress", by='"incarnation"'):
             tables.add_progress(row)
 
     def _checks(self) -> list[str]:
@@ -161,7 +187,7 @@ class InfluxReader(TableReader):
 
     def _count(self, measurement: str, field: str) -> int:
         if measurement == "targets":  # a point for each version of each
-            return sum(1 for _ in self._select(f'last("{field}")', measurement, by="target"))
+            return sum(1 for _ in self._select(f'last("{field}")', measurement, by='"target"'))
         rows = self._select(f'count("{field}") AS "n"', measurement)
         return sum(row["n"] for row in rows)
 
@@ -268,14 +294,14 @@ def _run_rows(client: Client, run: RunId | None) -> list[_Row]:
     where = "" if run is None else f'"run" = {_quote(run)}'
     fields = ("begun", "ended", "through", "targets", "spans", "marks", "events")
     columns = ", ".join(f'"{field}"' for field in fields)
-    rows = _select(client, columns, "runs", where, by="run")
+    rows = _select(client, columns, "runs", where, by='"run"')
     return [row for row in rows if row["begun"] is not None or row["ended"] is not None]
 
 
 def _select(client: Client, columns: str, measurement: str, where: str, *, by: str | None) -> Iterator[_Row]:
-    """Yield the rows of a selection; `where` may be empty, `by` is the tag to group by."""
+    """Yield the rows of a selection; `where` may be empty, `by` is what to group by."""
     condition = f" WHERE {where}" if where else ""
-    group = "" if by is None else f' GROUP BY "{by}"'
+    group = "" if by is None else f" GROUP BY {by}"
     query = f'SELECT {columns} FROM "{measurement}"{condition}{group}'  # noqa: S608 - values are quoted
     return _rows(client, query, measurement)
 

@@ -45,7 +45,8 @@ Tags = Iterable[tuple[str, str | None]]
 Fields = Iterable[tuple[str, FieldValue | None]]
 
 _CONTROLS: Final = [*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029]
-_MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "} | {c: f"\\x{c:02x}" for c in _CONTROLS})
+_SHOWN: Final = str.maketrans({c: f"\\x{c:02x}" for c in _CONTROLS})
+_MEASUREMENT: Final = str.maketrans({",": r"\,", " ": r"\ "}) | _SHOWN
 _TAG: Final = _MEASUREMENT | str.maketrans({"=": r"\="})
 _TARGET: Final = str.maketrans({c: f"%{c:02X}" for c in [*range(0x20), 0x7F, ord("%"), ord("\\")]})
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*", re.ASCII)
@@ -107,6 +108,16 @@ def encode_target(target: TargetId) -> str:
 def decode_target(tag: str) -> TargetId:
     """Return the id that `encode_target` made a tag of."""
     return TargetId(_ENCODED.sub(lambda found: chr(int(found[1], 16)), tag))
+
+
+def tag_as_stored(text: str | None) -> str:
+    """Return what InfluxDB has of a tag's value, by which it is found; nothing for a tag that is not there."""
+    return _show_doubtful(text).translate(_SHOWN) if text else ""
+
+
+def service_tags(target: Target) -> tuple[tuple[str, str | None], ...]:
+    """Return the tags by which details of a service are told."""
+    return (("service", target.name), ("region", target.region), ("interface", target.interface))
 
 
 def _show_doubtful(text: str) -> str:
@@ -213,11 +224,7 @@ class LineMaker:
     def know(self, target: Target) -> None:
         """Learn by what tags details of this target are told."""
         if target.kind is Kind.SERVICE:
-            self._services[target.id] = (
-                ("service", target.name),
-                ("region", target.region),
-                ("interface", target.interface),
-            )
+            self._services[target.id] = service_tags(target)
         elif target.kind is Kind.ADDRESS:
             self._addresses[target.id] = (target.name, target.project or target.project_id)
         for check in ("", "answers", "works", "login"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from downtimer.intervals import Interval
-from downtimer.model import Event, Mark, Run, Span, TargetId, TargetState
+from downtimer.model import Event, Latency, Mark, Run, Span, TargetId, TargetState
 
 Stored = Any
 """A target with its spans as a store has them. It can be pickled; only the reader of it can read it."""
@@ -46,6 +46,13 @@ class Reader(Protocol):
 
         Args:
             times: In order, none overlapping another.
+        """
+        ...
+
+    def latencies(self, target: TargetId) -> list[Latency]:
+        """Return how soon a service answered, ordered by check and start_ns; nothing for all other targets.
+
+        Windows without a good answer are left out.
         """
         ...
 

@@ -9,7 +9,18 @@ import msgspec
 
 from downtimer.intervals import Interval
 from downtimer.messages import SpanFact
-from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span, TargetId, TargetState, Verdict
+from downtimer.model import (
+    Event,
+    Incarnation,
+    Latency,
+    Mark,
+    Run,
+    RunId,
+    Span,
+    TargetId,
+    TargetState,
+    Verdict,
+)
 from downtimer.store.schema import VERDICTS, connect_to_read, translated, unmade
 
 _STATES: Final = "SELECT state FROM target WHERE state IS NOT NULL ORDER BY id"
@@ -25,6 +36,11 @@ _ORDER: Final = """ORDER BY target.id, span."check", span.first_ns"""
 _DOWN: Final = f"""
 SELECT target, first_ns FROM span WHERE verdict = {VERDICTS.index(Verdict.DOWN)} AND first_ns BETWEEN ? AND ?
 """  # noqa: S608
+
+_LATENCIES: Final = """
+SELECT "check", start_ns, answers, min_ns, median_ns, max_ns FROM latency JOIN target ON target = key
+WHERE target.id = ? ORDER BY "check", start_ns
+"""
 
 _NO_CAUSES: Final[Mapping[str, int]] = {}
 _CAUSES: Final = msgspec.json.Decoder(dict[str, int])
@@ -134,6 +150,11 @@ class JournalReader(TableReader):
     def run(self) -> Run:
         """Return the run itself."""
         return self._run
+
+    def latencies(self, target: TargetId) -> list[Latency]:
+        """Return how soon a service answered, ordered by check and start_ns."""
+        with translated(self._where):
+            return list(map(Latency._make, self._connection.execute(_LATENCIES, (target,))))
 
     def marks(self) -> list[Mark]:
         """Return the user's marks, ordered by instant."""

@@ -8,8 +8,8 @@ import pytest
 
 from downtimer.config import DbSection
 from downtimer.errors import ExitCode, StoreError
-from downtimer.messages import Record, SpanFact
-from downtimer.model import Mark, RunId
+from downtimer.messages import Record, Sample, SpanFact
+from downtimer.model import Latency, Mark, RunId
 from downtimer.store.influx import InfluxReader, list_runs
 from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.journal import Facts, JournalReader, JournalWriter
@@ -18,6 +18,7 @@ from tests.integration.influx_env import Credentials, InfluxServer, as_text, opt
 from tests.integration.influx_run import (
     FLOATING,
     NOVA,
+    ODD,
     OPEN,
     STATES,
     all_spans,
@@ -108,6 +109,50 @@ def test_what_is_missing_is_said(journal: JournalWriter, influxdb: InfluxServer)
     client(influxdb).query("DROP SERIES FROM spans WHERE target = 'service:nova'", method="POST")
     (note,) = notes(db)
     assert note.startswith("InfluxDB lacks 7 of the run's")
+
+
+def test_latencies_of_a_service_are_those_of_its_samples(tmp_path: Path, influxdb: InfluxServer) -> None:
+    bench = Bench(tmp_path)
+    states = [NOVA, *ODD]
+    facts = Facts()
+    facts.add_states(states)
+    for state in states:
+        facts.spans.append(SpanFact(up(0, 30, target=state.target.id), is_open=False))
+        facts.samples += [
+            Sample(target=state.target.id, check=check, sent_ns=ns(at), up=True, latency_ns=ns(latency))
+            for check, at, latency in [
+                ("answers", 0, 0.001),
+                ("answers", 4, 0.5),
+                ("answers", 9.999, 0.003),
+                ("works", 10, 0.123456789),
+                ("answers", 29, 2),
+            ]
+        ]
+        facts.samples += [  # answered, but badly; not answered
+            Sample(
+                target=state.target.id, check="answers", sent_ns=ns(5), up=False, latency_ns=1, status=503
+            ),
+            Sample(target=state.target.id, check="answers", sent_ns=ns(15), up=False, cause="refused"),
+        ]
+    with contextlib.closing(JournalWriter(bench.journal, bench.run, ships=True)) as writer:
+        writer.apply(facts)
+        writer.end_run(ns(30))
+    db = section(influxdb)
+    assert ship(bench.journal, db, 30).left == 0
+    with contextlib.closing(InfluxReader(db, None)) as reader:
+        for state in states:
+            assert reader.latencies(state.target.id) == [
+                Latency("answers", 0, 3, ns(0.001), ns(0.003), ns(0.5)),
+                Latency("answers", ns(20), 1, ns(2), ns(2), ns(2)),
+                Latency("works", ns(10), 1, 123_456_789, 123_456_789, 123_456_789),
+            ]
+
+
+def test_addresses_have_no_latencies(journal: JournalWriter, influxdb: InfluxServer) -> None:
+    db = section(influxdb)
+    assert ship(journal.path, db, 30).left == 0
+    with contextlib.closing(InfluxReader(db, None)) as reader:
+        assert reader.latencies(FLOATING.target.id) == []
 
 
 # --- what InfluxDB refuses ---

@@ -9,6 +9,7 @@ from downtimer.model import (
     Event,
     Incarnation,
     Kind,
+    Latency,
     Mark,
     Run,
     RunId,
@@ -140,6 +141,7 @@ class MemoryReader:
     the_marks: list[Mark] = field(default_factory=list)
     the_events: list[Event] = field(default_factory=list)
     the_notes: list[str] = field(default_factory=list)
+    the_latencies: dict[TargetId, list[Latency]] = field(default_factory=dict)
 
     def run(self) -> Run:
         """Return the run."""
@@ -174,6 +176,10 @@ class MemoryReader:
                 and any(start_ns <= span.first_sent_ns <= end_ns for start_ns, end_ns in times)
             }
         )
+
+    def latencies(self, target: TargetId) -> list[Latency]:
+        """Return how soon a service answered."""
+        return self.the_latencies.get(target, [])
 
     def marks(self) -> list[Mark]:
         """Return the marks."""

@@ -1,5 +1,6 @@
 """The journal: whatever the order and number of facts, and whenever it is cut off, it reads the same."""
 
+import contextlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -20,10 +21,12 @@ from downtimer.model import (
     Baseline,
     Event,
     Incarnation,
+    Latency,
     Mark,
     Run,
     RunId,
     Span,
+    TargetId,
     TargetState,
     Verdict,
 )
@@ -633,9 +636,23 @@ def test_latency_windows_are_kept_once(writer: JournalWriter, path: str) -> None
         more = facts()
         more.latencies = [msgspec.structs.replace(window, answers=answers)]
         writer.apply(more)
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT answers FROM latency").fetchall() == [(5,)]
-    connection.close()
+    with contextlib.closing(JournalReader(path)) as reader:
+        assert reader.latencies(NOVA.target.id) == [Latency("answers", 0, 5, 1, 2, 3)]
+
+
+def test_latency_windows_are_read_by_target_check_and_time(writer: JournalWriter, path: str) -> None:
+    more = facts()
+    more.latencies = [
+        LatencyWindow(target=target, check=check, start_ns=at, answers=1, min_ns=1, median_ns=1, max_ns=1)
+        for target in (NOVA.target.id, TargetId("service:glance"))
+        for check in ("works", "answers")
+        for at in (20, 10)
+    ]
+    writer.apply(more)
+    with contextlib.closing(JournalReader(path)) as reader:
+        found = [(window.check, window.start_ns) for window in reader.latencies(NOVA.target.id)]
+        assert found == [("answers", 10), ("answers", 20), ("works", 10), ("works", 20)]
+        assert reader.latencies(TargetId("service:unheard-of")) == []
 
 
 # --- the folder ---
