@@ -1,12 +1,18 @@
 """End the run, write its report and print it.
 
-Usage: downtimer stop [--config FILE] [--keep]
+Usage: downtimer stop [--config FILE] [--keep] [--assert EXPR]... [--lenient]
+                      [--format FORMAT] [--output FILE]
 
 Options:
   --keep                  leave the daemon running, without a run
+  --assert EXPR           a promise to judge the run by; `downtimer report --help` has examples
+  --lenient               what is undecided is no failure
+  --format FORMAT         of what is printed: text (if not given), json, markdown or junit
+  --output FILE           write there instead of printing; - is standard output
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
 It waits up to 30 seconds for InfluxDB; what is left the next start delivers, or `downtimer ship`.
+Exit code: 4 if an assertion failed or is undecided.
 """
 
 import contextlib
@@ -14,15 +20,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from downtimer import report as reports
 from downtimer.commands.common import (
     Arguments,
     configuration_of_daemon,
     hint_of_run,
     print_file,
-    print_text,
     warn,
 )
+from downtimer.commands.delivering import Wanted, wanted
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import DowntimerError, ExitCode, NotRunningError
@@ -39,6 +44,7 @@ PATIENCE: Final = 4
 
 def run(arguments: Arguments) -> int:
     """End the run, and print its report."""
+    asked = wanted(arguments)
     config = configuration_of_daemon(arguments)
     try:
         with _telling_what_it_waits_for(config):
@@ -51,18 +57,27 @@ def run(arguments: Arguments) -> int:
         wait_for_end(config, END_S)
     if ended["run"] is None:
         warn("no run was under way; the daemon has ended")
-        return ExitCode.DONE
-    if ended["report_error"] is not None:
-        with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
-            print_text(reports.render(reader))
-        raise DowntimerError(ended["report_error"])
-    print_file(ended["report_file"])
+        return asked.nothing_measured()
+    code = _report(asked, ended)
     if ended["influxdb_left"]:
         warn(
             f"{ended['influxdb_left']} points are not in InfluxDB yet; "
             f"`downtimer ship {ended['run']}`, or the next start, delivers them"
         )
-    return ExitCode.DONE
+    return code
+
+
+def _report(asked: Wanted, ended: Mapping[str, Any]) -> int:
+    """Print the report. The daemon has written it, but of assertions it knows nothing."""
+    if ended["report_error"] is None and asked.is_plain:
+        print_file(ended["report_file"])
+        return ExitCode.DONE
+    is_to_be_judged = ended["report_error"] is None and asked.assertions
+    with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
+        code = asked.deliver(reader, ended["report_file"] if is_to_be_judged else None)
+    if ended["report_error"] is not None:
+        raise DowntimerError(ended["report_error"])
+    return code
 
 
 @contextlib.contextmanager

@@ -36,6 +36,7 @@ class Summary:
         events: By instant.
         notes: What the source lacks.
         judgements: Of each assertion, in the order given; none without assertions.
+        is_lenient: What is undecided is no failure.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Summary:
     events: Sequence[Event]
     notes: Sequence[str]
     judgements: Sequence[Judgement] = ()
+    is_lenient: bool = False
     _roster: Roster = field(repr=False)
     _spans: AttributedSpans = field(repr=False)
 
@@ -72,15 +74,17 @@ class Summary:
         return self._roster.names.get(target.id, target.name)
 
 
-def build(reader: Reader, assertions: Sequence[Assertion] = ()) -> Summary:
+def build(reader: Reader, assertions: Sequence[Assertion] = (), *, is_lenient: bool = False) -> Summary:
     """Return the summary of a run, whose targets are read as they are asked for. The reader stays open.
 
     Args:
         reader: Of the run.
         assertions: What to judge it by. If there are any, all targets are read once for that.
+        is_lenient: What is undecided is no failure, for formats that tell the two apart only.
     """
     summary = _read(reader)
-    return replace(summary, judgements=_judge(summary, assertions)) if assertions else summary
+    judgements = _judge(summary, assertions) if assertions else ()
+    return replace(summary, judgements=judgements, is_lenient=is_lenient)
 
 
 def _judge(summary: Summary, assertions: Sequence[Assertion]) -> Sequence[Judgement]:

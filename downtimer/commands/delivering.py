@@ -1,0 +1,107 @@
+"""What `report` and `stop` have in common: which report is wanted, of what promises, and where it goes."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from downtimer import report as reports
+from downtimer.assertions import Assertion, Result, holds, parse
+from downtimer.commands.common import Arguments, print_file, print_text, warn
+from downtimer.errors import DowntimerError, ExitCode
+from downtimer.report.output import write_atomically
+from downtimer.report.summary import Summary
+from downtimer.store.reader import Reader
+
+STANDARD_OUTPUT: Final = "-"
+
+_TEXT: Final = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which report is wanted.
+
+    Attributes:
+        assertions: What to judge the run by.
+        is_lenient: What is undecided holds.
+        form: One of `report.FORMATS`.
+        output: The file to write it to; None to print it.
+    """
+
+    assertions: Sequence[Assertion]
+    is_lenient: bool
+    form: str
+    output: str | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is what every run gets: the text, printed, and nothing is judged."""
+        return self.form == _TEXT and self.output is None and not self.assertions
+
+    def deliver(self, reader: Reader, report_file: str | None = None) -> ExitCode:
+        """Make the report, put it where it belongs, and say what does not hold.
+
+        Args:
+            reader: Of the run; it stays open.
+            report_file: To be replaced by the report as text, too; None for nothing.
+
+        Raises:
+            DowntimerError: It could not be written. If that is true of `report_file` alone it was printed.
+        """
+        summary = reports.build(reader, self.assertions, is_lenient=self.is_lenient)
+        if report_file is None:
+            self._put(self._written(summary))
+        else:
+            self._put_beside(summary, Path(report_file))
+        return self._judge(summary)
+
+    def nothing_measured(self) -> ExitCode:
+        """Return what comes of a run that there was not."""
+        return ExitCode.DONE if self.is_lenient or not self.assertions else ExitCode.ASSERTION
+
+    def _written(self, summary: Summary) -> Iterator[str]:
+        return reports.write(summary, self.form)
+
+    def _put(self, text: Iterator[str]) -> None:
+        if self.output is None:
+            print_text(text)
+        else:
+            write_atomically(Path(self.output), text)
+
+    def _put_beside(self, summary: Summary, path: Path) -> None:
+        try:
+            write_atomically(path, reports.write(summary, _TEXT))
+        except DowntimerError:
+            self._put(self._written(summary))
+            raise
+        if self.output is None and self.form == _TEXT:
+            print_file(str(path))
+        else:
+            self._put(self._written(summary))
+
+    def _judge(self, summary: Summary) -> ExitCode:
+        if holds(summary.judgements, is_lenient=self.is_lenient):
+            return ExitCode.DONE
+        for judgement in summary.judgements:
+            if not holds([judgement], is_lenient=self.is_lenient):
+                verdict = "failed" if judgement.result is Result.FAIL else "is undecided"
+                warn(f"assertion '{judgement.assertion}' {verdict}: {judgement.why}")
+        return ExitCode.ASSERTION
+
+
+def wanted(arguments: Arguments) -> Wanted:
+    """Return what a command line asks for.
+
+    Raises:
+        ConfigError: It asks for a format that is none, or an assertion is none.
+    """
+    form = arguments["--format"] or _TEXT
+    reports.check_format(form)
+    output = arguments["--output"]
+    return Wanted(
+        assertions=[parse(text) for text in arguments["--assert"]],
+        is_lenient=bool(arguments["--lenient"]),
+        form=form,
+        output=None if output == STANDARD_OUTPUT else output,
+    )
