@@ -11,7 +11,7 @@ from typing import Final
 from downtimer.assertions import Assertion
 from downtimer.errors import ConfigError
 from downtimer.options import hint
-from downtimer.report import json_report, text_report
+from downtimer.report import json_report, junit_report, markdown_report, text_report
 from downtimer.report.summary import Summary, build
 from downtimer.store.reader import Reader
 
@@ -19,6 +19,8 @@ FORMATS: Final[Mapping[str, Callable[[Summary], Iterator[str]]]] = MappingProxyT
     {
         "text": text_report.render,
         "json": json_report.render,
+        "markdown": markdown_report.render,
+        "junit": junit_report.render,
     }
 )
 """Every format by its name, the default first. To add one: its module, and a line here."""

@@ -11,7 +11,7 @@ from downtimer.model import WORKS, Kind
 from downtimer.printable import printable
 from downtimer.projects import Projects, ProjectSummary
 from downtimer.report import wording
-from downtimer.report.by_phase import FIRST, Gathering, Share
+from downtimer.report.by_phase import FIRST, Gathering, Row, Share
 from downtimer.report.spool import Spool
 from downtimer.report.summary import Summary
 from downtimer.report.titles import KINDS, moment_of, name_of, period_of, title_of
@@ -151,6 +151,11 @@ class ByPhase:
         self._summary = summary
         self._gathering = Gathering(summary)
 
+    @property
+    def rows(self) -> list[Row]:
+        """What was gathered, for a format that shows it in its own way."""
+        return self._gathering.rows
+
     def tell(self, target: TargetSummary) -> Share | None:
         """See `Section`."""
         return self._gathering.tell(target)
@@ -161,10 +166,10 @@ class ByPhase:
 
     def read(self) -> Iterator[str]:
         """See `Section`."""
-        if self._gathering.rows:
+        if self.rows:
             yield "By phase (from each mark to the next; downtime within it, the longest first)\n"
             yield f"  {'start':<23}  {'length':>18}  observed  services  addresses  phase\n"
-        for row in self._gathering.rows:
+        for row in self.rows:
             phase = row.phase
             yield (
                 f"  {moment_of(self._summary, phase.start_ns)}  "

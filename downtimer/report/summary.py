@@ -66,6 +66,10 @@ class Summary:
 
         return spread(tell_of, self._spans.stored(self._roster.targets))
 
+    def count_targets(self) -> int:
+        """Return how many `of_each` tells of."""
+        return len(self._roster.targets)
+
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.
 

@@ -13,6 +13,7 @@ from downtimer.findings import TargetSummary
 from downtimer.model import Kind
 from downtimer.printable import printable
 from downtimer.report import wording
+from downtimer.report.head import Head
 from downtimer.report.outage_text import tell_of_outages
 from downtimer.report.sections import (
     AnswersAlone,
@@ -30,7 +31,7 @@ from downtimer.report.sections import (
 )
 from downtimer.report.summary import Summary
 from downtimer.report.titles import RESULTS, moment_of, name_of
-from downtimer.report.wording import number, plural
+from downtimer.report.wording import number
 
 
 def render(summary: Summary) -> Iterator[str]:
@@ -62,7 +63,7 @@ def render(summary: Summary) -> Iterator[str]:
 def _sections(summary: Summary) -> list[Section[Any]]:
     """Return the sections that tell of targets, in order."""
     return [
-        _Head(summary),
+        Head(summary),
         Each(summary, "Outages (times in UTC; in brackets the bounds of each figure)", tell_of_outages),
         Each(summary, "Slow (good answers, but much later than usual; in no downtime)", tell_of_slow),
         Each(
@@ -96,74 +97,13 @@ def line(summary: Summary, target: TargetSummary) -> str:
     return f"Address {name} was unreachable approximately {time} second which is {share}% of total uptime"
 
 
-class _Head:
-    """What was measured, when, and how much of it there is."""
-
-    def __init__(self, summary: Summary) -> None:
-        self._summary = summary
-        self._counts = Counter[Kind]()
-        self._down = 0
-        self._shortest_ns = self._longest_ns = 0  # of the windows that have a length
-
-    def tell(self, target: TargetSummary) -> tuple[Kind, bool, int]:
-        """See `Section`."""
-        return target.target.kind, bool(target.episodes), target.window_ns
-
-    def add(self, told: tuple[Kind, bool, int]) -> None:
-        """See `Section`."""
-        kind, was_down, window_ns = told
-        self._counts[kind] += 1
-        self._down += was_down
-        if window_ns:
-            self._shortest_ns = min(window_ns, self._shortest_ns or window_ns)
-            self._longest_ns = max(window_ns, self._longest_ns)
-
-    def read(self) -> Iterator[str]:
-        """See `Section`."""
-        yield from _run(self._summary)
-        yield f"  targets   {self._targets()}\n"
-        if self._longest_ns:
-            shortest, longest = wording.length(self._shortest_ns), wording.length(self._longest_ns)
-            each = longest if shortest == longest else f"{shortest} to {longest}"
-            yield f"  measured  {each} each, first to last probe; percentages are of what was observed\n"
-
-    def _targets(self) -> str:
-        counts = [
-            plural(self._counts[kind], kind.value)
-            for kind in (Kind.SERVICE, Kind.ADDRESS)
-            if self._counts[kind]
-        ]
-        if not counts:
-            return "none: nothing was found to measure"
-        return f"{', '.join(counts)}; {self._down or 'none'} with outages"
-
-
-def _run(summary: Summary) -> Iterator[str]:
-    run = summary.run
-    yield f"Run {printable(run.id)}\n"
-    if run.label:
-        yield f"  label     {printable(run.label)}\n"
-    yield f"  vantage   {printable(run.vantage)}\n"
-    for name, has_answered in summary.references.items():
-        failed = "" if has_answered else " (never answered: it can't prove this host's own link)"
-        yield f"  reference {printable(name)}{failed}\n"
-    yield f"  start     {moment_of(summary, 0)} UTC\n"
-    if run.end_ns is None:
-        through = moment_of(summary, summary.through_ns)
-        yield f"  end       not yet (running, or cut off); figures count to {through} UTC\n"
-    else:
-        cut_off = " (interrupted)" if run.interrupted else ""
-        yield f"  end       {moment_of(summary, run.end_ns)} UTC{cut_off}\n"
-    length_ns = summary.through_ns if run.end_ns is None else run.end_ns
-    yield f"  length    {wording.length(length_ns)}\n"
-
-
 def _judgements(summary: Summary) -> Iterator[str]:
     """Yield what came of the assertions, which is what a reader in a hurry wants to know."""
     counts = Counter(judgement.result for judgement in summary.judgements)
     if counts:
         parts = [f"{number(counts[result])} {RESULTS[result]}" for result in RESULTS if counts[result]]
-        yield f"Assertions: {', '.join(parts)}\n"
+        lenient = " (what is undecided is allowed)" if summary.is_lenient else ""
+        yield f"Assertions: {', '.join(parts)}{lenient}\n"
     for judgement in summary.judgements:
         yield f"  {judgement.result.upper():<9}  {judgement.assertion}\n"
         yield f"             {judgement.why}\n"
