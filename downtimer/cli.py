@@ -40,7 +40,7 @@ from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.options import hint
 from downtimer.printable import printable
 
-COMMANDS: Final = ("start", "stop", "status", "report", "runs", "ship", "demo")
+COMMANDS: Final = ("start", "stop", "status", "report", "compare", "runs", "ship", "demo")
 """Modules of `downtimer.commands`; the docstring of each is its usage."""
 
 _CONFIG: Final = ("-c", "--config")

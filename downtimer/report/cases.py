@@ -78,7 +78,7 @@ def hold(assertion: Assertion, target: TargetSummary, name: str, scene: Scene) -
     lower, upper = bounds = _bounds(assertion.measure, target, scene)
     result = _compare(assertion, bounds)
     why = _WORDS[assertion.measure](target, name, scene)
-    covered = _coverage(target, scene)
+    covered = coverage(target, scene)
     needed = COVERAGE_OF_NO_FAILURE if assertion.measure is Measure.NO_FAILURE else COVERAGE
     if not target.observed_ns:
         result, why = Result.UNDECIDED, f"nothing of {name} was observed"
@@ -107,7 +107,7 @@ def _is_left_out(target: TargetSummary, scene: Scene) -> bool:
     return target.observed_ns > 0
 
 
-def _coverage(target: TargetSummary, scene: Scene) -> Fraction:
+def coverage(target: TargetSummary, scene: Scene) -> Fraction:
     """Return how much (0-1) was observed of the time in which there should have been probes."""
     if target.start_ns is None or target.end_ns is None:
         return Fraction(0)
@@ -137,7 +137,7 @@ def _bounds(measure: Measure, target: TargetSummary, scene: Scene) -> Bounds:
                 max([episode.max_ns for episode in target.episodes], default=0),
             )
         case Measure.OBSERVED:
-            missing = 1 - _coverage(target, scene)
+            missing = 1 - coverage(target, scene)
             return missing, missing
         case Measure.OUTAGES:
             count = len(target.episodes)
@@ -205,7 +205,7 @@ def _tell_observed(target: TargetSummary, name: str, scene: Scene) -> str:
     causes = ", ".join(
         f"{printable(cause)} {wording.seconds(length_ns)}" for cause, length_ns in target.unobserved.items()
     )
-    return f"{name} was observed for {_percent(_coverage(target, scene))} % of its time" + (
+    return f"{name} was observed for {_percent(coverage(target, scene))} % of its time" + (
         f": {causes}" if causes else ""
     )
 

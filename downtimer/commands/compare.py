@@ -1,0 +1,43 @@
+"""Tell, of two runs, what was down for longer in the second, and what for less.
+
+Usage: downtimer compare [--config FILE] [--format FORMAT] [--output FILE] [BEFORE [AFTER]]
+
+  BEFORE, AFTER           runs: an id or how that begins, latest, or latest~1; the latest two if not given
+
+Options:
+  --format FORMAT         text (if not given), json or markdown
+  --output FILE           write there instead of printing; - is standard output
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+Only what is beyond the bounds of both figures is worse or better.
+"""
+
+import contextlib
+from pathlib import Path
+
+from downtimer import report as reports
+from downtimer.commands.choosing import LATEST, open_journal
+from downtimer.commands.common import Arguments, configuration, print_text
+from downtimer.commands.delivering import STANDARD_OUTPUT
+from downtimer.errors import ExitCode
+from downtimer.report import comparison_text
+from downtimer.report.comparison import compare
+from downtimer.report.output import write_atomically
+
+
+def run(arguments: Arguments) -> int:
+    """Compare two runs."""
+    form = arguments["--format"] or next(iter(comparison_text.FORMATS))
+    comparison_text.check_format(form)
+    config = configuration(arguments)
+    with (
+        contextlib.closing(open_journal(config, arguments["BEFORE"] or f"{LATEST}~1")) as before,
+        contextlib.closing(open_journal(config, arguments["AFTER"] or LATEST)) as after,
+    ):
+        text = comparison_text.FORMATS[form](compare(reports.build(before), reports.build(after)))
+    output = arguments["--output"]
+    if output in (None, STANDARD_OUTPUT):
+        print_text(text)
+    else:
+        write_atomically(Path(output), text)
+    return ExitCode.DONE
