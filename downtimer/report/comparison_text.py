@@ -81,7 +81,7 @@ _TITLES: Final = {
     Change.UNDECIDED: "Undecided (the bounds allow both, or too little was observed)",
 }
 
-_HEAD: Final = ("", "down before", "down after", "longest before", "longest after", "episodes", "slow")
+_HEAD: Final = ("", "down before", "down after", "longest", "episodes", "slow")
 
 
 def _groups(comparison: Comparison) -> Iterator[tuple[str, Sequence[Pair]]]:
@@ -128,8 +128,7 @@ def _cells(pair: Pair) -> tuple[str, ...]:
         f"{KINDS[pair.kind]} {printable(pair.name)}",
         _down(before),
         _down(after),
-        _longest(before),
-        _longest(after) + changed,
+        _both(before, after, lambda figures: wording.seconds(figures.longest_ns)) + changed,
         _both(before, after, lambda figures: number(figures.episodes)),
         _both(before, after, lambda figures: wording.seconds(figures.slow_ns)),
     )
@@ -137,10 +136,6 @@ def _cells(pair: Pair) -> tuple[str, ...]:
 
 def _down(figures: Figures | None) -> str:
     return _ABSENT if figures is None else wording.bounded(figures.down_ns, *figures.down_bounds_ns)
-
-
-def _longest(figures: Figures | None) -> str:
-    return _ABSENT if figures is None else wording.bounded(figures.longest_ns, *figures.longest_bounds_ns)
 
 
 def _both(before: Figures | None, after: Figures | None, write: Callable[[Figures], str]) -> str:
