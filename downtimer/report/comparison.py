@@ -7,7 +7,7 @@ else it may be the doing of where the probes happened to fall.
 import enum
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -17,9 +17,6 @@ from downtimer.report.cases import COVERAGE, Scene, coverage
 from downtimer.report.summary import Summary
 
 Bounds = tuple[int, int]
-
-_FASTER: Final = 1.5
-"""An interval that is longer by this factor is another one."""
 
 
 class Change(enum.StrEnum):
@@ -43,7 +40,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         slow_ns: Time with late answers.
         observed_ns: Time with a verdict.
         is_covered: Enough of its time was observed to say that it was down for no longer.
-        checks: By name, with the mean distance of their probes; None where it is not known.
+        checks: Their names.
     """
 
     down_ns: int
@@ -54,7 +51,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     slow_ns: int
     observed_ns: int
     is_covered: bool
-    checks: tuple[tuple[str, int | None], ...]
+    checks: tuple[str, ...]
 
     @classmethod
     def of(cls, target: TargetSummary, scene: Scene) -> "Figures":
@@ -71,7 +68,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             slow_ns=target.slow_ns,
             observed_ns=target.observed_ns,
             is_covered=target.observed_ns > 0 and coverage(target, scene) >= COVERAGE,
-            checks=tuple([(check.name, check.interval_ns) for check in target.checks]),
+            checks=tuple([check.name for check in target.checks]),
         )
 
 
@@ -244,7 +241,6 @@ def _remarks(before: Side, after: Side, pairs: Sequence[Pair]) -> Iterator[str]:
         elif side.run.interrupted:
             yield f"the {word} run was interrupted"
     yield from _differing(pairs, "by other checks", _has_other_checks)
-    yield from _differing(pairs, "at other intervals", _has_other_intervals)
     yield from _differing(pairs, f"less than {float(COVERAGE):.0%} of the time in one of them", _is_bare)
 
 
@@ -260,16 +256,7 @@ def _differing(pairs: Sequence[Pair], how: str, differ: Callable[[Figures, Figur
 
 
 def _has_other_checks(before: Figures, after: Figures) -> bool:
-    return [name for name, _ in before.checks] != [name for name, _ in after.checks]
-
-
-def _has_other_intervals(before: Figures, after: Figures) -> bool:
-    intervals = dict(before.checks)
-    return any(
-        max(now_ns, then_ns) > _FASTER * min(now_ns, then_ns)
-        for check, now_ns in after.checks
-        if now_ns is not None and (then_ns := intervals.get(check)) is not None
-    )
+    return before.checks != after.checks
 
 
 def _is_bare(before: Figures, after: Figures) -> bool:
