@@ -1,15 +1,18 @@
-"""Tell, of two runs, what was down for longer in the second, and what for less.
+"""Tell what was down for longer than in an earlier run, and what for less.
 
-Usage: downtimer compare [--config FILE] [--format FORMAT] [--output FILE] [BEFORE [AFTER]]
+Usage: downtimer compare [--config FILE] [--format FORMAT] [--output FILE]
+                         [BEFORE [AFTER]]
 
-  BEFORE, AFTER           runs: an id or how that begins, latest, or latest~1; the latest two if not given
+  BEFORE, AFTER           runs: ids, or how these begin; latest, latest~1;
+                          the latest two if not given
 
 Options:
   --format FORMAT         text (if not given), json or markdown
   --output FILE           write there instead of printing; - is standard output
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-Only what is beyond the bounds of both figures is worse or better.
+Only what is beyond the bounds of both figures is called worse or better.
 """
 
 import contextlib

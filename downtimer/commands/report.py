@@ -1,20 +1,25 @@
 """Show how long everything was down: in the run under way, or in an earlier one.
 
-Usage: downtimer report [--config FILE] [--run RUN] [--assert EXPR]... [--lenient]
-                        [--format FORMAT] [--output FILE] [--from STORE]
+Usage: downtimer report [--config FILE] [--run RUN] [--assert EXPR]...
+                        [--lenient] [--format FORMAT] [--output FILE]
+                        [--from STORE]
 
 Options:
-  --run RUN               which run: its id or how that begins, latest, or latest~1; else the latest
-  --assert EXPR           a promise to judge it by, as 'service:nova <= 30s', 'service:* longest <= 5s',
-                          'address:* <= 1%', 'outages <= 3', 'observed >= 99%', zero-downtime, accessible
+  --run RUN               which run: its id, or how that begins;
+                          latest, latest~1
+  --assert EXPR           a promise to judge it by; several may be given
   --lenient               what is undecided is no failure
-  --format FORMAT         text (if not given), json, markdown or junit
+  --format FORMAT         text (if not given), json, markdown, junit
   --output FILE           write there instead of printing; - is standard output
   --from STORE            journal or influxdb [default: journal]
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-Without --run, --format and --output the file that `report_file` names is replaced, too.
-Exit code: 4 if an assertion failed or is undecided.
+Promises: 'service:nova <= 30s', 'service:* longest <= 5s', 'address:* <= 1%',
+'project:shop outages <= 3', 'observed >= 99%', zero-downtime, accessible.
+
+Without --run, --format and --output the file that `report_file` names is
+replaced, too. Exit code 4: an assertion failed, or is undecided.
 """
 
 import contextlib

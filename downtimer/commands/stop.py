@@ -5,14 +5,17 @@ Usage: downtimer stop [--config FILE] [--keep] [--assert EXPR]... [--lenient]
 
 Options:
   --keep                  leave the daemon running, without a run
-  --assert EXPR           a promise to judge the run by; `downtimer report --help` has examples
+  --assert EXPR           a promise to judge the run by, as zero-downtime or
+                          'service:nova <= 30s'; several may be given
   --lenient               what is undecided is no failure
-  --format FORMAT         of what is printed: text (if not given), json, markdown or junit
+  --format FORMAT         of what is printed: text (if not given), json,
+                          markdown, junit
   --output FILE           write there instead of printing; - is standard output
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-It waits up to 30 seconds for InfluxDB; what is left the next start delivers, or `downtimer ship`.
-Exit code: 4 if an assertion failed or is undecided.
+It waits up to 30 seconds for InfluxDB; what is left the next start delivers, or
+`downtimer ship`. Exit code 4: an assertion failed, or is undecided.
 """
 
 import contextlib
