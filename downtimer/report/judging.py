@@ -142,9 +142,8 @@ class _Tally:
             return case.why
         if result is not Result.PASS:
             others = sum(1 for other in self.cases if other.result is result) - 1
-            verb = "fails" if result is Result.FAIL else "is undecided"
-            more = f"; so {verb} {number(others)} more" if others else ""
-            return f"{case.why}{more}"
+            verb = _VERBS[result][others != 1]
+            return f"{case.why}; {number(others)} more {verb}" if others else case.why
         everything = " and ".join(plural(count, kind.value) for kind, count in self.kinds.items())
         if not any(weight):
             return f"{everything}: {_NOTHING[self.assertion.measure]}"
@@ -169,6 +168,8 @@ def _hint(selector: Selector, names: set[tuple[str, str]]) -> str:
 
 
 _NOUNS: Final = {"service": "service", "address": "address", "project": "address of a project"}
+
+_VERBS: Final = {Result.FAIL: ("fails", "fail"), Result.UNDECIDED: ("is undecided", "are undecided")}
 
 _NOTHING: Final = {
     Measure.DOWN: "none was down",
