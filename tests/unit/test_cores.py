@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from downtimer import report
+from downtimer.assertions import parse
 from downtimer.errors import ConfigError, DowntimerError
 from downtimer.report import cores
 from downtimer.report.cores import FEW, spread
@@ -145,7 +146,7 @@ def test_a_large_report_is_the_same_on_all_cores_as_on_one(
 
     def render() -> str:
         with contextlib.closing(JournalReader(str(journal))) as reader:
-            return "".join(report.render(reader, form))
+            return "".join(report.render(reader, form, [parse("address:* <= 1%"), parse("zero-downtime")]))
 
     of_three = render()
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
