@@ -16,6 +16,7 @@ from downtimer.report import render, wording
 from downtimer.report.output import write_atomically
 from downtimer.report.wording import REASONS
 from downtimer.verdicts import CAUSES
+from tests.unit import hostile
 from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, slow, unknown, up
 
 
@@ -623,3 +624,10 @@ def test_phase_in_which_nothing_was_observed_says_so() -> None:
     )
     rows = section("".join(render(reader)), "By phase")[1:]
     assert [re.findall(r"[0-9.]+ %", row) for row in rows] == [["66.7 %"], ["0.0 %"], ["66.7 %"]]
+
+
+def test_no_name_forges_or_garbles_a_line() -> None:
+    text = "".join(render(hostile.reader(), "text", [parse("service:* <= 1s")]))
+    assert all(line.replace("\ufffe\uffff", "").isprintable() for line in text.splitlines())
+    assert len(lines(text)) == len(hostile.NAMES) + 1
+    assert len(section(text, "By phase")) == 1 + 1 + 2 * len(hostile.NAMES)
