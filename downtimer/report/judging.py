@@ -21,6 +21,9 @@ _SEVERITY: Final = (Result.FAIL, Result.UNDECIDED, Result.PASS)
 """The worst case is that of the whole."""
 
 
+_NAMES_SHOWN: Final = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What was found of a target.
@@ -141,9 +144,8 @@ class _Tally:
         if len(self.cases) == 1:
             return case.why
         if result is not Result.PASS:
-            others = sum(1 for other in self.cases if other.result is result) - 1
-            verb = _VERBS[result][others != 1]
-            return f"{case.why}; {number(others)} more {verb}" if others else case.why
+            others = [other.target for other in self.cases if other.result is result and other is not case]
+            return f"{case.why}{_too(result, others)}"
         everything = " and ".join(plural(count, kind.value) for kind, count in self.kinds.items())
         if not any(weight):
             return f"{everything}: {_NOTHING[self.assertion.measure]}"
@@ -161,6 +163,15 @@ class _Tally:
         if self.left_out:
             are = "is" if self.left_out == 1 else "are"
             yield f"{plural(self.left_out, 'address')} that never answered {are} left out"
+
+
+def _too(result: Result, others: Sequence[str | None]) -> str:
+    """Return how many other targets it is the same with, and the names of the first."""
+    if not others:
+        return ""
+    names = ", ".join(str(name) for name in others[:_NAMES_SHOWN])
+    more = ", …" if len(others) > _NAMES_SHOWN else ""
+    return f"; {number(len(others))} more {_VERBS[result][len(others) != 1]} ({names}{more})"
 
 
 def _hint(selector: Selector, names: set[tuple[str, str]]) -> str:

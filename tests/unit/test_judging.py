@@ -106,7 +106,7 @@ def test_worst_target_speaks_for_all_and_the_others_are_counted() -> None:
     states = [service("nova"), service("glance"), service("heat")]
     failed = judge("service:* <= 1s", spans, *states)
     assert failed.why.startswith("glance was down 40.0 s")
-    assert failed.why.endswith("; 1 more fails")
+    assert failed.why.endswith("; 1 more fails (nova)")
     assert [(case.target, case.result) for case in failed.cases] == [
         ("glance", Result.FAIL),
         ("heat", Result.PASS),
