@@ -54,12 +54,14 @@ class Finding:
     Attributes:
         case: None if the target is left out, since it never answered.
         weight: How bad it is, in the unit of the measure: the lower bound, then the upper one.
+        episodes: How many it has.
         isolated: Failed probes of it that stand alone; only where that is asked.
         resolution: By check, how long an outage may be that was missed; likewise.
     """
 
     case: Case | None
     weight: Bounds = (0, 0)
+    episodes: int = 0
     isolated: int = 0
     resolution: Sequence[tuple[str, int]] = ()
 
@@ -76,7 +78,7 @@ def hold(assertion: Assertion, target: TargetSummary, name: str, scene: Scene) -
     if _is_left_out(target, scene):
         return Finding(None)
     lower, upper = bounds = _bounds(assertion.measure, target, scene)
-    result = _compare(assertion, bounds)
+    result = compare(assertion, bounds)
     why = _WORDS[assertion.measure](target, name, scene)
     covered = coverage(target, scene)
     needed = COVERAGE_OF_NO_FAILURE if assertion.measure is Measure.NO_FAILURE else COVERAGE
@@ -90,6 +92,7 @@ def hold(assertion: Assertion, target: TargetSummary, name: str, scene: Scene) -
     return Finding(
         Case(name, target.target.kind, result, why),
         weight=(lower, upper),
+        episodes=len(target.episodes),
         isolated=_isolated(target) if assertion.measure is Measure.NO_FAILURES_IN_A_ROW else 0,
         resolution=_resolution(target) if assertion.measure is Measure.NO_FAILURE else (),
     )
@@ -152,7 +155,8 @@ def _share(part_ns: int, target: TargetSummary) -> Fraction | int:
     return min(Fraction(part_ns, target.observed_ns), Fraction(1)) if part_ns and target.observed_ns else 0
 
 
-def _compare(assertion: Assertion, bounds: Bounds) -> Result:
+def compare(assertion: Assertion, bounds: Bounds) -> Result:
+    """Return what comes of an assertion's limit and what was measured, at least and at most."""
     limit = 1 - assertion.limit if assertion.measure is Measure.OBSERVED else assertion.limit
     lower, upper = ((bound > limit or (assertion.is_strict and bound == limit)) for bound in bounds)
     return Result.FAIL if lower else Result.UNDECIDED if upper else Result.PASS

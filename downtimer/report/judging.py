@@ -14,7 +14,7 @@ from downtimer.model import Kind
 from downtimer.options import hint
 from downtimer.printable import printable
 from downtimer.report import wording
-from downtimer.report.cases import Bounds, Finding, Scene, hold
+from downtimer.report.cases import Bounds, Finding, Scene, compare, hold
 from downtimer.report.wording import number, plural
 
 _SEVERITY: Final = (Result.FAIL, Result.UNDECIDED, Result.PASS)
@@ -91,6 +91,7 @@ class _Tally:
         cases: In the order of the report.
         kinds: How many targets of each kind these are about.
         worst: By result, the worst case, with its weight.
+        episodes: Of all these together.
         left_out: Addresses that never answered.
         isolated: See `Finding`, summed up.
         resolution: By check, the largest of any target.
@@ -100,6 +101,7 @@ class _Tally:
     cases: list[Case] = field(default_factory=list)
     kinds: Counter[Kind] = field(default_factory=Counter)
     worst: dict[Result, tuple[Bounds, Case]] = field(default_factory=dict)
+    episodes: int = 0
     left_out: int = 0
     isolated: int = 0
     resolution: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -114,6 +116,7 @@ class _Tally:
         self.kinds[case.kind] += 1
         if case.result not in self.worst or finding.weight > self.worst[case.result][0]:
             self.worst[case.result] = finding.weight, case
+        self.episodes += finding.episodes
         self.isolated += finding.isolated
         for check, length_ns in finding.resolution:
             self.resolution[check] = max(self.resolution[check], length_ns)
@@ -126,8 +129,26 @@ class _Tally:
             case = Case(None, None, Result.UNDECIDED, why)
             return Judgement(assertion.text, Result.UNDECIDED, why, (case,))
         result = next(result for result in _SEVERITY if result in self.worst)
+        if assertion.measure is Measure.OUTAGES and len(self.cases) > 1:
+            return self._judgement_of_all(result)
         why = "; ".join([self._why(result), *self._remarks()])
         return Judgement(assertion.text, result, why, tuple(self.cases))
+
+    def _judgement_of_all(self, worst: Result) -> Judgement:
+        """Return what it comes to where episodes are counted, of all targets together."""
+        result = compare(self.assertion, (self.episodes, self.episodes))
+        if result is Result.PASS:  # as long as enough was observed of each
+            result = worst
+        if self.episodes and result is not Result.UNDECIDED:
+            told = f"{plural(self.episodes, 'episode')} in all; {self._most()}"
+        else:
+            told = self._why(worst)
+        why = "; ".join([told, *self._remarks()])
+        return Judgement(self.assertion.text, result, why, (Case(None, None, result, why),))
+
+    def _most(self) -> str:
+        """Return which target was down most often."""
+        return max(self.worst.values(), key=lambda worst: worst[0])[1].why
 
     def _why_nothing(self, names: set[tuple[str, str]]) -> str:
         if self.left_out:

@@ -84,7 +84,7 @@ class InfluxReader(TableReader):
         return self._run
 
     def latencies(self, target: TargetId) -> list[Latency]:
-        """Return how soon a service answered, ordered by check and start_ns; windows count from the run's start.
+        """Return how soon a service answered, by check and start_ns; windows count from the run's start.
 
         Services that have name, region and interface in common share theirs, for InfluxDB tells them apart
         by nothing else.

@@ -111,7 +111,7 @@ def decode_target(tag: str) -> TargetId:
 
 
 def tag_as_stored(text: str | None) -> str:
-    """Return what InfluxDB has of a tag's value, by which it is found; nothing for a tag that is not there."""
+    """Return what InfluxDB has of a tag's value, by which it is found; nothing for one that is not there."""
     return _show_doubtful(text).translate(_SHOWN) if text else ""
 
 

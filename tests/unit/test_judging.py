@@ -117,6 +117,29 @@ def test_worst_target_speaks_for_all_and_the_others_are_counted() -> None:
     assert judge("service:h* <= 0s", spans, *states).why == "heat was not down"
 
 
+def test_episodes_are_counted_of_all_targets_together() -> None:
+    spans = [
+        *(
+            of(one, "service:glance")
+            for one in (up(0, 10), down(10.5, 50), up(50.5, 70), down(71, 72), up(73, 99))
+        ),
+        *(of(one, "service:heat") for one in (up(0, 100),)),
+        *NINETY_FIVE,
+    ]
+    states = [service("nova"), service("glance"), service("heat")]
+    failed = judge("outages <= 2", spans, *states)
+    assert failed.result is Result.FAIL
+    assert failed.why.startswith("3 episodes in all; glance was down 2 times, first from ")
+    assert [case.result for case in failed.cases] == [Result.FAIL]
+    assert judge("service:* outages <= 3", spans, *states).result is Result.PASS
+    assert judge("service:h* outages <= 0", spans, *states).why == "heat was not down"
+    unseen = [one for one in spans if one.target != "service:heat"]
+    unseen += [of(one, "service:heat") for one in (up(0, 20), unknown(20.5, 99.5), up(100, 100))]
+    undecided = judge("outages <= 3", unseen, *states)
+    assert undecided.result is Result.UNDECIDED
+    assert undecided.why.startswith("heat was observed for 20")
+
+
 def test_nothing_down_is_said_once_for_many() -> None:
     states = [service("nova"), address("10.0.0.5")]
     spans = [up(0, 60), *ping("10.0.0.5", up(0, 60))]
