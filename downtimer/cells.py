@@ -8,9 +8,9 @@ Pure. The cells of a check tile the time from its first probe to its last withou
 - The `max_gap` that rules between two spans is the earlier one's: it was in force at its last
   probe, which is when the next probe was planned. A rate that falls later does not turn what was
   a gap into observed time. Within a span all probes are near enough by construction.
-- Between two incarnations the cause is ``restart``, however short the time. Next to unknown
-  probes it is theirs, and between two unknown spans each has its half. A gap that is left has
-  the cause ``stall``.
+- Between two incarnations the cause is ``restart``, however short the time; a pause is no work of any.
+  Next to unknown probes it is theirs, and between two unknown spans each has its half. A gap that
+  is left has the cause ``stall``.
 - A probe that hung on is known to hang until `watched_ns`, also if what follows is a gap.
 - An unknown span with several causes shares its time among them as its probes are shared.
 """
@@ -189,7 +189,7 @@ def _cell(start_ns: int, end_ns: int, span: Span) -> Cell:
 
 def _unobserved_between(before: Span, after: Span) -> Iterator[Cell]:
     start_ns, end_ns = before.known_ns, after.first_sent_ns
-    if before.incarnation != after.incarnation:
+    if before.incarnation != after.incarnation and before.incarnation and after.incarnation:
         yield Cell(start_ns, end_ns, Verdict.UNKNOWN, _RESTART)
         return
     unknown = [span.causes for span in (before, after) if span.verdict is Verdict.UNKNOWN] or [_STALL]

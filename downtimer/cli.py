@@ -40,7 +40,20 @@ from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.options import hint
 from downtimer.printable import printable
 
-COMMANDS: Final = ("start", "stop", "status", "report", "compare", "runs", "ship", "demo")
+COMMANDS: Final = (
+    "run",
+    "start",
+    "stop",
+    "status",
+    "mark",
+    "pause",
+    "resume",
+    "report",
+    "compare",
+    "runs",
+    "ship",
+    "demo",
+)
 """Modules of `downtimer.commands`; the docstring of each is its usage."""
 
 _CONFIG: Final = ("-c", "--config")
@@ -56,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(words)
     except DowntimerError as exc:
         print(f"downtimer: {printable(str(exc))}", file=sys.stderr)
-        return exc.exit_code
+        # Of a command that is run the exit code is its own: ours must differ from what others use.
+        return ExitCode.NOT_BEGUN if _split(words)[0] == "run" else exc.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read our output has enough

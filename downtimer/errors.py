@@ -23,6 +23,10 @@ class ExitCode(enum.IntEnum):
     USAGE = 2
     NOT_RUNNING = 3
     ASSERTION = 4
+    NOT_BEGUN = 125  # `run` alone: the command was not begun, and that is our failure
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
+    SIGNALLED = 128  # and the number of the signal that ended it
     CANNOT_START = 78  # a child only: configuration or permission; EX_CONFIG of sysexits.h
 
 

@@ -336,11 +336,13 @@ class Flush(Message, frozen=True, kw_only=True, tag="flush"):
 class Finish(Message, frozen=True, kw_only=True, tag="finish"):
     """Send no more probes, wait for those in flight, flush, answer `Done`, exit.
 
-    To the writer: commit all, end the run at `end_ns`, ship for at most `ship_s`, answer `Done`, exit.
+    To the writer: commit all, end the run at `end_ns` (with this `label`, if there is one), ship for at most
+    `ship_s`, answer `Done`, exit.
     """
 
     serial: int
     end_ns: int = 0
+    label: str | None = None
     ship_s: float = 0.0
 
 

@@ -338,6 +338,13 @@ class Latency(NamedTuple):
     max_ns: int
 
 
+LABEL_MAX = 1_000
+"""Characters of a run's label."""
+
+MARK_MAX = 1_000
+"""Characters of a mark."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
     """A user's label on an instant."""

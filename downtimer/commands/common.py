@@ -11,7 +11,7 @@ from downtimer import config
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError, StoreError
-from downtimer.model import RunId
+from downtimer.model import LABEL_MAX, RunId
 from downtimer.printable import printable
 from downtimer.store import journal
 from downtimer.supervisor.lock import holder
@@ -44,6 +44,40 @@ def configuration_of_daemon(arguments: Arguments) -> Config:
             raise exc from None
         warn(f"{exc}; for the daemon that runs this is of no matter")
         return found
+
+
+def ask_daemon(
+    arguments: Arguments, command: str, asked: dict[str, Any] | None = None, *, timeout_s: float
+) -> dict[str, Any]:
+    """Have the daemon do something with the run under way; return its result.
+
+    Raises:
+        NotRunningError: There is no run; the line says what became of the last one.
+        DowntimerError: It was not done.
+    """
+    config = configuration_of_daemon(arguments)
+    try:
+        return client.request(config.control_socket, command, asked, timeout_s=timeout_s)
+    except NotRunningError as exc:
+        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
+
+
+def label(arguments: Arguments) -> str | None:
+    """Return what the run is to be called; None if that was not said.
+
+    Raises:
+        ConfigError: It is no label.
+    """
+    given: str | None = arguments["--label"]
+    if given is None:
+        return None
+    if len(given) > LABEL_MAX:
+        raise ConfigError(f"--label: longer than {LABEL_MAX} characters")
+    try:
+        given.encode()
+    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
+        raise ConfigError("--label: not UTF-8 text") from exc
+    return given
 
 
 def hint_of_run(config: Config) -> str:

@@ -17,11 +17,12 @@ Example:
 """
 
 import os
+from collections.abc import Callable
 from typing import Final
 
 from downtimer import memory, secrecy
 from downtimer.certificates import unverified
-from downtimer.commands.common import ANSWER_S, Arguments, configuration, tell, warn
+from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, tell, warn
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
@@ -34,29 +35,49 @@ PASSWORD: Final = "OS_PASSWORD"  # noqa: S105 - its name
 def run(arguments: Arguments) -> int:
     """Begin to measure."""
     config = configuration(arguments)
-    for line in (*secrecy.readable_by_others(config), *unverified(config)):
-        warn(line)
-    memory.hide()
-    resume = True if arguments["--resume"] else False if arguments["--new"] else None
-    label, password = _label(arguments), _password(config)
-    if not arguments["--foreground"] and _is_idle(config):
-        if resume:
-            raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
-        _begin_anew(config, label, password)
-        return ExitCode.DONE
-    orders = launch.Orders(config=secrecy.complete(config, password=password), label=label, resume=resume)
     if arguments["--foreground"]:
-        launch.become_daemon(orders)
-    launch.start_daemon(orders, tell)
+        _prepare(config)
+        launch.become_daemon(_orders(config, arguments))
+    begin(config, arguments, tell)
     return ExitCode.DONE
 
 
-def _begin_anew(config: Config, label: str, password: str | None) -> None:
-    """Have the idle daemon begin another run. It reads the configuration itself, but not our environment."""
-    asked = {"label": label, "config": config.path, "password": password}
-    begun = client.request(config.control_socket, "start", asked, timeout_s=START_S)
-    for line in begun["lines"]:
-        tell(line)
+def begin(config: Config, arguments: Arguments, say: Callable[[str], None]) -> bool:
+    """Begin a run, in a daemon that was left idle or in a new one; return whether it was left idle.
+
+    Args:
+        config: For the run.
+        arguments: Which may have ``--label``, ``--new`` and ``--resume``.
+        say: Takes lines that tell how far it is, and last what is measured.
+
+    Raises:
+        DowntimerError: No run began.
+    """
+    _prepare(config)
+    if not _is_idle(config):
+        launch.start_daemon(_orders(config, arguments), say)
+        return False
+    if arguments["--resume"]:
+        raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
+    # It reads the configuration itself, but not our environment.
+    asked = {"label": label(arguments) or "", "config": config.path, "password": _password(config)}
+    for line in client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]:
+        say(line)
+    return True
+
+
+def _prepare(config: Config) -> None:
+    for line in (*secrecy.readable_by_others(config), *unverified(config)):
+        warn(line)
+    memory.hide()
+
+
+def _orders(config: Config, arguments: Arguments) -> launch.Orders:
+    return launch.Orders(
+        config=secrecy.complete(config, password=_password(config)),
+        label=label(arguments) or "",
+        resume=True if arguments["--resume"] else False if arguments["--new"] else None,
+    )
 
 
 def _password(config: Config) -> str | None:
@@ -69,17 +90,6 @@ def _password(config: Config) -> str | None:
     except UnicodeEncodeError:
         raise ConfigError(f"{PASSWORD}: not UTF-8 text") from None
     return password
-
-
-def _label(arguments: Arguments) -> str:
-    label: str = arguments["--label"] or ""
-    if len(label) > launch.LABEL_MAX:
-        raise ConfigError(f"--label: longer than {launch.LABEL_MAX} characters")
-    try:
-        label.encode()
-    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
-        raise ConfigError("--label: not UTF-8 text") from exc
-    return label
 
 
 def _is_idle(config: Config) -> bool:

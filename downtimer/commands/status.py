@@ -9,24 +9,14 @@ Options:
 
 import msgspec
 
-from downtimer.commands.common import (
-    ANSWER_S,
-    Arguments,
-    configuration_of_daemon,
-    hint_of_run,
-    print_text,
-)
-from downtimer.control import client, status_text
-from downtimer.errors import ExitCode, NotRunningError
+from downtimer.commands.common import ANSWER_S, Arguments, ask_daemon, print_text
+from downtimer.control import status_text
+from downtimer.errors import ExitCode
 
 
 def run(arguments: Arguments) -> int:
     """Show what is measured, and what is down right now."""
-    config = configuration_of_daemon(arguments)
-    try:
-        answer = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
-    except NotRunningError as exc:
-        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
+    answer = ask_daemon(arguments, "status", timeout_s=ANSWER_S)
     if arguments["--json"]:
         print_text([msgspec.json.format(msgspec.json.encode(answer), indent=2).decode(), "\n"])
     else:

@@ -1,9 +1,10 @@
 """End the run, write its report and print it.
 
-Usage: downtimer stop [--config FILE] [--keep] [--assert EXPR]... [--lenient]
+Usage: downtimer stop [--config FILE] [--label TEXT] [--keep] [--assert EXPR]... [--lenient]
                       [--format FORMAT] [--output FILE]
 
 Options:
+  --label TEXT            what the run was of, for the report; instead of that of its start
   --keep                  leave the daemon running, without a run
   --assert EXPR           a promise to judge the run by, as zero-downtime or
                           'service:nova <= 30s'; several may be given
@@ -27,6 +28,7 @@ from downtimer.commands.common import (
     Arguments,
     configuration_of_daemon,
     hint_of_run,
+    label,
     print_file,
     warn,
 )
@@ -47,21 +49,43 @@ PATIENCE: Final = 4
 
 def run(arguments: Arguments) -> int:
     """End the run, and print its report."""
-    asked = wanted(arguments)
-    config = configuration_of_daemon(arguments)
-    try:
-        with _telling_what_it_waits_for(config):
-            ended = client.request(
-                config.control_socket, "stop", {"keep": bool(arguments["--keep"])}, timeout_s=STOP_S
-            )
-    except NotRunningError as exc:
-        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
-    if not arguments["--keep"]:
-        wait_for_end(config, END_S)
+    asked, name = wanted(arguments), label(arguments)
+    ended = end(configuration_of_daemon(arguments), keep=bool(arguments["--keep"]), name=name)
     if ended["run"] is None:
         warn("no run was under way; the daemon has ended")
         return asked.nothing_measured()
-    code = _report(asked, ended)
+    return report_on(ended, asked)
+
+
+def end(config: Config, *, keep: bool, name: str | None = None) -> dict[str, Any]:
+    """End the run under way; return what the daemon answers (`downtimer.supervisor.life.end`).
+
+    Args:
+        config: Of the daemon.
+        keep: Leave it running, without a run. Else it is gone when this returns.
+        name: What the run is called from now on; None: as it is.
+
+    Raises:
+        DowntimerError: There is none, or its end could not be recorded.
+    """
+    asked = {"keep": keep} if name is None else {"keep": keep, "label": name}
+    try:
+        with _telling_what_it_waits_for(config):
+            ended = client.request(config.control_socket, "stop", asked, timeout_s=STOP_S)
+    except NotRunningError as exc:
+        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
+    if not keep:
+        wait_for_end(config, END_S)
+    return ended
+
+
+def report_on(ended: Mapping[str, Any], asked: Wanted) -> int:
+    """Print the report on a run that has ended, and what InfluxDB lacks of it; return the exit code.
+
+    Raises:
+        DowntimerError: It could not be printed or written.
+    """
+    code = _report(ended, asked)
     if ended["influxdb_left"]:
         warn(
             f"{ended['influxdb_left']} points are not in InfluxDB yet; "
@@ -70,7 +94,7 @@ def run(arguments: Arguments) -> int:
     return code
 
 
-def _report(asked: Wanted, ended: Mapping[str, Any]) -> int:
+def _report(ended: Mapping[str, Any], asked: Wanted) -> int:
     """Print the report. The daemon has written it, but of assertions it knows nothing."""
     if ended["report_error"] is None and asked.is_plain:
         print_file(ended["report_file"])

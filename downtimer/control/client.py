@@ -68,7 +68,7 @@ def _connect(connection: socket.socket, path: str) -> None:
                 raise ControlError("failed", f"the daemon has let nobody in for {CONNECT_S:.0f} s") from exc
             time.sleep(_POLL_S)
         except (FileNotFoundError, ConnectionRefusedError) as exc:
-            raise NotRunningError(f"downtimer is not running (nobody listens on {path})") from exc
+            raise NotRunningError(f"no daemon is running (nobody listens on {path})") from exc
         except OSError as exc:
             raise ControlError("failed", f"{path}: {exc.strerror or exc}") from exc
         else:

@@ -17,13 +17,20 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
     if answer["ending"]:
         yield "The run is being ended; InfluxDB has half a minute to take what waits for it.\n\n"
+    if answer["paused"]:
+        yield f"Paused since {_moment(answer['paused'])}: nothing is probed until `downtimer resume`.\n\n"
     yield from _targets(answer["targets"])
     yield "\n"
-    yield from _down(answer["down"], answer["more_down"], answer["targets"])
+    if not answer["paused"]:
+        yield from _down(answer["down"], answer["more_down"], answer["targets"])
     yield from _references(answer["references"])
     yield from _lacking(answer["lacking"])
     yield from _complaints(answer["complaints"])
     yield from (f"{line[:1].upper()}{line[1:]}.\n" for line in answer["unverified"])
+    if answer["marks"]:
+        yield "\nLatest marks:\n"
+    for mark in answer["marks"]:
+        yield f"  {_moment(mark['at'])}  {printable(mark['text'])}\n"
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -56,10 +63,9 @@ def _down(
     yield "Down now:\n"
     for item in down[:_DOWN_SHOWN]:
         region = f" ({printable(item['region'])})" if item["region"] else ""
-        since = item["since"][:23].replace("T", " ")
         yield (
             f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
-            f"since {since} UTC ({_duration(item['for_s'])})\n"
+            f"since {_moment(item['since'])} ({_duration(item['for_s'])})\n"
         )
     if (more := more + len(down[_DOWN_SHOWN:])) > 0:
         yield f"  … and {more} more, for less long.\n"
@@ -122,6 +128,11 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"control      {answer['control']['refused']} requests refused\n"
     if answer["dropped"]:
         yield f"dropped      {answer['dropped']} details\n"
+
+
+def _moment(rfc3339: str) -> str:
+    """Return ``2026-11-22 16:37:05.123 UTC``."""
+    return f"{rfc3339[:23].replace('T', ' ')} UTC"
 
 
 def _duration(seconds: float) -> str:

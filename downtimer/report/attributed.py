@@ -1,4 +1,4 @@
-"""The spans of a run, in which what is not a target's own fault is unknown.
+"""The spans of a run, in which what is not a target's own fault is unknown, and so is what was paused.
 
 What is judged by the spans of other targets (whether the vantage was blind, whether Keystone was failing) is
 found out first, from no more spans than that needs. Then each target is read with its own, one at a time.
@@ -15,6 +15,7 @@ from downtimer.impairment import attribute as attribute_to_keystone
 from downtimer.impairment import find_failing
 from downtimer.intervals import Interval, unite
 from downtimer.model import Kind, Span, Target, TargetId, TargetState
+from downtimer.pauses import find_pauses, put_in
 from downtimer.report.roster import Roster, call
 from downtimer.store.reader import Reader, Stored
 from downtimer.vantage import Evidence, answers_of_reference, attribute, evidence_of, find_blind
@@ -34,6 +35,7 @@ class AttributedSpans:
 
     def __init__(self, reader: Reader, roster: Roster) -> None:
         self._reader = reader
+        self._pauses = find_pauses(reader.events())
         self._blind = _find_blind(reader, roster)
         self._find_failing(roster)
 
@@ -48,9 +50,11 @@ class AttributedSpans:
     def decode(self, stored: Stored) -> StateAndSpans:
         """Return a target that the reader has `stored`, with its spans."""
         state, spans = self._reader.decode(stored)
-        theirs = _attributed(state, spans, self._blind) if self._blind else spans
+        theirs: Sequence[Span] = _attributed(state, spans, self._blind) if self._blind else spans
         failing = self._failing_for(state.target)
-        return state, list(attribute_to_keystone(theirs, failing)) if failing else theirs
+        if failing:
+            theirs = list(attribute_to_keystone(theirs, failing))
+        return state, put_in(theirs, self._pauses)
 
     def _find_failing(self, roster: Roster) -> None:
         """Find out when the Keystones of each region may have failed."""

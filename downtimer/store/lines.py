@@ -12,6 +12,8 @@ measurement           tags beside run, vantage; time             fields
 service_response      service, region, interface, check; sent    value, status_code, up, cause
 floating_ip_pings     address, project; start of the window      sent, lost, rtt_min, rtt_mean, rtt_max
 runs                  ; start                                    label, begun (JSON), then: ended (JSON),
+                                                                 label once more, for it may be another
+                                                                 (it is for people, and read from ended),
                                                                  end, interrupted, through, targets,
                                                                  spans, marks, events: how many of each
 targets               target, kind; first listed + version       name, region, …, state (JSON)
@@ -152,6 +154,7 @@ class LineMaker:
         """
         fields: list[tuple[str, FieldValue | None]] = [
             ("ended", _json(run)),
+            ("label", run.label),
             ("end", self._utc(run.end_ns)),
             ("interrupted", run.interrupted),
             ("through", self._utc(through_ns)),

@@ -136,11 +136,12 @@ class JournalWriter:
                 "UPDATE run SET boot_origin_ns = ?, boot_id = ?", (run.boot_origin_ns, run.boot_id)
             )
 
-    def end_run(self, end_ns: int, *, interrupted: bool = False) -> None:
+    def end_run(self, end_ns: int, *, label: str | None = None, interrupted: bool = False) -> None:
         """End the run: every open span ends at its effective last_sent. A second call changes nothing.
 
         Args:
             end_ns: When.
+            label: The user's words for it from now on; None: as it has them.
             interrupted: It was cut off, and is only now seen to be over.
 
         Raises:
@@ -148,14 +149,17 @@ class JournalWriter:
         """
         if self.run.end_ns is not None:
             return
-        ended = replace(self.run, end_ns=end_ns, interrupted=interrupted)
+        label = self.run.label if label is None else label
+        ended = replace(self.run, end_ns=end_ns, label=label, interrupted=interrupted)
         with self._writing():
             if self._lines is not None:
                 still_open = read_spans(self._connection, only_open=True)
                 self.outbox.put(self._lines.span(fact.span, is_open=False) for fact in still_open)
             for statement in _CLOSE_SPANS:
                 self._connection.execute(statement)
-            self._connection.execute("UPDATE run SET end_ns = ?, interrupted = ?", (end_ns, interrupted))
+            self._connection.execute(
+                "UPDATE run SET end_ns = ?, label = ?, interrupted = ?", (end_ns, label, interrupted)
+            )
             if self._lines is not None:
                 self._tell_end(self._lines, ended)
         self.run = ended

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from downtimer.errors import StoreError
 from downtimer.model import Run, RunId
-from downtimer.store.reading import read_run, read_through_ns
+from downtimer.pauses import paused_since_ns
+from downtimer.store.reading import read_events, read_run, read_through_ns
 from downtimer.store.recording import JournalWriter, file_size
 from downtimer.store.schema import SUFFIX, connect_to_read, translated
 
@@ -55,11 +56,13 @@ class LastRun:
         run: As its journal has it; its `end_ns` is None if it was cut off (or is still going on).
         path: Its journal.
         through_ns: Up to when everything is recorded.
+        paused_ns: Since when it is paused; None if it is not.
     """
 
     run: Run
     path: str
     through_ns: int
+    paused_ns: int | None = None
 
 
 def list_runs(state_dir: str) -> list[RunEntry]:
@@ -82,7 +85,9 @@ def last_run(state_dir: str) -> LastRun | None:
         return None
     entry = max(found, key=lambda entry: (entry.start_utc_ns, entry.id))
     with _reading(entry.path) as connection:
-        return LastRun(read_run(connection, entry.path), entry.path, read_through_ns(connection))
+        paused_ns = paused_since_ns(read_events(connection))
+        through_ns = max(read_through_ns(connection), paused_ns or 0)
+        return LastRun(read_run(connection, entry.path), entry.path, through_ns, paused_ns)
 
 
 def close_interrupted(last: LastRun) -> None:

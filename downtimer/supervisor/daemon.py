@@ -23,8 +23,9 @@ from downtimer.config import Config, load
 from downtimer.control.server import ControlServer
 from downtimer.descriptors import allow_most
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode
+from downtimer.model import LABEL_MAX, MARK_MAX
 from downtimer.supervisor import life, status
-from downtimer.supervisor.launch import LABEL_MAX, Answer, Orders, read_orders
+from downtimer.supervisor.launch import Answer, Orders, read_orders
 from downtimer.supervisor.lock import check_report_file, make_runtime_dir, make_state_dir, take_locks
 from downtimer.supervisor.measurement import Measurement
 from downtimer.supervisor.notify import ServiceManager
@@ -32,7 +33,6 @@ from downtimer.supervisor.reload import reload
 
 log = logging.getLogger(__name__)
 
-MARK_MAX: Final = 1_000
 FEEDINGS: Final = 3
 """So often a watchdog is fed in its time."""
 
@@ -70,6 +70,8 @@ class Daemon:
                 "start": self._start,
                 "stop": self._stop,
                 "mark": self._mark,
+                "pause": self._pause,
+                "resume": self._resume,
             },
             self.config.global_.control_group,
         )
@@ -209,10 +211,10 @@ class Daemon:
             finally:
                 self.ended.set()
 
-    async def _end_run(self) -> dict[str, Any]:
+    async def _end_run(self, label: str | None = None) -> dict[str, Any]:
         """End the run under way. Then it is over, even if something about its end has failed."""
         try:
-            return await life.end(self._under_way())
+            return await life.end(self._under_way(), label)
         finally:
             self._measurement = None
 
@@ -234,9 +236,7 @@ class Daemon:
         self._check_unchanging()
         if self._measurement is not None:
             raise ControlError("busy", f"run {self._measurement.settings.run.id} is under way already")
-        label = arguments.get("label", "")
-        if not isinstance(label, str) or len(label) > LABEL_MAX:
-            raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
+        label = _label(arguments) or ""
         path = arguments.get("config", self.config.path)
         if not isinstance(path, str) or not Path(path).is_absolute() or "\0" in path:
             raise ControlError("bad-request", "config must be the absolute path of a file")
@@ -251,12 +251,12 @@ class Daemon:
 
     async def _stop(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         self._check_unchanging()
-        keep = arguments.get("keep") is True
+        keep, label = arguments.get("keep") is True, _label(arguments)
         if keep:
             self._under_way()
         try:
             async with self._changing:
-                return await self._end_run() if self._measurement is not None else {"run": None}
+                return await self._end_run(label) if self._measurement is not None else {"run": None}
         finally:
             if not keep:
                 self.ended.set()
@@ -265,7 +265,24 @@ class Daemon:
         text = arguments.get("text")
         if not isinstance(text, str) or not 0 < len(text) <= MARK_MAX:
             raise ControlError("bad-request", f"text must be a text of 1 to {MARK_MAX} characters")
-        return {"at_ns": self._under_way().mark(text)}
+        measurement = self._under_way()
+        at_ns = measurement.mark(text)
+        return {"at_ns": at_ns, "at": status.utc(measurement, at_ns)}
+
+    async def _pause(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer since when probing rests, and whether it did already."""
+        measurement = self._under_way()
+        was_paused = measurement.paused_ns is not None
+        self._check_unchanging()
+        async with self._changing:
+            return {"since": status.utc(measurement, await measurement.pause()), "was_paused": was_paused}
+
+    async def _resume(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer since when probing has rested; null if it has not."""
+        measurement = self._under_way()
+        self._check_unchanging()
+        async with self._changing:
+            return {"since": status.utc(measurement, await measurement.resume())}
 
     def _under_way(self) -> Measurement:
         if self._measurement is None:
@@ -276,11 +293,23 @@ class Daemon:
         if self._measurement is not None and self._measurement.is_ending:
             run = self._measurement.settings.run.id
             return f"run {run} is being ended; `downtimer status` shows how far it is"
-        return "a run is just being started or stopped; try again"
+        return "a run is just being started, stopped, paused or resumed; try again"
 
     def _check_unchanging(self) -> None:
         if self._changing.locked() or self.ended.is_set():
             raise ControlError("busy", self._what_changes())
+
+
+def _label(arguments: Mapping[str, Any]) -> str | None:
+    """Return the label that was asked for; None if none was.
+
+    Raises:
+        ControlError: It is none.
+    """
+    label = arguments.get("label")
+    if not isinstance(label, str | None) or len(label or "") > LABEL_MAX:
+        raise ControlError("bad-request", f"label must be a text of at most {LABEL_MAX} characters")
+    return label
 
 
 class Answers:

@@ -21,7 +21,6 @@ from downtimer.supervisor.children import child_environment
 from downtimer.supervisor.lock import make_folder
 
 MODULE: Final = "downtimer.supervisor.daemon"
-LABEL_MAX: Final = 1_000
 
 
 class Orders(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +56,8 @@ def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
         orders: What it is to do.
         tell: Called with lines that tell how far it is.
 
+    If something is raised meanwhile, as on Ctrl-C, the daemon is told to end.
+
     Raises:
         DowntimerError: It could not; the message says why.
     """
@@ -79,15 +80,28 @@ def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
     finally:
         for fd in (write_fd, log_fd, orders_fd):
             os.close(fd)
-    with open(read_fd, "rb") as answers:  # noqa: PTH123 - a descriptor, not a path
+    try:
+        conclusion = _listen(read_fd, tell)
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+    if conclusion is not None:
+        return _conclude(process, conclusion)
+    process.wait()
+    raise DowntimerError(f"the daemon ended before it measured; see {orders.config.global_.log_file}")
+
+
+def _listen(read_fd: int, tell: Callable[[str], None]) -> Answer | None:
+    """Return the daemon's last word, None if it ended without one; what comes before it is told."""
+    with open(read_fd, "rb") as answers:
         for line in answers:
             answer = msgspec.json.decode(line, type=Answer)
             if answer.code is None or answer.code == ExitCode.DONE:
                 tell(answer.text)
             if answer.code is not None:
-                return _conclude(process, answer)
-    process.wait()
-    raise DowntimerError(f"the daemon ended before it measured; see {orders.config.global_.log_file}")
+                return answer
+    return None
 
 
 def become_daemon(orders: Orders) -> None:

@@ -29,7 +29,7 @@ from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import child_environment
 from downtimer.supervisor.launch import Orders
 from downtimer.supervisor.lock import check_report_file
-from downtimer.supervisor.measurement import Measurement
+from downtimer.supervisor.measurement import MARKS_SHOWN, Measurement, Past
 from downtimer.supervisor.targets import TargetList
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ def begin(orders: Orders) -> Begun:
         lost = f"; {removed.backlog} points of it had not reached InfluxDB" if removed.backlog else ""
         log.warning("[global] keep_runs: run %s was removed%s", removed.id, lost)
     return Begun(
-        measurement=_measurement(_settings(config, run, anchor), TargetList()),
+        measurement=_measurement(_settings(config, run, anchor), TargetList(), Past()),
         resumed=False,
         line=f"{why_not}; `downtimer report --run {cut_off.run.id}` shows it"
         if cut_off is not None
@@ -132,8 +132,12 @@ def undo(begun: Begun) -> None:
         journal.delete_run(settings.config.global_.state_dir, settings.run.id)
 
 
-async def end(measurement: Measurement) -> dict[str, Any]:
+async def end(measurement: Measurement, label: str | None = None) -> dict[str, Any]:
     """End a run and write its report; return what `stop` answers.
+
+    Args:
+        measurement: Of the run.
+        label: What the run is called from now on; None: as it is.
 
     Raises:
         DowntimerError: The end could not be recorded. What was recorded before is in the report.
@@ -142,7 +146,7 @@ async def end(measurement: Measurement) -> dict[str, Any]:
     report_file = settings.config.global_.report_file
     failure: DowntimerError | None = None
     try:
-        await measurement.stop()
+        await measurement.stop(label)
     except DowntimerError as exc:
         failure = None if _has_ended(settings.journal) else exc
     error = await _write_report(settings.journal, report_file, settings.run)
@@ -171,7 +175,10 @@ def describe(measurement: Measurement) -> str:
     """Return the line that tells what is measured."""
     counts = [(measurement.targets.count_probed(kind), words) for kind, words in KINDS.items()]
     what = " and ".join(f"{count} {words[count != 1]}" for count, words in counts)
-    return f"measuring {what} as run {measurement.settings.run.id}"
+    run = measurement.settings.run.id
+    if measurement.paused_ns is not None:
+        return f"run {run} is still paused, with {what}; `downtimer resume` goes on probing"
+    return f"measuring {what} as run {run}"
 
 
 def complaints(measurement: Measurement) -> list[str]:
@@ -202,11 +209,14 @@ def _resume(config: Config, cut_off: journal.LastRun) -> Begun:
     run, anchor = runs.resumed(cut_off.run, cut_off.through_ns)
     with contextlib.closing(journal.JournalReader(cut_off.path)) as reader:
         targets = TargetList(reader.targets())
+        past = Past(marks=reader.marks()[-MARKS_SHOWN:], paused_ns=cut_off.paused_ns)
     gap_s = runs.age_s(cut_off)
     return Begun(
-        measurement=_measurement(_settings(config, run, anchor), targets),
+        measurement=_measurement(_settings(config, run, anchor), targets, past),
         resumed=True,
-        line=f"run {run.id} was cut off {gap_s:.0f} s ago and goes on; that time was not observed",
+        line=f"run {run.id} was cut off {gap_s:.0f} s ago and goes on; that time was not observed"
+        if past.paused_ns is None
+        else f"run {run.id} was cut off while it was paused",
     )
 
 
@@ -220,8 +230,8 @@ def _settings(config: Config, run: Run, anchor: Anchor) -> Settings:
     )
 
 
-def _measurement(settings: Settings, targets: TargetList) -> Measurement:
-    return Measurement(settings, Bus(f"ipc://{settings.config.global_.runtime_dir}/bus.sock"), targets)
+def _measurement(settings: Settings, targets: TargetList, past: Past) -> Measurement:
+    return Measurement(settings, Bus(f"ipc://{settings.config.global_.runtime_dir}/bus.sock"), targets, past)
 
 
 async def _write_report(journal_path: str, report_file: str, run: Run) -> str | None:

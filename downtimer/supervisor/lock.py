@@ -198,7 +198,7 @@ def take_locks(config: Config) -> None:
         take(runtime_dir)
     except HeldError as exc:
         raise DowntimerError(
-            f"downtimer runs already (pid {exc.holder}); "
+            f"a daemon runs already (pid {exc.holder}); "
             "`downtimer status` shows it, `downtimer stop` ends it"
         ) from exc
     try:

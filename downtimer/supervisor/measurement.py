@@ -8,7 +8,7 @@ import gc
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -41,6 +41,7 @@ from downtimer.messages import (
     WriterState,
 )
 from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
+from downtimer.pauses import PAUSE, UNPAUSE
 from downtimer.secrecy import without_secrets
 from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
@@ -75,6 +76,7 @@ DRAIN_S: Final = 30.0
 DRAIN_TARGETS_S: Final = 10.0
 COMMIT_S: Final = 30.0
 RECORDS_MAX: Final = 10_000
+MARKS_SHOWN: Final = 5
 FREEZE: Final = 500
 """When so many targets change together the collector is not to look at what there is, ever again.
 
@@ -84,6 +86,18 @@ A hundred thousand targets are in no cycle, and to go through all of them takes 
 
 class StartError(DowntimerError):
     """The measurement could not begin; the message is for the user."""
+
+
+class Past(NamedTuple):
+    """What a run that goes on had come to, beside its targets.
+
+    Attributes:
+        marks: The latest, by instant.
+        paused_ns: Since when probing rests; None if it does not.
+    """
+
+    marks: Sequence[Mark] = ()
+    paused_ns: int | None = None
 
 
 class Flushed(NamedTuple):
@@ -103,15 +117,21 @@ class Measurement:
 
     Attributes:
         is_ending: No more is measured.
+        paused_ns: Since when probing rests; None if it does not.
+        marks: The latest, by instant.
     """
 
-    def __init__(self, settings: Settings, bus: Bus, targets: TargetList) -> None:
+    def __init__(self, settings: Settings, bus: Bus, targets: TargetList, past: Past | None = None) -> None:
         self.settings = settings
         self.clock = RunClock(settings.anchor)
         self.targets = targets
         self.picture = Picture()
         self.roster = Roster(CHILDREN, bus=bus, run=settings.run.id, clock=self.clock, listener=self)
         self.is_ending = False
+        past = past or Past()
+        self.paused_ns = past.paused_ns
+        self.marks = deque(past.marks, maxlen=MARKS_SHOWN)
+        self._is_resting = self.paused_ns is not None  # as soon as those that probe are told to end
         self._listed = False
         self._losses = 0
         self._started = asyncio.Event()
@@ -128,12 +148,14 @@ class Measurement:
     async def start(self) -> None:
         """Start all children; return when every class has measured something.
 
+        Of a run that is paused only the writer is started.
+
         Raises:
             StartError: It can't be done; nothing is left running.
         """
         if len(self.targets) >= FREEZE:
             gc.freeze()
-        self.roster.start()
+        self.roster.start(("writer",) if self._is_resting else CHILDREN)
         self._tasks = [asyncio.create_task(task) for task in (self._tick(), self._feeds.run())]
         for task in self._tasks:
             task.add_done_callback(end_on_defect)
@@ -168,24 +190,74 @@ class Measurement:
 
     def _has_ended(self, name: str) -> bool:
         """Tell whether this one has told all, for the run is over."""
-        return self.is_ending and self.roster.children[name].state in (State.STOPPING, State.ENDED)
+        return (self.is_ending or self._is_resting) and self.roster.children[name].state in (
+            State.STOPPING,
+            State.ENDED,
+        )
 
     async def _flush(self, name: str) -> Done | None:
         answers = await self.roster.ask([name], lambda serial: Flush(serial=serial), FLUSH_S)
         return answers[0] if answers else None
 
-    async def stop(self) -> None:
-        """End the run in good order: probes under way, spans, journal, InfluxDB, processes."""
-        self.is_ending = True
+    async def pause(self) -> int:
+        """Let probing rest: return since when, once all that was under way is resolved and recorded.
+
+        Those that probe, and discovery, end in good order, as at the end of a run. So nothing can be sent,
+        whatever becomes of any process meanwhile. A second call changes nothing.
+        """
+        if self.paused_ns is None:
+            self._is_resting = True
+            await self._finish_probing()
+            for name in REPORTING:
+                self.picture.forget(name)
+            self.paused_ns = self.clock.now_ns()
+            self._note_at(self.paused_ns, PAUSE, "probing rests, as the user asked")
+            await self._flush("writer")
+        return self.paused_ns
+
+    async def resume(self) -> int | None:
+        """Go on probing: return since when it had rested, once every class has measured something again.
+
+        Returns:
+            None: It did not rest.
+
+        Raises:
+            StartError: Nothing could be measured so far; the children go on trying.
+        """
+        rested_ns, self.paused_ns = self.paused_ns, None
+        if rested_ns is None:
+            return None
+        self.note(UNPAUSE, "probing goes on")
+        self._is_resting = False
+        self._losses = 0
+        self._started.clear()
+        self._failure = None
+        self.roster.start_more(CHILDREN)
+        await self._until_started()
+        return rested_ns
+
+    async def _finish_probing(self) -> None:
+        """End all children but the writer, once what they have under way is resolved and recorded."""
         config = self.settings.config
         drain_s = DRAIN_S + max(config.api.timeout, config.icmp.timeout)
         await self.roster.finish(REPORTING, lambda serial: Finish(serial=serial), drain_s)
+        for name in REPORTING:
+            self._feeds.close(name)
+
+    async def stop(self, label: str | None = None) -> None:
+        """End the run in good order: probes under way, spans, journal, InfluxDB, processes.
+
+        Args:
+            label: What the run is called from now on; None: as it is.
+        """
+        self.is_ending = True
+        await self._finish_probing()
         await self.roster.until_running("writer", DRAIN_TARGETS_S)
         await self._feeds.drain("writer", DRAIN_TARGETS_S)
         end_ns = self.clock.now_ns()
         answers = await self.roster.finish(
             ["writer"],
-            lambda serial: Finish(serial=serial, end_ns=end_ns, ship_s=SHIP_S),
+            lambda serial: Finish(serial=serial, end_ns=end_ns, label=label, ship_s=SHIP_S),
             COMMIT_S + SHIP_S,
         )
         await self._end()
@@ -197,6 +269,8 @@ class Measurement:
     def mark(self, text: str) -> int:
         """Label this instant; return it."""
         mark = Mark(at_ns=self.clock.now_ns(), text=text)
+        log.info("mark: %s", text)
+        self.marks.append(mark)
         self._record(Record(marks=(mark,)))
         return mark.at_ns
 
@@ -242,8 +316,11 @@ class Measurement:
 
     def note(self, kind: str, text: str) -> None:
         """Put an event of the supervisor's own on record, and in the log."""
-        log.warning("%s: %s", kind, text)
-        self._record(Record(events=(Event(at_ns=self.clock.now_ns(), kind=kind, text=text),)))
+        self._note_at(self.clock.now_ns(), kind, text)
+
+    def _note_at(self, at_ns: int, kind: str, text: str) -> None:
+        log.log(logging.INFO if kind in (PAUSE, UNPAUSE) else logging.WARNING, "%s: %s", kind, text)
+        self._record(Record(events=(Event(at_ns=at_ns, kind=kind, text=text),)))
 
     def _record(self, record: Record) -> None:
         """Have the writer record something. Its successor is told all again; a repeat is harmless."""
@@ -274,6 +351,8 @@ class Measurement:
         if child.name == "writer":
             for record in self._records:
                 self.roster.send("writer", record)
+            if self._is_resting:  # there is nothing else to wait for
+                self._started.set()
 
     def told(self, child: Child, message: BusUp) -> None:
         """A child said something: take it, or pass it on."""

@@ -57,13 +57,18 @@ class Roster:
         self._tasks: list[asyncio.Task[None]] = []
         self._has_lost = asyncio.Event()  # a child, of which there may have to be another soon
 
-    def start(self) -> None:
-        """Start every child, and listen to them."""
-        for child in self.children.values():
-            self._start(child)
+    def start(self, names: Iterable[str]) -> None:
+        """Start these children, and listen to all."""
+        self.start_more(names)
         self._tasks = [asyncio.create_task(task) for task in (self._listen(), self._watch())]
         for task in self._tasks:
             task.add_done_callback(end_on_defect)
+
+    def start_more(self, names: Iterable[str]) -> None:
+        """Start these children, but for those that cannot be."""
+        for child in (self.children[name] for name in names):
+            if child.state is State.ENDED:
+                self._start(child)
 
     def send(self, name: str, message: BusDown) -> bool:
         """Send to a child if it runs; return whether it was sent. Others get what they need with hello."""

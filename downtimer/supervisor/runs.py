@@ -16,6 +16,9 @@ from downtimer.supervisor.launch import Orders
 RESUME_S: Final = 15 * 60
 """A cut-off run whose last progress is older is not gone on with unless asked."""
 
+RESUME_PAUSED_S: Final = 24 * 3600
+"""Likewise where it was paused: then it is not known when it was cut off, and nothing was missed."""
+
 
 def new_run(config: Config, label: str, source: clock.Source = clock.SYSTEM) -> tuple[Run, Anchor]:
     """Return a run that begins now, and its clock."""
@@ -66,5 +69,6 @@ def _reasons_against(config: Config, orders: Orders, cut_off: LastRun) -> Iterat
         yield f"its vantage is {run.vantage}"
     if orders.label and run.label != orders.label:
         yield f"its label is {run.label!r}"
-    if not orders.resume and (seconds := age_s(cut_off)) > RESUME_S:
+    most_s = RESUME_S if cut_off.paused_ns is None else RESUME_PAUSED_S
+    if not orders.resume and (seconds := age_s(cut_off)) > most_s:
         yield f"its last measurement is {seconds / 60:.0f} minutes old"

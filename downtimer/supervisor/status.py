@@ -39,6 +39,10 @@ def status(measurement: Measurement, refused: int) -> dict[str, Any]:
         },
         "uptime_s": now_ns / SECOND_NS,
         "ending": measurement.is_ending,
+        "paused": utc(measurement, measurement.paused_ns),
+        "marks": [
+            {"at": utc(measurement, mark.at_ns), "text": mark.text} for mark in reversed(measurement.marks)
+        ],
         "processes": [_process(child, now_ns) for child in measurement.roster.children.values()],
         "targets": {
             kind.value: _counts(picture.counts(kind), measurement.targets.count_probed(kind)) for kind in Kind
@@ -78,6 +82,11 @@ def _address_window_s(measurement: Measurement) -> float | None:
 def format_utc(at: datetime) -> str:
     """Return an instant in RFC 3339, UTC, with microseconds."""
     return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def utc(measurement: Measurement, at_ns: int | None) -> str | None:
+    """Return an instant of the run in RFC 3339; None for None."""
+    return None if at_ns is None else format_utc(to_utc(measurement.settings.run.start_utc_ns, at_ns))
 
 
 def _process(child: Child, now_ns: int) -> dict[str, Any]:

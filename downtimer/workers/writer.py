@@ -176,18 +176,22 @@ class Writer:
     async def _finish(self, order: Finish) -> None:
         """Commit all, end the run, ship, answer."""
         await self._commit_all()
-        while not await self._end_run(order.end_ns):  # noqa: ASYNC110 - the disk signals nothing
+        while not await self._end_run(order):  # noqa: ASYNC110 - the disk signals nothing
             await asyncio.sleep(COMMIT_S)
         await self._shipping.drain(order.ship_s)
         await self._commit_all()  # what was delivered leaves the outbox
         self._tell_state()
         self._child.bus.send(Done(serial=order.serial, through_ns=order.end_ns))
 
-    async def _end_run(self, end_ns: int) -> bool:
+    async def _end_run(self, order: Finish) -> bool:
         """End the run; return False if that could not be written."""
+
+        def end() -> None:
+            self._journal.end_run(order.end_ns, label=order.label)
+
         async with self._committing:
             try:
-                await self._thread.call(lambda: self._journal.end_run(end_ns), COMMIT_DEADLINE_S)
+                await self._thread.call(end, COMMIT_DEADLINE_S)
             except TransientStoreError as exc:
                 self._cannot_write(Intake(), exc)
                 return False

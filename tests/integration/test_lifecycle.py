@@ -50,7 +50,7 @@ def test_a_second_start_fails_and_changes_nothing(command: Command) -> None:
     before = command.pids()
     said = command.run("start")
     assert said.code == 1
-    assert said.err.startswith(f"downtimer: downtimer runs already (pid {command.supervisor()})")
+    assert said.err.startswith(f"downtimer: a daemon runs already (pid {command.supervisor()})")
     assert said.err.count("\n") == 1
     assert command.pids() == before
 
@@ -59,7 +59,7 @@ def test_a_second_start_fails_and_changes_nothing(command: Command) -> None:
 def test_nothing_runs_is_exit_code_three_and_one_line(command: Command, word: str) -> None:
     said = command.run(word)
     assert (said.code, said.out) == (3, "")
-    assert said.err.startswith("downtimer: downtimer is not running (nobody listens on ")
+    assert said.err.startswith("downtimer: no daemon is running (nobody listens on ")
     assert said.err.count("\n") == 1
 
 

@@ -18,8 +18,8 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "no command given; there are start, stop, "),
-        (["begin"], "unknown command 'begin'; there are start, stop, "),
+        ([], "no command given; there are run, start, stop, "),
+        (["begin"], "unknown command 'begin'; there are run, start, stop, "),
         (["strat"], "unknown command 'strat'; did you mean start?"),
         (["--json", "status"], "unknown option --json; an option comes after the command"),
         (["start", "--labl", "x"], "unknown option --labl; did you mean --label?"),

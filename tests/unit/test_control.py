@@ -455,7 +455,7 @@ def test_a_report_that_whoever_may_command_may_not_read_is_one_line(tmp_path: Pa
 
 
 def test_nobody_there_is_not_running(tmp_path: Path) -> None:
-    with pytest.raises(NotRunningError, match="downtimer is not running"):
+    with pytest.raises(NotRunningError, match="no daemon is running"):
         client.request(str(tmp_path / "s"), "ping", timeout_s=1)
 
 

@@ -52,7 +52,7 @@ class Fake:
         """Remove a run."""
         self.undone += 1
 
-    async def end(self, _: object) -> dict[str, Any]:
+    async def end(self, _: object, __: str | None) -> dict[str, Any]:
         """End a run."""
         self.ending.set()
         await self.may_end.wait()

@@ -129,7 +129,7 @@ def test_only_a_beat_is_a_sign_of_life() -> None:
 
     async def scenario() -> Scene:
         scene = Scene()
-        scene.roster.start()
+        scene.roster.start(["writer"])
         await scene.say(Hello(incarnation=scene.child.incarnation, pid=1))
         for _ in range(10):
             await scene.pass_s(1)
@@ -150,7 +150,7 @@ def test_only_a_beat_is_a_sign_of_life() -> None:
 def test_a_child_that_has_ended_is_started_again_after_its_back_off() -> None:
     async def scenario() -> None:
         scene = Scene()
-        scene.roster.start()
+        scene.roster.start(["writer"])
         await scene.say(Hello(incarnation=scene.child.incarnation, pid=1))
         first = scene.child.incarnation
         Process.living[0].code = 1

@@ -1,0 +1,193 @@
+"""Measure while a command does its work, then report, and judge.
+
+Usage: downtimer run [--config FILE] [--label TEXT] [--assert EXPR]... [--lenient] [--format FORMAT]
+                     [--output FILE] [--new | --resume] -- COMMAND...
+
+Options:
+  --label TEXT            what the run is of, for the report
+  --assert EXPR           what must hold, such as zero-downtime or 'service:nova <= 30s'; may be repeated
+  --lenient               what the measurement leaves undecided passes
+  --format FORMAT         of the report; text if not given
+  --output FILE           write the report there instead of printing it
+  --new                   begin a new run, even if one was cut off just now
+  --resume                go on with the run that was cut off, however long ago
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+The command begins once everything has been seen. It has our standard input, output and error (what we say
+ourselves is on standard error) and gets the signals that we get; the report still comes. In it
+`downtimer mark TEXT` needs no --config, and DOWNTIMER_RUN names the run.
+
+Exit: the command's own if not 0, 128+N if signal N ended it; else 4 if an assertion failed or is undecided,
+1 if the run could not be ended or reported. If it was not begun: 126 not executable, 127 not found, 125 for
+any other reason, wrong usage and configuration among them, 128+N if signal N kept us from it.
+
+Example:
+  downtimer run --assert zero-downtime -- ansible-playbook upgrade.yml
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from downtimer import assertions
+from downtimer import report as reports
+from downtimer.assertions import Assertion
+from downtimer.commands import start, stop
+from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, print_text, warn
+from downtimer.config import Config
+from downtimer.control import client
+from downtimer.errors import ControlError, DowntimerError, ExitCode, NotRunningError
+from downtimer.foreground import InterruptionError, Signals, check_command
+from downtimer.model import Kind
+from downtimer.report.output import write_atomically
+from downtimer.store.journal import JournalReader
+
+SEEN_S: Final = 60.0
+"""If something was not seen by then, the command begins all the same."""
+
+POLL_S: Final = 0.2
+CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
+PATIENCE: Final = "the run is being ended, and reported; the next signal leaves the daemon alone with that"
+
+
+def run(arguments: Arguments) -> int:
+    """Measure while a command does its work.
+
+    Raises:
+        DowntimerError: The command was not begun.
+    """
+    config, command = configuration(arguments), arguments["COMMAND"]
+    measured = _Measured(config, arguments)
+    try:
+        check_command(command[0])
+        _refuse_if_measuring(config)
+        with Signals() as signals:
+            return measured.run(command, signals)
+    except OSError as exc:
+        warn(f"{command[0]}: {exc.strerror}")
+        return ExitCode.NOT_FOUND if isinstance(exc, FileNotFoundError) else ExitCode.NOT_EXECUTABLE
+    except InterruptionError as exc:
+        return ExitCode.SIGNALLED + exc.number
+
+
+def _refuse_if_measuring(config: Config) -> None:
+    """See that no run is under way that is not ours.
+
+    Raises:
+        DowntimerError: One is.
+    """
+    with contextlib.suppress(NotRunningError, ControlError):  # what else is wrong the start says
+        status = client.request(config.control_socket, "status", timeout_s=ANSWER_S)
+        run = status["run"]["id"]
+        raise DowntimerError(f"run {run} is under way already; `downtimer stop` ends it")
+
+
+class _Measured:
+    """A run around a command.
+
+    Args:
+        config: Of the daemon.
+        arguments: Of ours.
+
+    Raises:
+        ConfigError: They are wrong.
+    """
+
+    def __init__(self, config: Config, arguments: Arguments) -> None:
+        self._config = config
+        self._arguments = arguments
+        self._promises: Sequence[Assertion] = [assertions.parse(text) for text in arguments["--assert"]]
+        self._format = arguments["--format"] or "text"
+        reports.check_format(self._format)
+        label(arguments)
+        self._was_idle = False  # the daemon, and is to be so again
+
+    def run(self, command: Sequence[str], signals: Signals) -> int:
+        """Begin a run, run the command, end the run, report; return the exit code.
+
+        Raises:
+            DowntimerError: The command was not begun.
+            OSError: It could not be.
+            InterruptionError: It was not, for a signal; or another one came while the run was ended.
+        """
+        self._was_idle = start.begin(self._config, self._arguments, warn)
+        with self._told_if_left():
+            try:
+                run = self._until_seen()
+                warn("everything was seen; the command begins")
+                code = signals.run(command, self._environment(run), PATIENCE)
+            except (OSError, DowntimerError, InterruptionError):
+                signals.be_patient(PATIENCE)
+                stop.end(self._config, keep=self._was_idle)
+                raise
+            ended = self._concluded()
+            return code or ended
+
+    @contextlib.contextmanager
+    def _told_if_left(self) -> Iterator[None]:
+        """Say how to end the daemon, should it be left to itself."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(NotRunningError, ControlError):
+                status = client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)
+                run, ending = status["run"]["id"], status["ending"]
+                how = "is being ended by the daemon" if ending else "goes on; `downtimer stop` ends it"
+                warn(f"run {run} {how}")
+            raise
+
+    def _until_seen(self) -> str:
+        """Wait until everything has been seen once; return which run it is. If it is paused it goes on."""
+        deadline_s = time.monotonic() + SEEN_S
+        while True:
+            status = client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)
+            unseen = sum(status["targets"][kind]["unseen"] for kind in CHECKED)
+            if status["paused"] is not None:
+                client.request(self._config.control_socket, "resume", timeout_s=start.START_S)
+            elif not unseen:
+                return str(status["run"]["id"])
+            elif time.monotonic() > deadline_s:
+                warn(f"{unseen} targets were not seen within {SEEN_S:.0f} s; `downtimer status` tells more")
+                return str(status["run"]["id"])
+            time.sleep(POLL_S)
+
+    def _environment(self, run: str) -> Mapping[str, str]:
+        return {
+            **os.environ,
+            "DOWNTIMER_CONFIG": str(Path(self._config.path).absolute()),
+            "DOWNTIMER_RUN": run,
+        }
+
+    def _concluded(self) -> int:
+        """End the run and report; return the exit code of that."""
+        try:
+            ended = stop.end(self._config, keep=self._was_idle)
+            code = self._report(ended)
+            stop.tell_of_influxdb(ended)
+        except DowntimerError as exc:
+            warn(str(exc))
+            return ExitCode.FAILED
+        if ended["report_error"] is not None:
+            warn(ended["report_error"])
+            return code or ExitCode.FAILED
+        return code
+
+    def _report(self, ended: Mapping[str, Any]) -> int:
+        """Print the report, or write it where it was asked for; return what the assertions make of it.
+
+        Raises:
+            DowntimerError: It could not be printed or written.
+        """
+        with contextlib.closing(JournalReader(ended["journal"])) as reader:
+            summary = reports.build(reader, self._promises)
+            text = reports.write(summary, self._format)
+            output = self._arguments["--output"]
+            if output is None:
+                print_text(text)
+            else:
+                write_atomically(Path(output), text)
+            holds = assertions.holds(summary.judgements, is_lenient=bool(self._arguments["--lenient"]))
+        return ExitCode.DONE if holds else ExitCode.ASSERTION

@@ -1,0 +1,122 @@
+"""A command in the foreground of our own: it has our terminal, and gets the signals that we get.
+
+Runs in the command line's process, which has one thread then. While the command runs, signals to us are taken
+one by one, with what the kernel tells of each: what a terminal sends (Ctrl-C) all processes in its foreground
+get, so that is not passed on, or the command would get it twice. Before, a signal ends us in order;
+afterwards, the second one does.
+"""
+
+import errno
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Final, Self
+
+from downtimer.errors import ExitCode
+
+DEADLY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+PASSED_ON: Final = (*DEADLY, signal.SIGUSR1, signal.SIGUSR2)
+
+_OURS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Python ignores these, and a command would inherit that."""
+
+_KERNEL: Final = 0x80
+"""Who has sent a signal (SI_KERNEL): a terminal, as we get it."""
+
+
+class InterruptionError(BaseException):
+    """A signal told us to end; like KeyboardInterrupt nobody is to catch it on the way.
+
+    Attributes:
+        number: Of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Signals:
+    """What signals to us bring about, from entering to leaving; what we were started to ignore stays ignored."""
+
+    def __init__(self) -> None:
+        self._patience: str | None = None
+        self._before = {
+            number: handler
+            for number in PASSED_ON
+            if (handler := signal.getsignal(number)) is not signal.SIG_IGN
+        }
+
+    def __enter__(self) -> Self:
+        for number in self._before:
+            signal.signal(number, self._on_signal)
+        signal.signal(
+            signal.SIGCHLD, signal.SIG_DFL
+        )  # if it was ignored, nobody would tell how a child ended
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def be_patient(self, line: str) -> None:
+        """From now on answer the first signal with this line; the second one is an InterruptionError."""
+        self._patience = line
+
+    def run(self, argv: Sequence[str], environment: Mapping[str, str], patience: str) -> int:
+        """Run a command to its end; return the exit code that tells of it.
+
+        Args:
+            argv: Its words.
+            environment: In which it runs.
+            patience: See `be_patient`, for afterwards.
+
+        Raises:
+            OSError: It can't be run.
+        """
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._before, signal.SIGCHLD})
+        try:
+            pid = os.posix_spawnp(argv[0], list(argv), environment, setsigmask=before, setsigdef=_OURS)
+            code = self._until_ended(pid)
+            self.be_patient(patience)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        return code if code >= 0 else ExitCode.SIGNALLED - code
+
+    def _until_ended(self, pid: int) -> int:
+        while True:
+            told = signal.sigwaitinfo({*self._before, signal.SIGCHLD})
+            if told.si_signo != signal.SIGCHLD:
+                if told.si_code != _KERNEL:
+                    os.kill(pid, told.si_signo)  # it is not reaped, so it is there
+                continue
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if number not in DEADLY:
+            return
+        if self._patience is None:
+            raise InterruptionError(number)
+        line, self._patience = self._patience, None
+        os.write(sys.stderr.fileno(), f"downtimer: {line}\n".encode())  # whatever we were just writing
+
+
+def check_command(word: str) -> None:
+    """See whether there is such a command.
+
+    Raises:
+        FileNotFoundError: There is none.
+        PermissionError: It can't be run.
+    """
+    if shutil.which(word) is not None:
+        return
+    folders = [""] if "/" in word else os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if word and any((Path(folder) / word).exists() for folder in folders):
+        raise PermissionError(errno.EACCES, "not executable")
+    raise FileNotFoundError(errno.ENOENT, "command not found")
