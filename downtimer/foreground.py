@@ -41,7 +41,7 @@ class InterruptionError(BaseException):
 
 
 class Signals:
-    """What signals to us bring about, from entering to leaving; what we were started to ignore stays ignored."""
+    """What signals to us bring about, from entering to leaving; what is ignored already stays so."""
 
     def __init__(self) -> None:
         self._patience: str | None = None

@@ -34,7 +34,6 @@ from typing import Any, Final
 
 from downtimer import assertions
 from downtimer import report as reports
-from downtimer.assertions import Assertion
 from downtimer.commands import start, stop
 from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, print_text, warn
 from downtimer.config import Config
@@ -99,7 +98,7 @@ class _Measured:
     def __init__(self, config: Config, arguments: Arguments) -> None:
         self._config = config
         self._arguments = arguments
-        self._promises: Sequence[Assertion] = [assertions.parse(text) for text in arguments["--assert"]]
+        self._promises = [assertions.parse(text) for text in arguments["--assert"]]
         self._format = arguments["--format"] or "text"
         reports.check_format(self._format)
         label(arguments)

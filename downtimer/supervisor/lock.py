@@ -198,8 +198,7 @@ def take_locks(config: Config) -> None:
         take(runtime_dir)
     except HeldError as exc:
         raise DowntimerError(
-            f"a daemon runs already (pid {exc.holder}); "
-            "`downtimer status` shows it, `downtimer stop` ends it"
+            f"a daemon runs already (pid {exc.holder}); `downtimer status` shows it, `downtimer stop` ends it"
         ) from exc
     try:
         take(state_dir)

@@ -76,8 +76,9 @@ class Command:
         return Said(done.returncode, done.stdout, done.stderr)
 
     def argv(self, *words: str, prefix: Sequence[str] = ()) -> list[str]:
-        """Return the command line of a command."""
-        return [*self._prefix, *prefix, *PROGRAM, *words, "--config", str(self.config)]
+        """Return the command line of a command; what is behind a ``--`` stays there."""
+        name, *rest = words
+        return [*self._prefix, *prefix, *PROGRAM, name, "--config", str(self.config), *rest]
 
     def ok(self, *words: str) -> str:
         """Run a command that must succeed; return what it printed."""
