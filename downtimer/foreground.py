@@ -2,8 +2,8 @@
 
 Runs in the command line's process, which has one thread then. While the command runs, signals to us are taken
 one by one, with what the kernel tells of each: what a terminal sends (Ctrl-C) all processes in its foreground
-get, so that is not passed on, or the command would get it twice. Before, a signal ends us in order;
-afterwards, the second one does.
+get, so that is not passed on, or the command would get it twice. Before, a signal ends us in order, and more
+of them are ignored meanwhile; afterwards, the second one does.
 """
 
 import errno
@@ -45,6 +45,7 @@ class Signals:
 
     def __init__(self) -> None:
         self._patience: str | None = None
+        self._is_over = False
         self._before = {
             number: handler
             for number in PASSED_ON
@@ -65,7 +66,7 @@ class Signals:
 
     def be_patient(self, line: str) -> None:
         """From now on answer the first signal with this line; the second one is an InterruptionError."""
-        self._patience = line
+        self._patience, self._is_over = line, False
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str], patience: str) -> int:
         """Run a command to its end; return the exit code that tells of it.
@@ -99,9 +100,10 @@ class Signals:
                 return os.waitstatus_to_exitcode(status)
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
-        if number not in DEADLY:
+        if number not in DEADLY or self._is_over:
             return
         if self._patience is None:
+            self._is_over = True
             raise InterruptionError(number)
         line, self._patience = self._patience, None
         os.write(sys.stderr.fileno(), f"downtimer: {line}\n".encode())  # whatever we were just writing

@@ -1,15 +1,27 @@
 """Measure a simulated cloud during a scripted upgrade of 30 seconds, and hold the report against the truth.
 
 Usage: downtimer demo [--keep-files]
+       downtimer demo --cloud [--keep-files] [-- COMMAND...]
 
 Options:
+  --cloud                 only have the cloud up, to practise on, until Ctrl-C or until COMMAND has ended
   --keep-files            leave the configuration, journal and log of the daemon in place
+
+COMMAND is run where the cloud can be measured, with a configuration that fits; in it the command `cloud` does
+something to the cloud (`cloud help` tells what).
+
+Example:
+  downtimer demo --cloud -- downtimer run --assert zero-downtime -- cloud restart nova
 """
 
 from downtimer.commands.common import Arguments
+from downtimer.demo.practice import run_practice
 from downtimer.demo.run import run_demo
 
 
 def run(arguments: Arguments) -> int:
-    """Play a scripted upgrade of a simulated cloud, and measure it for real."""
-    return run_demo(keep_files=bool(arguments["--keep-files"]))
+    """Play a scripted upgrade of a simulated cloud and measure it for real, or leave that to the user."""
+    keep_files = bool(arguments["--keep-files"])
+    if arguments["--cloud"]:
+        return run_practice(arguments["COMMAND"], keep_files=keep_files)
+    return run_demo(keep_files=keep_files)

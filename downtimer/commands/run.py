@@ -13,7 +13,8 @@ Options:
   --resume                go on with the run that was cut off, however long ago
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-The command begins once everything has been seen. It has our standard input, output and error (what we say
+The command begins once everything has been seen, and is measured until 2 seconds after its end, or up to 10
+while something is down that was not before. It has our standard input, output and error (what we say
 ourselves is on standard error) and gets the signals that we get; the report still comes. In it
 `downtimer mark TEXT` needs no --config, and DOWNTIMER_RUN names the run.
 
@@ -28,7 +29,7 @@ Example:
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,12 @@ SEEN_S: Final = 60.0
 """If something was not seen by then, the command begins all the same."""
 
 POLL_S: Final = 0.2
+AFTERMATH_S: Final = 2.0
+"""So long what comes after the command is measured, for every target is to be probed once more."""
+
+AFTERMATH_MOST_S: Final = 10.0
+"""Likewise while something is down that was not before the command: its end is to be seen."""
+
 CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
 PATIENCE: Final = "the run is being ended, and reported; the next signal leaves the daemon alone with that"
 
@@ -84,6 +91,11 @@ def _refuse_if_measuring(config: Config) -> None:
         raise DowntimerError(f"run {run} is under way already; `downtimer stop` ends it")
 
 
+def _down(status: Mapping[str, Any]) -> Set[str]:
+    """Return what is down."""
+    return {turned["target"] for turned in status["down"]}
+
+
 class _Measured:
     """A run around a command.
 
@@ -115,15 +127,16 @@ class _Measured:
         self._was_idle = start.begin(self._config, self._arguments, warn)
         with self._told_if_left():
             try:
-                run = self._until_seen()
+                status = self._until_seen()
                 warn("everything was seen; the command begins")
-                code = signals.run(command, self._environment(run), PATIENCE)
+                code = signals.run(command, self._environment(status["run"]["id"]), PATIENCE)
             except (OSError, DowntimerError, InterruptionError):
                 signals.be_patient(PATIENCE)
                 stop.end(self._config, keep=self._was_idle)
                 raise
-            ended = self._concluded()
-            return code or ended
+            self._see_aftermath(_down(status))
+            concluded = self._concluded()
+            return code or concluded
 
     @contextlib.contextmanager
     def _told_if_left(self) -> Iterator[None]:
@@ -132,26 +145,37 @@ class _Measured:
             yield
         except BaseException:
             with contextlib.suppress(NotRunningError, ControlError):
-                status = client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)
+                status = self._status()
                 run, ending = status["run"]["id"], status["ending"]
                 how = "is being ended by the daemon" if ending else "goes on; `downtimer stop` ends it"
                 warn(f"run {run} {how}")
             raise
 
-    def _until_seen(self) -> str:
-        """Wait until everything has been seen once; return which run it is. If it is paused it goes on."""
+    def _until_seen(self) -> Mapping[str, Any]:
+        """Wait until everything has been seen once; return how it stands. If the run is paused it goes on."""
         deadline_s = time.monotonic() + SEEN_S
         while True:
-            status = client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)
+            status = self._status()
             unseen = sum(status["targets"][kind]["unseen"] for kind in CHECKED)
             if status["paused"] is not None:
                 client.request(self._config.control_socket, "resume", timeout_s=start.START_S)
             elif not unseen:
-                return str(status["run"]["id"])
+                return status
             elif time.monotonic() > deadline_s:
                 warn(f"{unseen} targets were not seen within {SEEN_S:.0f} s; `downtimer status` tells more")
-                return str(status["run"]["id"])
+                return status
             time.sleep(POLL_S)
+
+    def _see_aftermath(self, before: Set[str]) -> None:
+        """Measure on for a moment. `before`: what was down before the command."""
+        most_s = time.monotonic() + AFTERMATH_MOST_S
+        time.sleep(AFTERMATH_S)
+        with contextlib.suppress(NotRunningError, ControlError):  # the end of the run will tell
+            while time.monotonic() < most_s and _down(self._status()) - before:
+                time.sleep(POLL_S)
+
+    def _status(self) -> dict[str, Any]:
+        return client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)
 
     def _environment(self, run: str) -> Mapping[str, str]:
         return {

@@ -62,7 +62,7 @@ class Daemon:
         _adopt_orphans(wanted=True)
         try:
             self._config.touch(mode=0o600)
-            self._config.write_text(self._configuration() + self._sections)
+            self._config.write_text(configuration(self._cloud, self.directory) + self._sections)
             before = _children()
             self._running = True
             try:
@@ -129,23 +129,6 @@ class Daemon:
             for pid in left:
                 _end(pid, max(0.0, deadline - time.monotonic()))
 
-    def _configuration(self) -> str:
-        """Return the configuration of the howto, with places of our own and without a database."""
-        config, place = self._cloud.config, self.directory
-        lines = [
-            "[global]",
-            f"keystone_endpoint={self._cloud.keystone_url}",
-            f"user={config.user}",
-            f"password={config.password}",
-            f"report_file={place}/report",
-            f"state_dir={place}/state",
-            f"runtime_dir={place}/run",
-            f"log_file={place}/log",
-        ]
-        if not self._cloud.has_network:  # the default is the default gateway, which is not the demo's
-            lines += ["[vantage]", "reference=none"]
-        return "\n".join([*lines, ""])
-
     def _log(self) -> str:
         """Return the last lines of its log, on lines of their own; empty if it has none."""
         log = self.directory / "log"
@@ -153,6 +136,23 @@ class Daemon:
             return ""
         lines = log.read_text(errors="replace").splitlines()
         return "".join(f"\n  {line}" for line in lines[-_LOG_LINES:])
+
+
+def configuration(cloud: SimulatedCloud, place: Path) -> str:
+    """Return the configuration of the howto for a cloud, with places below `place` and without a database."""
+    lines = [
+        "[global]",
+        f"keystone_endpoint={cloud.keystone_url}",
+        f"user={cloud.config.user}",
+        f"password={cloud.config.password}",
+        f"report_file={place}/report",
+        f"state_dir={place}/state",
+        f"runtime_dir={place}/run",
+        f"log_file={place}/log",
+    ]
+    if not cloud.has_network:  # the default is the default gateway, which is not the demo's
+        lines += ["[vantage]", "reference=none"]
+    return "\n".join([*lines, ""])
 
 
 def _adopt_orphans(*, wanted: bool) -> None:

@@ -1,4 +1,4 @@
-"""A measurement that rests: nothing is sent, whatever becomes of the daemon, and nothing is blamed on anybody."""
+"""A measurement that rests: nothing is sent, whatever becomes of the daemon, and nobody is to blame."""
 
 import json
 import os

@@ -1,0 +1,151 @@
+r"""Orders to a simulated cloud from other processes: its services are restarted, its addresses dropped.
+
+The cloud listens on a Unix socket in its own folder; ``python -m downtimer.demo.orders SOCKET WORDS…`` is the
+other end. One order at a time is obeyed, from a thread of the cloud's process::
+
+    client                                       cloud
+      │  ["restart", "nova", "3"]\n                │
+      │ ─────────────────────────────────────────► │
+      │  {"code": 0, "text": "nova is back; …"}\n   │
+      │ ◄───────────────────────────────────────── │
+"""
+
+import contextlib
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from downtimer.demo.cloud import SimulatedCloud
+from downtimer.demo.processes import DemoError
+from downtimer.demo.serviceprocess import SimulatedService
+from downtimer.errors import ExitCode
+from downtimer.printable import printable
+
+RESTART_S: Final = 2.0
+RESTART_MOST_S: Final = 3600.0
+_LONGEST: Final = 65_536
+
+USAGE: Final = """
+restart SERVICE [SECONDS]   kill it, and start it again after so long (2 if not given)
+stop SERVICE                kill it
+start SERVICE               start it again
+drop ADDRESS                make a floating IP silent
+restore ADDRESS             have it answer again
+list                        what there is
+help                        this text""".strip()
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """What came of an order: an exit code, and lines for whoever gave it."""
+
+    code: int
+    text: str
+
+
+class Orders:
+    """Obeys orders, from entering to leaving.
+
+    Attributes:
+        path: Of the socket.
+    """
+
+    def __init__(self, cloud: SimulatedCloud) -> None:
+        self.path = cloud.directory / "orders"
+        self._cloud = cloud
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._thread = threading.Thread(target=self._serve, name="orders")
+
+    def __enter__(self) -> Self:
+        self._socket.bind(str(self.path))
+        self._socket.listen()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # which `accept` returns from
+        self._thread.join()
+        self._socket.close()
+
+    def obey(self, words: Sequence[str]) -> Reply:
+        """Do what is ordered; return what came of it."""
+        try:
+            return Reply(ExitCode.DONE, self._done(words))
+        except DemoError as error:
+            return Reply(ExitCode.FAILED, str(error))
+
+    def _done(self, words: Sequence[str]) -> str:
+        match words:
+            case ["restart", name, *seconds] if len(seconds) <= 1:
+                return self._restart(name, _seconds(*seconds))
+            case ["stop" | "start" as order, name]:
+                service = self._service(name)
+                (service.kill if order == "stop" else service.start)()
+                return f"{name} is {'down' if order == 'stop' else 'back'}"
+            case ["drop" | "restore" as order, address]:
+                known = self._address(address)
+                (self._cloud.drop if order == "drop" else self._cloud.restore)(known)
+                return f"{address} {'is silent' if order == 'drop' else 'answers'}"
+            case ["list"]:
+                return " ".join([*self._cloud.services, *self._cloud.addresses])
+            case ["help"]:
+                return USAGE
+        raise DemoError(f"no such order: {' '.join(words)}; `cloud help` tells which there are")
+
+    def _restart(self, name: str, seconds: float) -> str:
+        service = self._service(name)
+        service.kill()
+        time.sleep(seconds)
+        service.start()
+        return f"{name} is back, after {seconds:g} s"
+
+    def _service(self, name: str) -> SimulatedService:
+        return self._cloud.services.get(name) or self._cloud.service(name)
+
+    def _address(self, address: str) -> str:
+        if address not in self._cloud.addresses:
+            raise DemoError(f"the simulated cloud has no address {address}")
+        return address
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):  # whoever went away wants no answer
+                connection.settimeout(RESTART_S)
+                words = msgspec.json.decode(connection.recv(_LONGEST), type=list[str])
+                connection.sendall(msgspec.json.encode(self.obey(words)))
+
+
+def _seconds(text: str = str(RESTART_S)) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 <= float(text) <= RESTART_MOST_S:
+            return float(text)
+    raise DemoError(f"{text}: seconds are a number from 0 to {RESTART_MOST_S:g}")
+
+
+def main() -> int:
+    """Give an order, and show what came of it."""
+    path, *words = sys.argv[1:]
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+            connection.sendall(msgspec.json.encode(words))
+            reply = msgspec.json.decode(connection.recv(_LONGEST), type=Reply)
+        except (OSError, msgspec.DecodeError):
+            reply = Reply(ExitCode.FAILED, f"no simulated cloud answers ({Path(path).parent})")
+    out = sys.stdout if reply.code == ExitCode.DONE else sys.stderr
+    for line in reply.text.splitlines():
+        out.write(f"{printable(line)}\n")
+    return reply.code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
