@@ -29,7 +29,7 @@ Example:
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,7 +91,7 @@ def _refuse_if_measuring(config: Config) -> None:
         raise DowntimerError(f"run {run} is under way already; `downtimer stop` ends it")
 
 
-def _down(status: Mapping[str, Any]) -> Set[str]:
+def _down(status: Mapping[str, Any]) -> set[str]:
     """Return what is down."""
     return {turned["target"] for turned in status["down"]}
 
@@ -166,7 +166,7 @@ class _Measured:
                 return status
             time.sleep(POLL_S)
 
-    def _see_aftermath(self, before: Set[str]) -> None:
+    def _see_aftermath(self, before: set[str]) -> None:
         """Measure on for a moment. `before`: what was down before the command."""
         most_s = time.monotonic() + AFTERMATH_MOST_S
         time.sleep(AFTERMATH_S)

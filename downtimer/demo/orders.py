@@ -71,6 +71,7 @@ class Orders:
         self._socket.shutdown(socket.SHUT_RDWR)  # which `accept` returns from
         self._thread.join()
         self._socket.close()
+        self.path.unlink()
 
     def obey(self, words: Sequence[str]) -> Reply:
         """Do what is ordered; return what came of it."""

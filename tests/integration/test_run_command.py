@@ -1,0 +1,180 @@
+"""`downtimer run`: a run around a command, which notices nothing of it."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.command import PROGRAM, Command, Said, is_alive, processes_of
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.untimed
+
+LONG_S = 60
+DOWNTIMER = " ".join(PROGRAM)
+
+
+def runs(command: Command) -> list[dict[str, object]]:
+    """Return the runs that are kept."""
+    found: list[dict[str, object]] = json.loads(command.ok("runs", "--json"))
+    return found
+
+
+@contextmanager
+def running(command: Command, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `downtimer run`; it is gone at the end, and so is its command."""
+    process = subprocess.Popen(
+        command.argv("run", *words),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        for pipe in (process.stdout, process.stderr):
+            if pipe is not None:
+                pipe.close()
+
+
+def finished(process: subprocess.Popen[str]) -> Said:
+    """Wait for its end."""
+    out, err = process.communicate(timeout=LONG_S)
+    return Said(process.returncode, out, err)
+
+
+def test_the_command_has_our_streams_and_its_exit_code_is_ours(command: Command, tmp_path: Path) -> None:
+    script = f'read word; echo "read $word"; echo aside >&2; {DOWNTIMER} mark "step $DOWNTIMER_RUN"; exit 7'
+    done = subprocess.run(
+        command.argv("run", "--label", "night", "--", "sh", "-c", script, "--", "--help"),
+        input="a line\n",
+        capture_output=True,
+        text=True,
+        timeout=LONG_S,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 7, done
+    first, second, report = done.stdout.split("\n", 2)
+    assert (first, second[:12]) == ("read a line", "marked at 20")
+    assert report.startswith("Service glance was down approximately 0 seconds")
+    assert report == command.report_file.read_text()
+    measuring, begins, aside, *rest = done.stderr.splitlines()
+    assert measuring.startswith("downtimer: measuring 1 service and 2 addresses as run ")
+    assert (begins, aside, rest) == ("downtimer: everything was seen; the command begins", "aside", [])
+    (run,) = runs(command)
+    assert (run["label"], run["state"]) == ("night", "ended")
+    assert [mark["text"] for mark in command.report()["marks"]] == [f"step {run['id']}"]
+    assert processes_of(command) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "problem"),
+    [
+        (["--", "no-such-command"], 127, "no-such-command: command not found"),
+        (["--", "/etc/passwd"], 126, "/etc/passwd: not executable"),
+        (["--", ""], 127, ": command not found"),
+        (["--assert", "zero-downtme", "--", "true"], 125, "assertion 'zero-downtme': "),
+        (["--format", "pdf", "--", "true"], 125, "--format pdf: there are "),
+        (["--label", "x" * 1_001, "--", "true"], 125, "--label: longer than "),
+        (["true"], 125, "wrong usage: run "),
+        (["--"], 125, "wrong usage: run "),
+    ],
+)
+def test_what_cannot_be_run_is_one_line_and_no_run(
+    command: Command, words: list[str], code: int, problem: str
+) -> None:
+    said = command.run("run", *words)
+    assert (said.code, said.out, said.err.count("\n")) == (code, "", 1), said
+    assert said.err.startswith(f"downtimer: {problem}")
+    assert not command.state_dir.exists()
+
+
+def test_a_run_under_way_is_not_disturbed_and_an_idle_daemon_stays_idle(command: Command) -> None:
+    command.ok("start")
+    run = command.status()["run"]["id"]
+    said = command.run("run", "--", "true")
+    assert (said.code, said.out) == (125, "")
+    assert said.err == f"downtimer: run {run} is under way already; `downtimer stop` ends it\n"
+    assert command.status()["run"]["id"] == run
+    command.ok("stop", "--keep")
+    daemon = command.supervisor()
+    said = command.run("run", "--format", "json", "--output", str(command.directory / "out"), "--", "true")
+    assert (said.code, said.out) == (0, "")
+    assert json.loads((command.directory / "out").read_text())["run"]["id"] != run
+    assert is_alive(daemon)
+    assert "no run is under way" in command.run("status").err
+
+
+def test_signals_are_passed_on_and_the_report_still_comes(command: Command) -> None:
+    script = "trap 'echo usr1' USR1; trap 'echo term; exit 3' TERM; echo begun; while :; do sleep 0.1; done"
+    with running(command, "--", "bash", "-c", script) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "usr1\n"
+        process.send_signal(signal.SIGTERM)
+        said = finished(process)
+    assert said.code == 3
+    assert said.out.startswith("term\nService glance was down")
+    assert processes_of(command) == []
+
+
+def test_a_command_that_a_signal_ends_and_what_a_terminal_sends(command: Command) -> None:
+    """What a terminal sends, the whole foreground group gets: it must come to the command once."""
+    ours, theirs = pty.openpty()
+    script = (
+        "import os, signal, time\n"
+        "count = 0\n"
+        "def on(*_):\n    global count; count += 1\n"
+        "signal.signal(signal.SIGINT, on); print('begun', flush=True)\n"
+        "while not count: time.sleep(0.01)\n"
+        "time.sleep(1); print(count, flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    argv = command.argv("run", "--", sys.executable, "-c", script)
+    with subprocess.Popen(
+        ["setsid", "--ctty", "--wait", *argv],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        os.write(ours, b"\x03")
+        said = finished(process)
+    os.close(ours)
+    os.close(theirs)
+    assert said.code == 128 + signal.SIGKILL
+    assert said.out.startswith("1\nService glance was down"), said
+
+
+def test_a_signal_before_the_command_leaves_nothing(command: Command) -> None:
+    with running(command, "--", "echo", "never") as process:
+        wait_until(lambda: "supervisor" in command.log(), timeout_s=20, what="the daemon to be there")
+        process.send_signal(signal.SIGINT)
+        said = finished(process)
+    if "never" in said.out:  # it was quicker than we
+        pytest.fail("the command began before it could be interrupted")
+    assert (said.code, said.out) == (130, "")
+    wait_until(lambda: processes_of(command) == [], timeout_s=10, what="the daemon to end")
+
+
+def test_a_run_that_cannot_be_ended_fails_a_good_command(command: Command) -> None:
+    script = f"kill -9 $(cat {command.runtime_dir}/lock)"
+    said = command.run("run", "--", "sh", "-c", script)
+    assert (said.code, said.out) == (1, "")
+    assert "no daemon is running" in said.err.splitlines()[-1]
+    assert "was cut off: `downtimer start` goes on with it" in said.err.splitlines()[-1]
