@@ -5,8 +5,8 @@ Usage: downtimer run [--config FILE] [--label TEXT] [--assert EXPR]... [--lenien
 
 Options:
   --label TEXT            what the run is of, for the report
-  --assert EXPR           what must hold, such as zero-downtime or 'service:nova <= 30s'; may be repeated
-  --lenient               what the measurement leaves undecided passes
+  --assert EXPR           a promise to judge the run by; `downtimer report --help` has examples
+  --lenient               what is undecided is no failure
   --format FORMAT         of the report; text if not given
   --output FILE           write the report there instead of printing it
   --new                   begin a new run, even if one was cut off just now
@@ -33,17 +33,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from downtimer import assertions
-from downtimer import report as reports
 from downtimer.commands import start, stop
-from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, print_text, warn
+from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, warn
+from downtimer.commands.delivering import wanted
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import ControlError, DowntimerError, ExitCode, NotRunningError
 from downtimer.foreground import InterruptionError, Signals, check_command
 from downtimer.model import Kind
-from downtimer.report.output import write_atomically
-from downtimer.store.journal import JournalReader
 
 SEEN_S: Final = 60.0
 """If something was not seen by then, the command begins all the same."""
@@ -110,9 +107,7 @@ class _Measured:
     def __init__(self, config: Config, arguments: Arguments) -> None:
         self._config = config
         self._arguments = arguments
-        self._promises = [assertions.parse(text) for text in arguments["--assert"]]
-        self._format = arguments["--format"] or "text"
-        reports.check_format(self._format)
+        self._wanted = wanted(arguments)
         label(arguments)
         self._was_idle = False  # the daemon, and is to be so again
 
@@ -187,30 +182,7 @@ class _Measured:
     def _concluded(self) -> int:
         """End the run and report; return the exit code of that."""
         try:
-            ended = stop.end(self._config, keep=self._was_idle)
-            code = self._report(ended)
-            stop.tell_of_influxdb(ended)
+            return stop.report_on(stop.end(self._config, keep=self._was_idle), self._wanted)
         except DowntimerError as exc:
             warn(str(exc))
             return ExitCode.FAILED
-        if ended["report_error"] is not None:
-            warn(ended["report_error"])
-            return code or ExitCode.FAILED
-        return code
-
-    def _report(self, ended: Mapping[str, Any]) -> int:
-        """Print the report, or write it where it was asked for; return what the assertions make of it.
-
-        Raises:
-            DowntimerError: It could not be printed or written.
-        """
-        with contextlib.closing(JournalReader(ended["journal"])) as reader:
-            summary = reports.build(reader, self._promises)
-            text = reports.write(summary, self._format)
-            output = self._arguments["--output"]
-            if output is None:
-                print_text(text)
-            else:
-                write_atomically(Path(output), text)
-            holds = assertions.holds(summary.judgements, is_lenient=bool(self._arguments["--lenient"]))
-        return ExitCode.DONE if holds else ExitCode.ASSERTION

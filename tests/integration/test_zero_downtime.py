@@ -14,8 +14,8 @@ from tests.integration.command import Command, target
 from tests.processes import require_program
 from tests.waiting import wait_until
 
-FRONT = 9290
-BACKENDS = {"glance-a": 9291, "glance-b": 9292}
+FRONT = 9390
+BACKENDS = {"glance-a": 9391, "glance-b": 9392}
 HAPROXY = """
 global
     stats socket {folder}/admin level admin
@@ -87,9 +87,8 @@ def test_a_restart_breaks_the_promise_which_names_the_service_the_second_and_the
     assert episode["ongoing"] is False
     assert set(episode["causes"]) == {"refused"}
     since = episode["start"][:19].replace("T", " ")
-    (verdict,) = [
-        line for line in said.out.splitlines() if "zero-downtime" in line and "FAIL" in line.upper()
-    ]
+    verdict = said.err.splitlines()[-1]
+    assert verdict.startswith("downtimer: assertion 'zero-downtime' failed: ")
     assert "glance" in verdict
     assert since in verdict
     assert "refused" in verdict
