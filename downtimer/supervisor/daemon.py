@@ -127,7 +127,9 @@ class Daemon:
                 raise
             if begun.resumed:
                 begun.measurement.note("resume", "the daemon was started again and goes on with the run")
-            return [*life.complaints(begun.measurement), life.describe(begun.measurement)]
+            line = life.describe(begun.measurement)
+            log.info("%s%s", line, f" ({orders.label})" if orders.label else "")
+            return [*life.complaints(begun.measurement), line]
 
     # --- signals ---
 

@@ -149,6 +149,7 @@ async def end(measurement: Measurement, label: str | None = None) -> dict[str, A
         await measurement.stop(label)
     except DowntimerError as exc:
         failure = None if _has_ended(settings.journal) else exc
+    log.info("run %s has ended%s", settings.run.id, "" if failure is None else f", but {failure}")
     error = await _write_report(settings.journal, report_file, settings.run)
     if failure is not None:
         raise DowntimerError(f"{failure}; {error or f'what was recorded before is in {report_file}'}")

@@ -46,6 +46,7 @@ from downtimer.secrecy import without_secrets
 from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
+from downtimer.supervisor.chronicle import Chronicle
 from downtimer.supervisor.feeds import Feeds
 from downtimer.supervisor.picture import Picture
 from downtimer.supervisor.reload import Reload
@@ -126,6 +127,7 @@ class Measurement:
         self.clock = RunClock(settings.anchor)
         self.targets = targets
         self.picture = Picture()
+        self._chronicle = Chronicle(self._name_of, log.info)
         self.roster = Roster(CHILDREN, bus=bus, run=settings.run.id, clock=self.clock, listener=self)
         self.is_ending = False
         past = past or Past()
@@ -314,6 +316,12 @@ class Measurement:
         is_current = state.target.kind is Kind.SERVICE or turned.check == state.check
         return is_current and state.retired_ns is None and not state.target.reference
 
+    def _name_of(self, turned: Turned) -> str:
+        state = self.targets.get(turned.target)
+        if state is None or state.target.region is None:
+            return turned.target if state is None else state.target.name
+        return f"{state.target.name} ({state.target.region})"
+
     def note(self, kind: str, text: str) -> None:
         """Put an event of the supervisor's own on record, and in the log."""
         self._note_at(self.clock.now_ns(), kind, text)
@@ -413,6 +421,9 @@ class Measurement:
             self._started.set()
 
     def _on_beat(self, child: Child, beat: Beat) -> None:
+        for turned in beat.turned:
+            if self._is_current(turned):
+                self._chronicle.take(turned, self.picture.down_since_ns(turned.target, turned.check))
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
@@ -466,6 +477,7 @@ class Measurement:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(1.0)
+            self._chronicle.tick()
             step_ns = self.clock.wall_step_ns()
             if abs(step_ns) >= WALL_STEP_NS:
                 self.note(

@@ -33,7 +33,12 @@ class Picture:
 
     def is_down(self, target: TargetId, check: str) -> bool:
         """Tell whether this check is down."""
-        return any((target, check) in down for down in self._down.values())
+        return self.down_since_ns(target, check) is not None
+
+    def down_since_ns(self, target: TargetId, check: str) -> int | None:
+        """Return since when this check is down; None if it is not."""
+        found = (down.get((target, check)) for down in self._down.values())
+        return next((turned.since_ns for turned in found if turned is not None), None)
 
     def clear(self, target: TargetId, check: str) -> None:
         """A check is given up: it is not down any more."""

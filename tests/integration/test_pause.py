@@ -91,6 +91,15 @@ def test_what_is_under_way_is_resolved_and_an_outage_goes_on_behind_a_pause(
     assert one["down_max_s"] - one["down_s"] > REST_S
     assert one["down_s"] < one["down_max_s"] - one["unobserved"]["paused"] + 0.5
     assert one["down_min_s"] <= one["down_s"]
+    log = command.log()
+    told = [
+        "measuring 1 service",
+        f"{ADDRESS}, icmp: is down: no-reply",
+        "pause: probing rests",
+        "has ended\n",
+    ]
+    assert [log.find(words) for words in told] == sorted(log.find(words) for words in told if words in log)
+    assert f"{ADDRESS}, icmp: is up again, after " in log
 
 
 @pytest.mark.parametrize("victim", ["writer", "supervisor"])
