@@ -1,0 +1,116 @@
+"""The simulated cloud to practise on, as its first user meets it."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from downtimer.demo.cloud import CloudConfig, SimulatedCloud
+from downtimer.demo.orders import Orders
+from tests.integration.command import PROGRAM
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.untimed
+
+LONG_S = 90
+ADDRESS = "172.16.166.151"
+
+
+@contextmanager
+def practice(tmp_path: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
+    """Start the simulated cloud; nothing of it is left at the end."""
+    with subprocess.Popen(
+        [*PROGRAM, "demo", "--cloud", *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(LONG_S)
+    assert list(tmp_path.iterdir()) == []
+
+
+def said(*argv: str) -> str:
+    """Run a command that must succeed; return what it says."""
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=LONG_S).stdout
+
+
+def test_what_it_says_can_be_done_and_ctrl_c_ends_it_all(tmp_path: Path) -> None:
+    with practice(tmp_path) as process:
+        assert process.stdout is not None
+        text = ""
+        while "Ctrl-C ends it all" not in text:
+            line = process.stdout.readline()
+            assert line, text
+            text += line
+        (vantage,) = set(re.findall(r"\S+/bin/vantage\b", text))
+        (cloud,) = set(re.findall(r"\S+/bin/cloud\b", text))
+        started = said(vantage, "downtimer", "start")
+        assert "measuring 8 services and 20 addresses as run " in started
+        assert f"{cloud} drop {ADDRESS}" in text
+        assert said(cloud, "drop", ADDRESS) == f"{ADDRESS} is silent\n"
+        wait_until(
+            lambda: f"{ADDRESS}  icmp: no-reply" in said(vantage, "downtimer", "status"),
+            timeout_s=20,
+            what="the address to be down",
+        )
+        wrong = subprocess.run(
+            [cloud, "explode"], capture_output=True, text=True, check=False, timeout=LONG_S
+        )
+        assert (wrong.returncode, wrong.stdout) == (1, "")
+        assert wrong.stderr == "no such order: explode; `cloud help` tells which there are\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=LONG_S)
+    assert process.returncode == 0
+    assert f"Address {ADDRESS} was unreachable approximately " in err  # the daemon was stopped
+
+
+def test_a_command_is_run_in_the_vantage_and_its_exit_code_is_ours(tmp_path: Path) -> None:
+    script = "downtimer run --assert zero-downtime -- cloud restart nova 1 && exit 9; echo code $?; exit 5"
+    with practice(tmp_path, "--", "sh", "-c", script) as process:
+        out, err = process.communicate(timeout=LONG_S)
+    assert process.returncode == 5, err
+    assert out.startswith("nova is back, after 1 s\n")
+    assert out.endswith("code 4\n")
+    assert "assertion 'zero-downtime' failed: nova" in err
+    with practice(
+        tmp_path, "--", "sh", "-c", "trap 'echo term; exit 6' TERM; echo begun; sleep 60 & wait"
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=LONG_S)[0] == "term\n"
+    assert process.returncode == 6
+
+
+def test_what_the_cloud_cannot_do_is_one_line() -> None:
+    cloud = SimulatedCloud(CloudConfig(services=("glance",), network="none"))
+    with cloud, Orders(cloud) as orders:
+        command = [sys.executable, "-m", "downtimer.demo.orders", str(orders.path)]
+        for words, line in (
+            (["restart", "swift"], "the simulated cloud has no service swift"),
+            (["restart", "glance", "soon"], "soon: seconds are a number from 0 to 3600"),
+            (["restart", "glance", "nan"], "nan: seconds are a number from 0 to 3600"),
+            (["start", "glance"], "glance runs already"),
+            (["drop", ADDRESS], f"the simulated cloud has no address {ADDRESS}"),
+            (["\x1b[2J"], "no such order: \\x1b[2J; `cloud help` tells which there are"),
+            ([], "no such order: ; `cloud help` tells which there are"),
+        ):
+            done = subprocess.run(
+                [*command, *words], capture_output=True, text=True, check=False, timeout=LONG_S
+            )
+            assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{line}\n")
+        assert "restart SERVICE [SECONDS]" in said(*command, "help")
+        assert said(*command, "restart", "glance", "0") == "glance is back, after 0 s\n"
+    done = subprocess.run([*command, "list"], capture_output=True, text=True, check=False, timeout=LONG_S)
+    assert (done.returncode, done.stderr) == (1, f"no simulated cloud answers ({orders.path.parent})\n")
