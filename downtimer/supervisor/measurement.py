@@ -1,6 +1,7 @@
 """One run under way: its targets, what is down now, and what the children must know of each other.
 
-Runs in the supervisor's event loop and does no I/O that can block.
+Runs in the supervisor's event loop and does no I/O that can block. This is long because whatever one child says
+that concerns another, or the whole, comes together here.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, Ta
 from downtimer.pauses import PAUSE, UNPAUSE
 from downtimer.secrecy import without_secrets
 from downtimer.store.outbox import SHIP_S
+from downtimer.supervisor.beginning import Beginning
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.chronicle import Chronicle
@@ -69,8 +71,6 @@ CHILDREN: Final = (*REPORTING, "writer")
 SECRETS: Final = {"discovery": ("global",), "api": ("global",), "writer": ("db",)}
 """Sections whose secrets a child has use for."""
 
-START_S: Final = 90.0
-START_LOSSES_MAX: Final = 3
 WALL_STEP_NS: Final = SECOND_NS // 10
 FLUSH_S: Final = 10.0
 DRAIN_S: Final = 30.0
@@ -83,10 +83,6 @@ FREEZE: Final = 500
 
 A hundred thousand targets are in no cycle, and to go through all of them takes a third of a second.
 """
-
-
-class StartError(DowntimerError):
-    """The measurement could not begin; the message is for the user."""
 
 
 class Past(NamedTuple):
@@ -135,9 +131,7 @@ class Measurement:
         self.marks = deque(past.marks, maxlen=MARKS_SHOWN)
         self._is_resting = self.paused_ns is not None  # as soon as those that probe are told to end
         self._listed = False
-        self._losses = 0
-        self._started = asyncio.Event()
-        self._failure: str | None = None
+        self._beginning = Beginning()
         self._relog: Relog | None = None  # how the log has changed since the start
         self._dropped: frozenset[TargetId] = frozenset()  # of [static], until there is another discovery
         self._token: Token | None = None
@@ -162,19 +156,10 @@ class Measurement:
         for task in self._tasks:
             task.add_done_callback(end_on_defect)
         try:
-            await self._until_started()
+            await self._beginning.wait()
         except BaseException:
             await self._end()
             raise
-
-    async def _until_started(self) -> None:
-        try:
-            async with asyncio.timeout(START_S):
-                await self._started.wait()
-        except TimeoutError as exc:
-            raise StartError(f"nothing could be measured within {START_S:.0f} s; the log says more") from exc
-        if self._failure is not None:
-            raise StartError(self._failure)
 
     async def flush(self) -> Flushed:
         """Have everything recorded that is known."""
@@ -231,11 +216,9 @@ class Measurement:
             return None
         self.note(UNPAUSE, "probing goes on")
         self._is_resting = False
-        self._losses = 0
-        self._started.clear()
-        self._failure = None
+        self._beginning = Beginning()
         self.roster.start_more(CHILDREN)
-        await self._until_started()
+        await self._beginning.wait()
         return rested_ns
 
     async def _finish_probing(self) -> None:
@@ -360,7 +343,7 @@ class Measurement:
             for record in self._records:
                 self.roster.send("writer", record)
             if self._is_resting:  # there is nothing else to wait for
-                self._started.set()
+                self._beginning.succeed()
 
     def told(self, child: Child, message: BusUp) -> None:
         """A child said something: take it, or pass it on."""
@@ -406,19 +389,11 @@ class Measurement:
         self._feeds.close(child.name)
         if child.state is State.FATAL:
             why = child.reason or why
-            self._fail(why)
+            self._beginning.fail(why)
             self.note("cannot-start", f"{child.name}: {why}")
             return
-        self._losses += 1
-        if not self._started.is_set() and self._losses >= START_LOSSES_MAX:
-            self._fail(f"the {child.name} process {why}, again and again; the log says why")
+        self._beginning.lost(child.name, why)
         self.note("restart", f"the {child.name} process {why}; another is started")
-
-    def _fail(self, why: str) -> None:
-        """Give up the start; without meaning once measuring."""
-        if not self._started.is_set():
-            self._failure = why
-            self._started.set()
 
     def _on_beat(self, child: Child, beat: Beat) -> None:
         for turned in beat.turned:
@@ -427,8 +402,8 @@ class Measurement:
         self.picture.take(child.name, beat)
         if any(turned.cause is not None and not _is_hung_call(turned) for turned in beat.turned):
             self.roster.send("discovery", Look())
-        if not self._started.is_set() and self._listed and all(map(self._has_measured, CHECKED)):
-            self._started.set()
+        if not self._beginning.is_over and self._listed and all(map(self._has_measured, CHECKED)):
+            self._beginning.succeed()
 
     def _has_measured(self, kind: Kind) -> bool:
         counts = self.picture.counts(kind)

@@ -317,6 +317,14 @@ def test_late_word_on_an_open_span_does_not_open_it_again(writer: JournalWriter,
     assert read(path) == [up(0, 10)]
 
 
+def test_a_run_may_get_another_label_at_its_end(writer: JournalWriter, path: str) -> None:
+    writer.end_run(ns(31), label="night, cut short")
+    writer.end_run(ns(32), label="too late")
+    reader = JournalReader(path)
+    assert reader.run() == writer.run == replace(RUN, end_ns=ns(31), label="night, cut short")
+    reader.close()
+
+
 def test_end_of_the_run_leaves_all_spans_as_they_were_read(writer: JournalWriter, path: str) -> None:
     writer.apply(facts(up(0, 1), is_open=True, progress=Progress(FIRST, "answers", ns(30), ns(0.5), ns(0.7))))
     before = read(path)

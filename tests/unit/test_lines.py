@@ -1,6 +1,7 @@
 """Line protocol: what is written is what a reader of the specification reads."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -278,6 +279,12 @@ def test_window_of_an_address_is_written_as_any_other_point(
     fields = [("sent", sent), ("lost", lost), ("rtt_min", seconds[0]), ("rtt_max", seconds[1])]
     head = f"floating_ip_pings,address=172.16.166.151,project=shop,{TAGS}"
     assert lines.address(window) == format_line(head, fields, RUN.start_utc_ns + 7)
+
+
+def test_a_run_that_has_ended_has_the_label_of_its_end() -> None:
+    line = LineMaker(RUN).run_ended(replace(RUN, label="night, cut short"), [], 5)
+    assert line is not None
+    assert 'label="night, cut short"' in line
 
 
 def test_every_point_has_run_and_vantage() -> None:
