@@ -70,7 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except DowntimerError as exc:
         print(f"downtimer: {printable(str(exc))}", file=sys.stderr)
         # Of a command that is run the exit code is its own: ours must differ from what others use.
-        return ExitCode.NOT_BEGUN if _split(words)[0] == "run" else exc.exit_code
+        is_of_command = _split(words)[0] == "run" and exc.exit_code < ExitCode.NOT_BEGUN
+        return ExitCode.NOT_BEGUN if is_of_command else exc.exit_code
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # whoever read our output has enough

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final, Self
 
-from downtimer.errors import ExitCode
+from downtimer.errors import DowntimerError, ExitCode
+from downtimer.printable import printable
 
 DEADLY: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 PASSED_ON: Final = (*DEADLY, signal.SIGUSR1, signal.SIGUSR2)
@@ -38,6 +39,15 @@ class InterruptionError(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.number = number
+
+
+class CommandError(DowntimerError):
+    """There is no such command, or it can't be run."""
+
+    def __init__(self, word: str, number: int | None) -> None:
+        reason = "command not found" if number == errno.ENOENT else os.strerror(number or errno.EACCES)
+        super().__init__(f"{printable(word)}: {reason}")
+        self.exit_code = ExitCode.NOT_FOUND if number == errno.ENOENT else ExitCode.NOT_EXECUTABLE
 
 
 class Signals:
@@ -77,13 +87,15 @@ class Signals:
             patience: See `be_patient`, for afterwards.
 
         Raises:
-            OSError: It can't be run.
+            CommandError: It can't be run.
         """
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {*self._before, signal.SIGCHLD})
         try:
             pid = os.posix_spawnp(argv[0], list(argv), environment, setsigmask=before, setsigdef=_OURS)
             code = self._until_ended(pid)
             self.be_patient(patience)
+        except OSError as exc:
+            raise CommandError(argv[0], exc.errno) from exc
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return code if code >= 0 else ExitCode.SIGNALLED - code
@@ -113,12 +125,10 @@ def check_command(word: str) -> None:
     """See whether there is such a command.
 
     Raises:
-        FileNotFoundError: There is none.
-        PermissionError: It can't be run.
+        CommandError: There is none, or it can't be run.
     """
     if shutil.which(word) is not None:
         return
     folders = [""] if "/" in word else os.environ.get("PATH", os.defpath).split(os.pathsep)
-    if word and any((Path(folder) / word).exists() for folder in folders):
-        raise PermissionError(errno.EACCES, "not executable")
-    raise FileNotFoundError(errno.ENOENT, "command not found")
+    is_there = word and any((Path(folder) / word).exists() for folder in folders)
+    raise CommandError(word, errno.EACCES if is_there else errno.ENOENT)

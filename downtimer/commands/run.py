@@ -28,6 +28,7 @@ Example:
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -64,14 +65,11 @@ def run(arguments: Arguments) -> int:
     """
     config, command = configuration(arguments), arguments["COMMAND"]
     measured = _Measured(config, arguments)
+    check_command(command[0])
+    _refuse_if_measuring(config)
     try:
-        check_command(command[0])
-        _refuse_if_measuring(config)
         with Signals() as signals:
             return measured.run(command, signals)
-    except OSError as exc:
-        warn(f"{command[0]}: {exc.strerror}")
-        return ExitCode.NOT_FOUND if isinstance(exc, FileNotFoundError) else ExitCode.NOT_EXECUTABLE
     except InterruptionError as exc:
         return ExitCode.SIGNALLED + exc.number
 
@@ -116,7 +114,6 @@ class _Measured:
 
         Raises:
             DowntimerError: The command was not begun.
-            OSError: It could not be.
             InterruptionError: It was not, for a signal; or another one came while the run was ended.
         """
         self._was_idle = start.begin(self._config, self._arguments, warn)
@@ -125,7 +122,7 @@ class _Measured:
                 status = self._until_seen()
                 warn("everything was seen; the command begins")
                 code = signals.run(command, self._environment(status["run"]["id"]), PATIENCE)
-            except (OSError, DowntimerError, InterruptionError):
+            except (DowntimerError, InterruptionError):
                 signals.be_patient(PATIENCE)
                 stop.end(self._config, keep=self._was_idle)
                 raise
@@ -186,3 +183,5 @@ class _Measured:
         except DowntimerError as exc:
             warn(str(exc))
             return ExitCode.FAILED
+        except BrokenPipeError:  # whoever read our output has enough
+            return ExitCode.SIGNALLED + signal.SIGPIPE

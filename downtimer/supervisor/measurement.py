@@ -1,6 +1,6 @@
 """One run under way: its targets, what is down now, and what the children must know of each other.
 
-Runs in the supervisor's event loop and does no I/O that can block. This is long because whatever one child says
+Runs in the supervisor's event loop and does no I/O that can block. This is long because what one child says
 that concerns another, or the whole, comes together here.
 """
 
@@ -217,6 +217,9 @@ class Measurement:
         self.note(UNPAUSE, "probing goes on")
         self._is_resting = False
         self._beginning = Beginning()
+        for child in self.roster.children.values():
+            if child.state is State.FATAL:
+                self._beginning.fail(child.reason or f"the {child.name} process cannot be started")
         self.roster.start_more(CHILDREN)
         await self._beginning.wait()
         return rested_ns

@@ -93,6 +93,7 @@ class Roster:
             if child.pid is not None:
                 log.warning("%s: has not ended in time", child.name)
                 child.kill()
+        await self._gone(children, 2.0)
         return answers
 
     def replace(self, name: str, why: str) -> None:

@@ -84,7 +84,7 @@ def test_the_command_has_our_streams_and_its_exit_code_is_ours(command: Command,
     ("words", "code", "problem"),
     [
         (["--", "no-such-command"], 127, "no-such-command: command not found"),
-        (["--", "/etc/passwd"], 126, "/etc/passwd: not executable"),
+        (["--", "/etc/passwd"], 126, "/etc/passwd: Permission denied"),
         (["--", ""], 127, ": command not found"),
         (["--assert", "zero-downtme", "--", "true"], 125, "assertion 'zero-downtme': "),
         (["--format", "pdf", "--", "true"], 125, "--format pdf: there are "),
