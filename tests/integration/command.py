@@ -77,8 +77,8 @@ class Command:
 
     def argv(self, *words: str, prefix: Sequence[str] = ()) -> list[str]:
         """Return the command line of a command; what is behind a ``--`` stays there."""
-        name, *rest = words
-        return [*self._prefix, *prefix, *PROGRAM, name, "--config", str(self.config), *rest]
+        end = words.index("--") if "--" in words else len(words)
+        return [*self._prefix, *prefix, *PROGRAM, *words[:end], "--config", str(self.config), *words[end:]]
 
     def ok(self, *words: str) -> str:
         """Run a command that must succeed; return what it printed."""

@@ -553,8 +553,8 @@ def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        ([], "no command given; there are start, stop, "),
-        (["begin"], "unknown command 'begin'; there are start, stop, "),
+        ([], "no command given; there are run, start, "),
+        (["begin"], "unknown command 'begin'; there are run, start, "),
         (["start", "--labl", "x"], "unknown option --labl; did you mean --label?"),
         (["start", "--new", "--resume"], "wrong usage: start --new --resume"),
     ],
