@@ -51,9 +51,14 @@ class CommandError(DowntimerError):
 
 
 class Signals:
-    """What signals to us bring about, from entering to leaving; what is ignored already stays so."""
+    """What signals to us bring about, from entering to leaving; what is ignored already stays so.
+
+    Attributes:
+        is_urged: A signal was answered with a line.
+    """
 
     def __init__(self) -> None:
+        self.is_urged = False
         self._patience: str | None = None
         self._is_over = False
         self._before = {
@@ -76,7 +81,7 @@ class Signals:
 
     def be_patient(self, line: str) -> None:
         """From now on answer the first signal with this line; the second one is an InterruptionError."""
-        self._patience, self._is_over = line, False
+        self._patience, self._is_over, self.is_urged = line, False, False
 
     def run(self, argv: Sequence[str], environment: Mapping[str, str], patience: str) -> int:
         """Run a command to its end; return the exit code that tells of it.
@@ -117,7 +122,7 @@ class Signals:
         if self._patience is None:
             self._is_over = True
             raise InterruptionError(number)
-        line, self._patience = self._patience, None
+        line, self._patience, self.is_urged = self._patience, None, True
         os.write(sys.stderr.fileno(), f"downtimer: {line}\n".encode())  # whatever we were just writing
 
 

@@ -126,7 +126,7 @@ class _Measured:
                 signals.be_patient(PATIENCE)
                 stop.end(self._config, keep=self._was_idle)
                 raise
-            self._see_aftermath(_down(status))
+            self._see_aftermath(_down(status), signals)
             concluded = self._concluded()
             return code or concluded
 
@@ -158,13 +158,15 @@ class _Measured:
                 return status
             time.sleep(POLL_S)
 
-    def _see_aftermath(self, before: set[str]) -> None:
-        """Measure on for a moment. `before`: what was down before the command."""
-        most_s = time.monotonic() + AFTERMATH_MOST_S
-        time.sleep(AFTERMATH_S)
+    def _see_aftermath(self, before: set[str], signals: Signals) -> None:
+        """Measure on for a moment, or until a signal comes. `before`: what was down before the command."""
+        ended_s, passed_s = time.monotonic(), 0.0
         with contextlib.suppress(NotRunningError, ControlError):  # the end of the run will tell
-            while time.monotonic() < most_s and _down(self._status()) - before:
+            while passed_s < AFTERMATH_S or (passed_s < AFTERMATH_MOST_S and _down(self._status()) - before):
                 time.sleep(POLL_S)
+                if signals.is_urged:
+                    return
+                passed_s = time.monotonic() - ended_s
 
     def _status(self) -> dict[str, Any]:
         return client.request(self._config.control_socket, "status", timeout_s=ANSWER_S)

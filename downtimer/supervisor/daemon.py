@@ -268,6 +268,8 @@ class Daemon:
         if not isinstance(text, str) or not 0 < len(text) <= MARK_MAX:
             raise ControlError("bad-request", f"text must be a text of 1 to {MARK_MAX} characters")
         measurement = self._under_way()
+        if measurement.is_ending:
+            raise ControlError("busy", self._what_changes())
         at_ns = measurement.mark(text)
         return {"at_ns": at_ns, "at": status.utc(measurement, at_ns)}
 

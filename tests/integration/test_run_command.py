@@ -6,6 +6,7 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,6 +133,17 @@ def test_signals_are_passed_on_and_the_report_still_comes(command: Command) -> N
     assert processes_of(command) == []
 
 
+def test_a_signal_after_the_command_hurries_us_and_the_report_still_comes(command: Command) -> None:
+    with running(command, "--", "sh", "-c", "trap '' INT; echo done") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        said = finished(process)
+    assert (said.code, said.out.startswith("Service glance was down")) == (0, True)
+    assert said.err.endswith("the next signal leaves the daemon alone with that\n")
+
+
 def test_a_command_that_a_signal_ends_and_what_a_terminal_sends(command: Command) -> None:
     """What a terminal sends, the whole foreground group gets: it must come to the command once."""
     ours, theirs = pty.openpty()
@@ -178,3 +190,12 @@ def test_a_run_that_cannot_be_ended_fails_a_good_command(command: Command) -> No
     assert (said.code, said.out) == (1, "")
     assert "no daemon is running" in said.err.splitlines()[-1]
     assert "was cut off: `downtimer start` goes on with it" in said.err.splitlines()[-1]
+
+    command.ok("start")
+    command.ok("pause")
+    os.kill(command.supervisor(), signal.SIGKILL)
+    said = command.run("run", "--resume", "--format", "json", "--", "true")
+    assert said.code == 0, said
+    report = json.loads(said.out)
+    assert [event["kind"] for event in report["events"]] == ["resume", "pause", "resume", "unpause"]
+    assert all("paused" in one["unobserved"] for one in report["targets"])
