@@ -62,7 +62,19 @@ class Orders:
         self._thread = threading.Thread(target=self._serve, name="orders")
 
     def __enter__(self) -> Self:
-        self._socket.bind(str(self.path))
+        """Listen.
+
+        Raises:
+            DemoError: There can be no socket there: its path may be too long.
+        """
+        try:
+            self._socket.bind(str(self.path))
+        except OSError as exc:
+            self._socket.close()
+            reason = exc.strerror or str(exc)
+            raise DemoError(
+                f"cannot listen on {self.path}: {reason}; let TMPDIR name another folder"
+            ) from exc
         self._socket.listen()
         self._thread.start()
         return self

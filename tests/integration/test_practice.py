@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,22 +23,29 @@ LONG_S = 90
 ADDRESS = "172.16.166.151"
 
 
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for temporary files, whose path leaves room for those of sockets."""
+    with tempfile.TemporaryDirectory(prefix="dt-", dir="/tmp") as directory:
+        yield Path(directory)
+
+
 @contextmanager
-def practice(tmp_path: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
+def practice(place: Path, *command: str) -> Iterator[subprocess.Popen[str]]:
     """Start the simulated cloud; nothing of it is left at the end."""
     with subprocess.Popen(
         [*PROGRAM, "demo", "--cloud", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TMPDIR": str(tmp_path)},
+        env=os.environ | {"TMPDIR": str(place)},
     ) as process:
         try:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(LONG_S)
-    assert list(tmp_path.iterdir()) == []
+    assert list(place.iterdir()) == []
 
 
 def said(*argv: str) -> str:
@@ -45,8 +53,8 @@ def said(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=LONG_S).stdout
 
 
-def test_what_it_says_can_be_done_and_ctrl_c_ends_it_all(tmp_path: Path) -> None:
-    with practice(tmp_path) as process:
+def test_what_it_says_can_be_done_and_ctrl_c_ends_it_all(place: Path) -> None:
+    with practice(place) as process:
         assert process.stdout is not None
         text = ""
         while "Ctrl-C ends it all" not in text:
@@ -75,22 +83,31 @@ def test_what_it_says_can_be_done_and_ctrl_c_ends_it_all(tmp_path: Path) -> None
     assert f"Address {ADDRESS} was unreachable approximately " in err  # the daemon was stopped
 
 
-def test_a_command_is_run_in_the_vantage_and_its_exit_code_is_ours(tmp_path: Path) -> None:
+def test_a_command_is_run_in_the_vantage_and_its_exit_code_is_ours(place: Path) -> None:
     script = "downtimer run --assert zero-downtime -- cloud restart nova 1 && exit 9; echo code $?; exit 5"
-    with practice(tmp_path, "--", "sh", "-c", script) as process:
+    with practice(place, "--", "sh", "-c", script) as process:
         out, err = process.communicate(timeout=LONG_S)
     assert process.returncode == 5, err
     assert out.startswith("nova is back, after 1 s\n")
     assert out.endswith("code 4\n")
     assert "assertion 'zero-downtime' failed: nova" in err
     with practice(
-        tmp_path, "--", "sh", "-c", "trap 'echo term; exit 6' TERM; echo begun; sleep 60 & wait"
+        place, "--", "sh", "-c", "trap 'echo term; exit 6' TERM; echo begun; sleep 60 & wait"
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=LONG_S)[0] == "term\n"
     assert process.returncode == 6
+
+
+def test_a_folder_whose_path_is_too_long_is_one_line(place: Path) -> None:
+    deep = place / ("x" * 100)
+    deep.mkdir()
+    with practice(deep, "--", "true") as process:
+        out, err = process.communicate(timeout=LONG_S)
+    assert (process.returncode, out, err.count("\n")) == (1, "", 1)
+    assert err.endswith("; let TMPDIR name another folder\n")
 
 
 def test_what_the_cloud_cannot_do_is_one_line() -> None:
