@@ -8,8 +8,16 @@ import time
 import pytest
 
 from downtimer.demo.cloud import SimulatedCloud
-from tests.integration.checks import unobserved
-from tests.integration.command import ADDRESS, Command, is_alive, target, until_measured
+from tests.integration.checks import assert_same_from_influxdb, unobserved
+from tests.integration.command import (
+    ADDRESS,
+    Command,
+    is_alive,
+    static_targets,
+    target,
+    until_measured,
+)
+from tests.integration.influx_env import InfluxServer, options
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.untimed
@@ -143,6 +151,26 @@ def test_a_run_may_end_while_it_is_paused_and_be_called_otherwise(command: Comma
     (run,) = json.loads(command.ok("runs", "--json"))
     assert run["label"] == "night, cut short"
     assert all(unobserved(one) == {} for one in command.report()["targets"])
+
+
+def test_influxdb_knows_of_pauses_marks_and_the_last_label(
+    lonely_cloud: SimulatedCloud, command: Command
+) -> None:
+    prefix = lonely_cloud.network.in_vantage([])
+    with InfluxServer(command.directory / "influxdb", prefix=prefix) as influxdb:
+        command.write(static_targets(lonely_cloud) | {"db": options(influxdb)})
+        command.ok("start", "--label", "night")
+        until_measured(command)
+        command.ok("pause")
+        command.ok("mark", "rested")
+        command.ok("resume")
+        until_measured(command)
+        command.ok("stop", "--label", "night, cut short")
+        report = assert_same_from_influxdb(command)
+        (series,) = influxdb.query('SELECT "label" FROM "runs"')
+    assert report["run"]["label"] == series["values"][0][1] == "night, cut short"
+    assert all("paused" in one["unobserved"] for one in report["targets"])
+    assert [mark["text"] for mark in report["marks"]] == ["rested"]
 
 
 def test_without_a_run_there_is_nothing_to_mark_or_to_pause(command: Command) -> None:
