@@ -1,17 +1,19 @@
-"""Measure a simulated cloud during a scripted upgrade of 30 seconds, and hold the report against the truth.
+"""Measure a simulated cloud while it is upgraded, and hold the report against the truth.
 
 Usage: downtimer demo [--keep-files]
        downtimer demo --cloud [--keep-files] [-- COMMAND...]
 
 Options:
-  --cloud                 only have the cloud up, to practise on, until Ctrl-C or until COMMAND has ended
-  --keep-files            leave the configuration, journal and log of the daemon in place
+  --cloud                 only have the cloud up, to practise on, until Ctrl-C
+                          or until COMMAND has ended
+  --keep-files            leave the configuration, journal and log of the
+                          daemon in place
 
-COMMAND is run where the cloud can be measured, with a configuration that fits; in it the command `cloud` does
-something to the cloud (`cloud help` tells what).
+COMMAND is run where the cloud can be measured, with a configuration that
+fits. In it the command `cloud` does something to it; `cloud help` tells what.
 
 Example:
-  downtimer demo --cloud -- downtimer run --assert zero-downtime -- cloud restart nova
+  downtimer demo --cloud -- downtimer run -- cloud restart nova
 """
 
 from downtimer.commands.common import Arguments

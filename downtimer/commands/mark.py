@@ -5,8 +5,8 @@ Usage: downtimer mark [--config FILE] [--] TEXT...
 Options:
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-It returns once the daemon has it, and prints the instant. Within `downtimer run -- COMMAND` it needs no
---config.
+It returns once the daemon has it, and prints the instant. In a command that
+is run by `downtimer run` it needs no --config.
 
 Example:
   downtimer mark "neutron: database migration"

@@ -5,8 +5,9 @@ Usage: downtimer pause [--config FILE]
 Options:
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-It returns once all that was under way is resolved. That time is not observed, and the report says so: it
-is in no downtime, and percentages are of the rest. The run goes on, also if the daemon is restarted.
+It returns once all that was under way is resolved. That time is not observed,
+and the report says so: it is in no downtime, and percentages are of the rest.
+The run goes on, and rests on, also if the daemon is restarted.
 """
 
 from typing import Final

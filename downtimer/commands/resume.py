@@ -1,4 +1,4 @@
-"""Go on probing after `downtimer pause`; returns once everything is being measured again.
+"""Go on probing after a pause; returns once everything is being measured again.
 
 Usage: downtimer resume [--config FILE]
 

@@ -1,11 +1,13 @@
 """Measure while a command does its work, then report, and judge.
 
-Usage: downtimer run [--config FILE] [--label TEXT] [--assert EXPR]... [--lenient] [--format FORMAT]
-                     [--output FILE] [--new | --resume] -- COMMAND...
+Usage: downtimer run [--config FILE] [--label TEXT] [--assert EXPR]...
+                     [--lenient] [--format FORMAT] [--output FILE]
+                     [--new | --resume] -- COMMAND...
 
 Options:
   --label TEXT            what the run is of, for the report
-  --assert EXPR           a promise to judge the run by; `downtimer report --help` has examples
+  --assert EXPR           a promise to judge the run by; `downtimer report
+                          --help` has examples
   --lenient               what is undecided is no failure
   --format FORMAT         of the report; text if not given
   --output FILE           write the report there instead of printing it
@@ -13,14 +15,16 @@ Options:
   --resume                go on with the run that was cut off, however long ago
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-The command begins once everything has been seen, and is measured until 2 seconds after its end, or up to 10
-while something is down that was not before. It has our standard input, output and error (what we say
-ourselves is on standard error) and gets the signals that we get; the report still comes. In it
-`downtimer mark TEXT` needs no --config, and DOWNTIMER_RUN names the run.
+The command begins once everything has been seen. It is measured until
+2 seconds after its end, or up to 10 while something is down that was not
+before. It has our standard input, output and error (what we say ourselves is
+on standard error) and gets the signals that we get; the report still comes.
+In it `downtimer mark TEXT` needs no --config, and DOWNTIMER_RUN is the run.
 
-Exit: the command's own if not 0, 128+N if signal N ended it; else 4 if an assertion failed or is undecided,
-1 if the run could not be ended or reported. If it was not begun: 126 not executable, 127 not found, 125 for
-any other reason, wrong usage and configuration among them, 128+N if signal N kept us from it.
+Exit: the command's own if not 0, 128+N if signal N ended it; else 4 if an
+assertion failed or is undecided, 1 if the run could not be ended or reported.
+If it was not begun: 126 not executable, 127 not found, 125 for any other
+reason, wrong usage and configuration among them, 128+N for signal N.
 
 Example:
   downtimer run --assert zero-downtime -- ansible-playbook upgrade.yml

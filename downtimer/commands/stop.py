@@ -1,10 +1,11 @@
 """End the run, write its report and print it.
 
-Usage: downtimer stop [--config FILE] [--label TEXT] [--keep] [--assert EXPR]... [--lenient]
-                      [--format FORMAT] [--output FILE]
+Usage: downtimer stop [--config FILE] [--label TEXT] [--keep]
+                      [--assert EXPR]... [--lenient] [--format FORMAT]
+                      [--output FILE]
 
 Options:
-  --label TEXT            what the run was of, for the report; instead of that of its start
+  --label TEXT            what the run was of, instead of the label of its start
   --keep                  leave the daemon running, without a run
   --assert EXPR           a promise to judge the run by, as zero-downtime or
                           'service:nova <= 30s'; several may be given
