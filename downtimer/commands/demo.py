@@ -1,4 +1,4 @@
-"""Measure a simulated cloud while it is upgraded, and hold the report against the truth.
+"""Measure a simulated cloud in an upgrade, and hold the report against the truth.
 
 Usage: downtimer demo [--keep-files]
        downtimer demo --cloud [--keep-files] [-- COMMAND...]
