@@ -14,6 +14,7 @@ target.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from downtimer.attribution import window_end_ns
 from downtimer.brackets import find_outages
@@ -50,23 +51,34 @@ def summarize(state: TargetState, spans: Sequence[Span], phases: Sequence[Phase]
 
 def summarize_any(state: TargetState, spans: Sequence[Span], phases: Sequence[Phase] = ()) -> TargetSummary:
     """Return the figures of a target that has spans, whatever they are like. See `summarize`."""
+    sight = look(state, spans)
+    return _nothing(state, phases) if sight is None else _summarize(state, sight, phases)
+
+
+def look(state: TargetState, spans: Sequence[Span]) -> "Sight | None":
+    """Return what was seen of a target, check by check; None if it was not probed, or not while it counted.
+
+    Args:
+        state: Of the target.
+        spans: See `summarize`; at least one.
+    """
     series = _series(state, spans)
     if not series:
-        return _nothing(state, phases)
+        return None
     start_ns = min(one[0].first_sent_ns for one in series)
     end_ns = max(one[-1].known_ns for one in series)
     if state.retired_ns is not None:
         until_ns = window_end_ns(state, series[0])
         if until_ns is None or until_ns < start_ns:
-            return _nothing(state, phases)
+            return None
         if until_ns < end_ns:
             end_ns = until_ns
             series = [clipped for one in series if (clipped := clip(one, end_ns))]
-    return _summarize(state, series, (start_ns, end_ns), phases)
+    return Sight((start_ns, end_ns), [Seen.of(one, end_ns) for one in series])
 
 
 @dataclass(slots=True)
-class _Seen:
+class Seen:
     """What one check saw within the window, as lists of intervals in order of time.
 
     Attributes:
@@ -86,7 +98,7 @@ class _Seen:
     unknown: list[Cell] = field(default_factory=list)
 
     @classmethod
-    def of(cls, spans: Sequence[Span], until_ns: int) -> "_Seen":
+    def of(cls, spans: Sequence[Span], until_ns: int) -> "Seen":
         """Sort the cells of one check, and leave out what lies after `until_ns`."""
         seen = cls(spans, find_edges(spans))
         begun_ns = ended_ns = spans[0].first_sent_ns  # of what is observed without a break
@@ -112,11 +124,26 @@ class _Seen:
             self.observed.append((start_ns, end_ns))
 
 
-def _summarize(
-    state: TargetState, series: list[list[Span]], window: Interval, phases: Sequence[Phase]
-) -> TargetSummary:
-    seen = [_Seen.of(spans, window[1]) for spans in series]
-    down, slow, observed = _unite(seen)
+class Sight(NamedTuple):
+    """What was seen of a target within its window, by each check that counts."""
+
+    window: Interval
+    seen: Sequence[Seen]
+
+    def unite(self) -> tuple[list[Interval], list[Interval], list[Interval]]:
+        """Return when any check was down, when any was slow and none down, and when any observed."""
+        seen = self.seen
+        if len(seen) == 1:
+            return seen[0].down, seen[0].slow, seen[0].observed
+        down = unite(part for one in seen for part in one.down)
+        slow = unite(part for one in seen for part in one.slow)
+        return down, subtract(slow, down), unite(part for one in seen for part in one.observed)
+
+
+def _summarize(state: TargetState, sight: Sight, phases: Sequence[Phase]) -> TargetSummary:
+    window, seen = sight
+    series = [one.spans for one in seen]
+    down, slow, observed = sight.unite()
     unobserved = subtract([window], observed)
     found = [outage for one in seen for outage in find_outages(one.spans, window, one.edges)]
     proven = unite(part for outage in found for part in outage.proven())
@@ -151,15 +178,6 @@ def _summarize(
     )
 
 
-def _unite(seen: Sequence[_Seen]) -> tuple[list[Interval], list[Interval], list[Interval]]:
-    """Return when any check was down, when any was slow and none down, and when any observed."""
-    if len(seen) == 1:
-        return seen[0].down, seen[0].slow, seen[0].observed
-    down = unite(part for one in seen for part in one.down)
-    slow = unite(part for one in seen for part in one.slow)
-    return down, subtract(slow, down), unite(part for one in seen for part in one.observed)
-
-
 def _series(state: TargetState, spans: Sequence[Span]) -> list[list[Span]]:
     """Return the ordered spans of each check that counts, by the check's name."""
     by_check: defaultdict[str, list[Span]] = defaultdict(list)
@@ -187,7 +205,7 @@ def _method_rank(spans: Sequence[Span], kept: str | None) -> tuple[bool, int, in
     return check != kept, 1, spans[0].first_sent_ns - spans[-1].last_sent_ns, check != ICMP, check
 
 
-def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int]:
+def _explain(unobserved: list[Interval], seen: Sequence[Seen]) -> dict[str, int]:
     """Return the unobserved time by cause, most first; where checks differ, the first has its say."""
     if not unobserved:
         return {}
@@ -203,7 +221,7 @@ def _explain(unobserved: list[Interval], seen: Sequence[_Seen]) -> dict[str, int
     return {cause: causes[cause] for cause in sorted(causes, key=lambda c: (-causes[c], c)) if causes[cause]}
 
 
-def _check(seen: _Seen) -> CheckSummary:
+def _check(seen: Seen) -> CheckSummary:
     interval_ns, resolution_ns = spacing(_good_runs(seen.spans, seen.edges))
     return CheckSummary(
         name=seen.spans[0].check,

@@ -14,7 +14,7 @@ from downtimer.checks import is_identity
 from downtimer.impairment import attribute as attribute_to_keystone
 from downtimer.impairment import find_failing
 from downtimer.intervals import Interval, unite
-from downtimer.model import Kind, Span, Target, TargetId, TargetState
+from downtimer.model import Kind, Latency, Span, Target, TargetId, TargetState
 from downtimer.pauses import find_pauses, put_in
 from downtimer.report.roster import Roster, call
 from downtimer.store.reader import Reader, Stored
@@ -55,6 +55,10 @@ class AttributedSpans:
         if failing:
             theirs = list(attribute_to_keystone(theirs, failing))
         return state, put_in(theirs, self._pauses)
+
+    def latencies(self, target: TargetId) -> Sequence[Latency]:
+        """Return how soon a service answered; that is nobody else's doing, and so as the reader has it."""
+        return self._reader.latencies(target)
 
     def _find_failing(self, roster: Roster) -> None:
         """Find out when the Keystones of each region may have failed."""

@@ -10,7 +10,17 @@ from typing import TypeVar
 
 from downtimer.assertions import Assertion, Judgement
 from downtimer.findings import TargetSummary
-from downtimer.model import Event, Mark, Phase, Run, Target, Verdict, phases_between
+from downtimer.model import (
+    Event,
+    Latency,
+    Mark,
+    Phase,
+    Run,
+    Target,
+    TargetId,
+    Verdict,
+    phases_between,
+)
 from downtimer.outages import summarize
 from downtimer.report.attributed import AttributedSpans
 from downtimer.report.cases import Scene
@@ -18,6 +28,7 @@ from downtimer.report.cores import spread
 from downtimer.report.judging import Judge
 from downtimer.report.roster import Roster, call
 from downtimer.store.reader import Reader, Stored
+from downtimer.timeline import Timeline, find_timeline
 
 _Told = TypeVar("_Told")
 
@@ -69,6 +80,20 @@ class Summary:
     def count_targets(self) -> int:
         """Return how many `of_each` tells of."""
         return len(self._roster.targets)
+
+    def with_timeline(self, tell: Callable[[TargetSummary, Timeline], _Told]) -> Iterator[_Told]:
+        """Yield the same as `of_each`, told by the figures of a target and when it was what."""
+
+        def tell_of(stored: Stored) -> _Told:
+            state, spans = self._spans.decode(stored)
+            figures = summarize(state, spans, self.phases)
+            return tell(figures, find_timeline(state, spans, figures))
+
+        return spread(tell_of, self._spans.stored(self._roster.targets))
+
+    def latencies(self, target: TargetId) -> Sequence[Latency]:
+        """Return how soon a service answered, by check and time; nothing for all other targets."""
+        return self._spans.latencies(target)
 
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.
