@@ -4,6 +4,8 @@
 all of them (Hauer et al., Meaningful Availability, NSDI 2020). Good answers that came late count as up.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from downtimer.findings import TargetSummary
@@ -88,19 +90,25 @@ class Projects:
     """
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str | None, str | None], ProjectSummary] = {}
+        self._found: list[ProjectSummary] = []
+        self._numbers: dict[tuple[str | None, str | None], int] = {}
 
-    def add(self, part: ProjectSummary) -> None:
-        """Add addresses of a project. What is given is kept, and may be changed."""
+    def add(self, part: ProjectSummary) -> int:
+        """Add addresses of a project; return its number. What is given is kept, and may be changed."""
         key = part.id, None if part.id else part.name
-        project = self._found.setdefault(key, part)
-        if project is not part:
-            project.add(part)
+        number = self._numbers.setdefault(key, len(self._found))
+        if number == len(self._found):
+            self._found.append(part)
+        else:
+            self._found[number].add(part)
+        return number
+
+    def by_number(self) -> Sequence[ProjectSummary]:
+        """Return the projects in the order in which they came."""
+        return self._found
 
     def by_name(self) -> list[ProjectSummary]:
         """Return the projects by name; none if no address has a project."""
-        if not any(id_ or name for id_, name in self._found):
+        if not any(id_ or name for id_, name in self._numbers):
             return []
-        return sorted(
-            self._found.values(), key=lambda project: (project.name or "\U0010ffff", project.id or "")
-        )
+        return sorted(self._found, key=lambda project: (project.name or "\U0010ffff", project.id or ""))

@@ -9,7 +9,7 @@ Options:
                           latest, latest~1
   --assert EXPR           a promise to judge it by; several may be given
   --lenient               what is undecided is no failure
-  --format FORMAT         text (if not given), json, markdown, junit
+  --format FORMAT         text (if not given), json, html, markdown, junit
   --output FILE           write there instead of printing; - is standard output
   --from STORE            journal or influxdb [default: journal]
   -c FILE, --config FILE  the configuration

@@ -10,7 +10,7 @@ Options:
   --assert EXPR           a promise to judge the run by, as zero-downtime or
                           'service:nova <= 30s'; several may be given
   --lenient               what is undecided is no failure
-  --format FORMAT         of what is printed: text (if not given), json,
+  --format FORMAT         of what is printed: text (if not given), json, html,
                           markdown, junit
   --output FILE           write there instead of printing; - is standard output
   -c FILE, --config FILE  the configuration

@@ -11,7 +11,7 @@ from typing import Final
 from downtimer.assertions import Assertion
 from downtimer.errors import ConfigError
 from downtimer.options import hint
-from downtimer.report import json_report, junit_report, markdown_report, text_report
+from downtimer.report import html, json_report, junit_report, markdown_report, text_report
 from downtimer.report.summary import Summary, build
 from downtimer.store.reader import Reader
 
@@ -21,6 +21,7 @@ FORMATS: Final[Mapping[str, Callable[[Summary], Iterator[str]]]] = MappingProxyT
         "json": json_report.render,
         "markdown": markdown_report.render,
         "junit": junit_report.render,
+        "html": html.render,
     }
 )
 """Every format by its name, the default first. To add one: its module, and a line here."""

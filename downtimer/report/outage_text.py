@@ -21,7 +21,7 @@ def tell_of_outages(summary: Summary, target: TargetSummary) -> str:
     for episode in target.episodes:
         lines.append(_row(summary, episode, has_checks=has_checks))
         if not _is_plain(episode):
-            remarks = "; ".join(_remarks(summary, episode, target))
+            remarks = "; ".join(remarks_on(summary, episode, target))
             lines.append(f"      {remarks}\n" if remarks else "")
     return "".join(lines)
 
@@ -66,14 +66,14 @@ def _is_plain(episode: Episode) -> bool:
     )
 
 
-def _remarks(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:
+def remarks_on(summary: Summary, episode: Episode, target: TargetSummary) -> Iterator[str]:
     """Yield what keeps an episode's row from being the whole story."""
     if episode.label:
         yield printable(episode.label)
     if episode.several:
         yield f"{number(len(episode.several))} outages in it, together down {wording.downtime(episode)}"
     if not target.has_answered:
-        yield "never answered, see below"
+        yield "never answered"
     elif episode.is_start_censored:
         if episode.earliest_ns == target.start_ns:
             yield "start not seen: under way when first observed"

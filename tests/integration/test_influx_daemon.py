@@ -1,8 +1,11 @@
 """A whole daemon that ships: whatever InfluxDB does, it measures on, and says how InfluxDB fares."""
 
 import contextlib
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -63,6 +66,29 @@ def test_the_status_shows_state_backlog_and_the_last_error(stage: Stage) -> None
     wait_until(stage.is_well, timeout_s=90, what="points to arrive")
     with contextlib.suppress(FileNotFoundError):
         assert "right%horse" not in stage.command.log()
+
+
+def test_latencies_of_a_run_are_the_same_from_either_store(stage: Stage) -> None:
+    stage.command.ok("stop")
+    from_journal, from_influxdb = (
+        latencies(stage.command.ok("report", "--format", "html", "--from", store))
+        for store in ("journal", "influxdb")
+    )
+    assert from_journal
+    assert [check for check, *_ in from_journal] == [check for check, *_ in from_influxdb]
+    for ours, theirs in zip(from_journal, from_influxdb, strict=True):
+        # In other windows, for ours begin when the last one was put on record; but of the same probes.
+        assert min(ours[2]) == min(theirs[2])
+        assert max(ours[4]) == max(theirs[4])
+        assert abs(len(ours[1]) - len(theirs[1])) <= 2
+
+
+def latencies(html: str) -> list[list[Any]]:
+    """Return what a page has of the latencies of its only service, by check."""
+    (data,) = re.findall(r'<script type="application/json" id=data>(.*?)</script>', html, re.DOTALL)
+    (only,) = json.loads(data)["latencies"]
+    found: list[list[Any]] = only
+    return found
 
 
 def test_certificates_for_influxdb_that_cannot_be_used_are_refused(

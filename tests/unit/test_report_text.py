@@ -240,7 +240,7 @@ def test_outage_that_outlasts_the_run_is_not_called_ongoing() -> None:
 
 def test_unobserved_time_is_said_of_a_target_that_never_answered_too() -> None:
     text = report(down(0, 10), down(12, 30, life=2), states=[service("nova")])
-    assert section(text, "Outages")[2] == "      never answered, see below; 2.00 s of it not observed"
+    assert section(text, "Outages")[2] == "      never answered; 2.00 s of it not observed"
 
 
 def test_edges_that_were_not_seen_are_said_with_their_limits() -> None:
