@@ -13,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 TOX := $(VENV)/bin/tox
 
-.PHONY: help demo test lint unit integration lowest accuracy bench upgrade chaos soak audit clean debian-demo debian-test
+.PHONY: help demo test lint unit integration lowest accuracy bench upgrade chaos soak screenshot audit clean debian-demo debian-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
@@ -52,6 +52,9 @@ chaos: debian-test $(VENV)/.tox ## faults of all kinds, many times: a table, als
 soak: debian-test $(VENV)/.tox ## ten minutes with flapping targets: does anything grow with time?
 	$(TOX) run -e soak
 
+screenshot: debian-test $(VENV)/.tox ## the demo's report in a browser: doc/images/report.png
+	$(TOX) run -e screenshot
+
 audit: $(VENV)/.tox ## look up known vulnerabilities of the packages that we need
 	$(TOX) run -e audit
 
@@ -64,7 +67,8 @@ debian-demo:
 
 debian-test:
 	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd influxdb \
-	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core
+	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core \
+	    chromium chromium-driver
 
 # pip is run again when the dependencies may have changed; the code itself is used where it is (--editable).
 $(VENV)/.downtimer: $(VENV)/.python pyproject.toml

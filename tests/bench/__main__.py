@@ -22,7 +22,7 @@ from tests.bench import alone, document
 if TYPE_CHECKING:
     from tests.bench.figures import Results
 
-BENCHMARKS: Final = ("echoes", "requests", "small", "storage", "discovery", "reports")
+BENCHMARKS: Final = ("echoes", "requests", "small", "storage", "discovery", "reports", "page")
 """Modules of this package; each has ``measure(directory, runs)``."""
 
 

@@ -49,12 +49,12 @@ class Cost(NamedTuple):
 def measure(directory: Path, runs: int) -> Results:
     """Measure it, in `runs` runs each."""
     day = directory / "day.sqlite"
-    _write(day, DAY)
+    write(day, DAY)
     ordinary = [_text(day) for _ in range(runs)]
     rows, large, large_json, spans = [], [], [], 0
     for size in SIZES:
         journal = directory / f"{size.addresses}.sqlite"
-        spans = _write(journal, size)
+        spans = write(journal, size)
         costs = [_text(journal) for _ in range(runs)]
         json = [_json(journal) for _ in range(runs)]
         rows.append((spans, *_medians(costs), *_medians(json)))
@@ -90,7 +90,7 @@ def _medians(costs: Sequence[Cost]) -> Cost:
     return Cost(*map(statistics.median, zip(*costs, strict=True)))
 
 
-def _write(journal: Path, size: Size) -> int:
+def write(journal: Path, size: Size) -> int:
     """Write a day as a journal; return how many spans it has.
 
     In a process of its own: how much memory a process has held counts for those that it starts, too.
