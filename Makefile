@@ -59,7 +59,7 @@ audit: $(VENV)/.tox ## look up known vulnerabilities of the packages that we nee
 	$(TOX) run -e audit
 
 clean: ## remove all that make made here (not the Debian packages, nor ~/.cache/downtimer-tests)
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist test-output *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 debian-demo:
