@@ -66,10 +66,14 @@ watch(drawToolbar);
 const THEMES = ["", "light", "dark"]; // the first as the system has it
 const root = document.documentElement;
 
-function nextTheme() {
-  const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % THEMES.length];
+function setTheme(theme) {
   if (theme) root.dataset.theme = theme;
   else delete root.dataset.theme;
+}
+
+function nextTheme() {
+  const theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "") + 1) % THEMES.length];
+  setTheme(theme);
   try {
     localStorage.setItem("downtimer-theme", theme);
   } catch {} // it is forgotten, then
@@ -96,5 +100,18 @@ function zoneChanged() {
   drawDetails();
   redraw();
 }
+
+// What is drawn on a canvas does not change its colours by itself when it comes on paper.
+let themeOfScreen;
+addEventListener("beforeprint", () => {
+  themeOfScreen = root.dataset.theme;
+  setTheme("light");
+  drawOverview();
+  drawDetails();
+});
+addEventListener("afterprint", () => {
+  setTheme(themeOfScreen);
+  themeChanged();
+});
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
