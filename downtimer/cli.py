@@ -52,6 +52,8 @@ COMMANDS: Final = (
     "compare",
     "runs",
     "ship",
+    "export",
+    "import",
     "demo",
 )
 """Modules of `downtimer.commands`; the docstring of each is its usage."""

@@ -7,6 +7,7 @@
     ├── NotRunningError     3  no daemon answers
     ├── ControlError        1  the daemon refused a request
     ├── StoreError          1  a journal or InfluxDB could not be read or written
+    ├── ExchangeError       1  a file to be imported is wrong
     └── MessageError        1  a frame on the bus that is not one of ours
 
 A target that is down is data, never an exception.
@@ -58,6 +59,10 @@ class ControlError(DowntimerError):
 
 class StoreError(DowntimerError):
     """A journal or an InfluxDB could not be opened, read or written."""
+
+
+class ExchangeError(DowntimerError):
+    """A file that is to be imported is none of those that can be, or wrong."""
 
 
 class MessageError(DowntimerError):

@@ -302,7 +302,7 @@ class Run:
         cloud: What was measured (Keystone's URL, or empty); a run is resumed only on the same.
         start_utc_ns: UTC of instant 0, ns since the epoch.
         boot_origin_ns: CLOCK_BOOTTIME at instant 0, in the boot that `boot_id` names.
-        boot_id: The kernel's boot id in which `boot_origin_ns` holds.
+        boot_id: The kernel's boot id in which `boot_origin_ns` holds; empty for a run that was imported.
         end_ns: When it was stopped; None while it runs or if it was cut off.
         interrupted: True if it was cut off and closed later by another start.
     """
@@ -316,6 +316,11 @@ class Run:
     boot_id: str
     end_ns: int | None = None
     interrupted: bool = False
+
+    @property
+    def is_imported(self) -> bool:
+        """It came from a file. Nothing here goes on with it, whatever end it has."""
+        return not self.boot_id
 
 
 class Latency(NamedTuple):

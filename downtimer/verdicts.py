@@ -21,6 +21,7 @@ dns                   down     the name does not exist (an authoritative no)
 http-NNN              down     an answer with that status which is no good one
 http-503-keystone     down     503, and it says that it cannot reach Keystone
 malformed             down     an answer that is not HTTP
+failed                down     it failed, and no more is known; in runs that others measured only
 send                  unknown  our host could not send (ENOBUFS, EMFILE, ENOMEM, EPERM, EADDRNOTAVAIL, …)
 no-route              unknown  our host has no route (ENETUNREACH, ENETDOWN, EAFNOSUPPORT)
 resolver              unknown  the resolver failed, and no earlier address is known
@@ -63,6 +64,7 @@ CAUSES: Final[Mapping[str, Verdict]] = MappingProxyType(
             "tls",
             "dns",
             "malformed",
+            "failed",
             "http-503-keystone",
         ],
         Verdict.DOWN,
@@ -100,6 +102,9 @@ KEPT: Final = "pending"
 
 TOKEN: Final = "token"  # noqa: S105 - a cause
 """Our token or our password was not accepted."""
+
+UNTOLD: Final = "failed"
+"""It failed, and whoever measured it has not told how."""
 
 NO_KEYSTONE: Final = "http-503-keystone"
 """The service says that it can't reach Keystone."""

@@ -42,7 +42,7 @@ def choose(config: Config, given: str | None) -> journal.RunEntry:
     Args:
         config: Where to look for it.
         given: Its id, or how that alone begins; ``latest``, or ``latest~2`` for the last but two. None: the
-            latest.
+            latest. What was imported counts as older than all that was measured here.
 
     Raises:
         ConfigError: Several may be meant.
@@ -62,13 +62,16 @@ def choose(config: Config, given: str | None) -> journal.RunEntry:
         names = ", ".join(entry.id for entry in fitting[:_NAMED])
         raise ConfigError(f"{len(fitting)} runs begin with {given}: {names}{', …' * (len(fitting) > _NAMED)}")
     near = hint(given or "", [entry.id for entry in entries])
-    raise DowntimerError(f"no run {given!r}{near}; `downtimer runs` lists them, {LATEST} is one, too")
+    where = journal.folder_of(config.global_.state_dir)
+    raise DowntimerError(
+        f"no run {given!r} in {where}{near}; `downtimer runs` lists them, {LATEST} is one, too"
+    )
 
 
 def _count_back(config: Config, entries: Sequence[journal.RunEntry], back: int) -> journal.RunEntry:
     readable = sorted(
         (entry for entry in entries if entry.error is None),
-        key=lambda entry: entry.start_utc_ns,
+        key=lambda entry: (not entry.is_imported, entry.start_utc_ns),
         reverse=True,
     )
     if not readable:

@@ -3,7 +3,7 @@
 Usage: downtimer runs [--config FILE] [--json] [--delete RUN]
 
 Options:
-  --delete RUN            remove a run
+  --delete RUN            remove the run of exactly that name
   --json                  as JSON
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """

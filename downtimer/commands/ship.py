@@ -2,6 +2,8 @@
 
 Usage: downtimer ship [--config FILE] [RUN]
 
+  RUN                     a run: its id or how that begins, latest, or latest~1; all if not given
+
 Options:
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
@@ -9,6 +11,7 @@ Options:
 from typing import Final
 
 from downtimer import memory, secrecy
+from downtimer.commands.choosing import choose
 from downtimer.commands.common import Arguments, configuration, run_under_way, warn
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
@@ -27,9 +30,7 @@ def run(arguments: Arguments) -> int:
     memory.hide()
     db = secrecy.complete_db(config)
     wanted = arguments["RUN"]
-    entries = [e for e in journal.list_runs(config.global_.state_dir) if wanted in (None, e.id)]
-    if wanted is not None and not entries:
-        raise DowntimerError(f"no run {wanted}; `downtimer runs` lists them")
+    entries = journal.list_runs(config.global_.state_dir) if wanted is None else [choose(config, wanted)]
     under_way = run_under_way(config)
     said, left = False, 0
     for entry in entries:
@@ -37,6 +38,8 @@ def run(arguments: Arguments) -> int:
             line = f"run {entry.id} is under way: its daemon delivers its points itself"
         elif entry.error is not None:
             line = f"run {entry.id} can't be read: {entry.error}"
+        elif entry.is_imported:
+            line = f"run {entry.id} was imported; such runs are not shipped" if wanted is not None else ""
         else:
             shipped = shipping.ship(entry.path, db, SHIP_S)
             left += shipped.left

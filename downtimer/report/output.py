@@ -10,7 +10,9 @@ from downtimer.durable import sync_folder
 from downtimer.errors import DowntimerError
 
 
-def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) -> None:
+def write_atomically(
+    path: Path, chunks: Iterable[str], *, mode: int = 0o640, what: str = "the report"
+) -> None:
     """Replace the file at `path` by the text; a reader sees the old or the new one, never a part.
 
     Args:
@@ -18,6 +20,7 @@ def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) ->
             no regular file (``/dev/stdout``) is written to as it is.
         chunks: The text, in order. What they raise passes through; the old file stays.
         mode: Of the new file.
+        what: It is, for errors.
 
     Raises:
         DowntimerError: It could not be written; the old file stays.
@@ -29,7 +32,7 @@ def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) ->
             return
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except (OSError, RuntimeError) as exc:
-        raise _failure(path, exc) from exc
+        raise _failure(path, what, exc) from exc
     temporary = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -40,12 +43,12 @@ def write_atomically(path: Path, chunks: Iterable[str], *, mode: int = 0o640) ->
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as exc:
-        raise _failure(path, exc) from exc
+        raise _failure(path, what, exc) from exc
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
-def _failure(path: Path, exc: Exception) -> DowntimerError:
+def _failure(path: Path, what: str, exc: Exception) -> DowntimerError:
     reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-    return DowntimerError(f"cannot write the report {path}: {reason}")
+    return DowntimerError(f"cannot write {what} {path}: {reason}")

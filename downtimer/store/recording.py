@@ -340,7 +340,7 @@ class JournalWriter:
 
     def close(self) -> None:
         """Close the file."""
-        disconnect(self._connection, for_good=self.run.end_ns is not None)
+        disconnect(self._connection, for_good=self.run.end_ns is not None or self.run.is_imported)
 
 
 def file_size(path: str) -> int:

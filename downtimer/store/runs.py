@@ -1,4 +1,8 @@
-"""The folder of journals: which runs there are, and which may go."""
+"""The folder of journals: which runs there are, and which may go.
+
+Runs that were imported are among them. None of these is the last run, which a start may go on with, nor is
+one removed for being old.
+"""
 
 import contextlib
 import sqlite3
@@ -26,6 +30,7 @@ class RunEntry:
         start_utc_ns: UTC of its start, ns since the epoch; 0 where `error` is set.
         end_ns: Its end, ns since its start; None while it runs or if it was cut off.
         interrupted: It was cut off and closed later.
+        is_imported: It came from a file.
         targets: How many services and addresses.
         backlog: Points that wait for InfluxDB.
         error: Why the file can't be read, one line; None if it can.
@@ -38,6 +43,7 @@ class RunEntry:
     start_utc_ns: int = 0
     end_ns: int | None = None
     interrupted: bool = False
+    is_imported: bool = False
     targets: int = 0
     backlog: int = 0
     error: str | None = None
@@ -45,7 +51,7 @@ class RunEntry:
     @property
     def is_open(self) -> bool:
         """Tell whether the run goes on, or was cut off."""
-        return self.error is None and self.end_ns is None
+        return self.error is None and self.end_ns is None and not self.is_imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +81,12 @@ def list_runs(state_dir: str) -> list[RunEntry]:
 
 
 def last_run(state_dir: str) -> LastRun | None:
-    """Return the run that was begun last, None if there is none; files that can't be read don't count.
+    """Return the run that was begun last here, None if there is none; files that can't be read don't count.
 
     Raises:
         StoreError: The folder can't be read.
     """
-    found = [entry for entry in list_runs(state_dir) if entry.error is None]
+    found = [entry for entry in list_runs(state_dir) if entry.error is None and not entry.is_imported]
     if not found:
         return None
     entry = max(found, key=lambda entry: (entry.start_utc_ns, entry.id))
@@ -88,6 +94,16 @@ def last_run(state_dir: str) -> LastRun | None:
         paused_ns = paused_since_ns(read_events(connection))
         through_ns = max(read_through_ns(connection), paused_ns or 0)
         return LastRun(read_run(connection, entry.path), entry.path, through_ns, paused_ns)
+
+
+def folder_of(state_dir: str) -> Path:
+    """Return the folder of the journals."""
+    return Path(state_dir) / "runs"
+
+
+def journal_path(state_dir: str, run: RunId) -> str:
+    """Return where the journal of a run is, or would be."""
+    return str(folder_of(state_dir) / f"{run}{SUFFIX}")
 
 
 def close_interrupted(last: LastRun) -> None:
@@ -115,7 +131,7 @@ def delete_run(state_dir: str, run: RunId) -> None:
         if path.stem == run:
             _remove(path)
             return
-    raise StoreError(f"no run {run} in {state_dir}; `downtimer runs` lists them")
+    raise StoreError(f"no run {run} in {folder_of(state_dir)}; `downtimer runs` lists them")
 
 
 def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunEntry]:
@@ -124,12 +140,12 @@ def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunEntry]:
     Args:
         state_dir: Where the runs are.
         keep: So many stay, `never` among them if it is there.
-        never: A run that stays in any case. So do files that are no journals; they are not ours to remove.
+        never: A run that stays in any case. So do those that were imported, and files that are no journals.
 
     Raises:
         StoreError: One can't be removed.
     """
-    entries = [entry for entry in list_runs(state_dir) if entry.error is None]
+    entries = [entry for entry in list_runs(state_dir) if entry.error is None and not entry.is_imported]
     entries.sort(key=lambda entry: (entry.id == never, entry.start_utc_ns, entry.id))
     removed = [entry for entry in entries[: max(0, len(entries) - keep)] if entry.id != never]
     for entry in removed:
@@ -138,7 +154,7 @@ def prune(state_dir: str, keep: int, *, never: RunId) -> list[RunEntry]:
 
 
 def _journals(state_dir: str) -> list[Path]:
-    folder = Path(state_dir) / "runs"
+    folder = folder_of(state_dir)
     try:
         return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
     except FileNotFoundError:
@@ -167,6 +183,7 @@ def _entry(path: Path) -> RunEntry:
         start_utc_ns=run.start_utc_ns,
         end_ns=run.end_ns,
         interrupted=run.interrupted,
+        is_imported=run.is_imported,
         targets=targets,
         backlog=backlog,
     )

@@ -51,6 +51,8 @@ def render_json(entries: Sequence[RunEntry], under_way: RunId | None) -> Iterato
 def _state(entry: RunEntry, under_way: RunId | None) -> str:
     if entry.error is not None:
         return "unreadable"
+    if entry.is_imported:
+        return "imported"
     if entry.id == under_way:
         return "running"
     if entry.end_ns is None or entry.interrupted:

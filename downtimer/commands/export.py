@@ -1,0 +1,40 @@
+"""Write a run as JSON Lines: to attach it to a ticket, or to look at it elsewhere.
+
+Usage: downtimer export [--config FILE] [--output FILE] [RUN]
+
+  RUN                     a run: its id or how that begins, latest, or latest~1; the latest if not given
+
+Options:
+  --output FILE           write there instead of printing; - is standard output
+  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+
+A run that is under way is written as it stands now.
+
+Example: downtimer export | gzip > upgrade.jsonl.gz
+"""
+
+import contextlib
+import io
+import sys
+from pathlib import Path
+
+from downtimer.commands.choosing import open_journal
+from downtimer.commands.common import Arguments, configuration, print_text
+from downtimer.commands.delivering import STANDARD_OUTPUT
+from downtimer.errors import ExitCode
+from downtimer.exchange.writing import export
+from downtimer.report.output import write_atomically
+
+
+def run(arguments: Arguments) -> int:
+    """Write a run as JSON Lines."""
+    config = configuration(arguments)
+    output = arguments["--output"]
+    with contextlib.closing(open_journal(config, arguments["RUN"])) as reader:
+        if output not in (None, STANDARD_OUTPUT):
+            write_atomically(Path(output), export(reader), what="the export")
+        else:
+            if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal likes
+                sys.stdout.reconfigure(encoding="utf-8")
+            print_text(export(reader))
+    return ExitCode.DONE
