@@ -299,7 +299,7 @@ def state_of(fields: Mapping[str, Any]) -> TargetState:
 def _check_numbers(value: Any) -> None:  # noqa: ANN401 - JSON
     """Refuse numbers that no journal holds, wherever they stand."""
     if isinstance(value, int) and not -INSTANT_MAX_NS <= value <= INSTANT_MAX_NS:
-        raise ValueError(f"{value:.3e} is out of bounds")
+        raise ValueError("a number is out of bounds")
     if isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
             _check_numbers(part)

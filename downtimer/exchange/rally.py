@@ -178,7 +178,7 @@ def _entries(text: bytes) -> list[_Entry]:
 
 
 def _run_of(entry: _Entry) -> RallyRun:
-    iterations = sorted(entry.result, key=lambda one: one.timestamp)
+    iterations = sorted(entry.result, key=lambda one: _utc_ns(one.timestamp))
     sent = [_utc_ns(one.timestamp) for one in iterations]
     marks = [(_utc_ns(at), text) for hook in entry.hooks for at, text in _begun(hook)]
     start_ns = min([sent[0], *(at_ns for at_ns, _ in marks)])
@@ -240,7 +240,7 @@ def _texts(error: object) -> list[str]:
 def _begun(hook: _Hook) -> Iterator[tuple[Decimal, str]]:
     """Yield when the hook was begun each time, and what it is."""
     for result in (hook, *hook.results):
-        if result.started_at:  # 0 if it never was
+        if result.started_at not in (None, 0):  # 0 if it never was
             failed = "" if result.status in (None, "success") else f" ({result.status})"
             yield result.started_at, f"{_title(hook)}{failed}"
 
@@ -259,7 +259,9 @@ def _title(hook: _Hook) -> str:
 
 
 def _utc_ns(at_s: Decimal) -> int:
-    if not 0 < at_s <= START_MAX_NS // SECOND_NS:  # before it is made an integer, which might fill the memory
+    if not (
+        at_s.is_finite() and 0 < at_s <= START_MAX_NS // SECOND_NS
+    ):  # before it is made an integer, which might fill the memory
         raise ValueError(f"{at_s:.30} is no time between the years 1970 and 2200")
     return int(at_s * SECOND_NS)
 
@@ -267,6 +269,6 @@ def _utc_ns(at_s: Decimal) -> int:
 def _length_ns(length_s: Decimal | None) -> int:
     if length_s is None:
         return 0
-    if not 0 <= length_s <= INSTANT_MAX_NS // SECOND_NS:
+    if not (length_s.is_finite() and 0 <= length_s <= INSTANT_MAX_NS // SECOND_NS):
         raise ValueError(f"{length_s:.30} is no duration in seconds")
     return int(length_s * SECOND_NS)

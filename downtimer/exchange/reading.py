@@ -1,4 +1,4 @@
-"""Reads an exported run, line by line. It may come from anybody: nothing is trusted, and errors name the line."""
+"""Reads an exported run, line by line. It may come from anybody: nothing is trusted; errors name the line."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final
@@ -84,4 +84,4 @@ class ExportReader:
         return text
 
     def _wrong(self, why: object) -> ExchangeError:
-        return ExchangeError(f"{self._name}: line {self._number}: {why}")
+        return ExchangeError(f"{self._name}: line {self._number}: {why!s:.300}")
