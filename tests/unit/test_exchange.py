@@ -1,5 +1,6 @@
 """A run that was exported and imported gives the same report, whatever is in it; what is wrong is refused."""
 
+import dataclasses
 import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,11 +11,23 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from downtimer import report
 from downtimer.errors import ExchangeError, StoreError
 from downtimer.exchange.incoming import put
-from downtimer.exchange.lines import LINE_MAX, fields_of, state_of
+from downtimer.exchange.lines import (
+    LINE_MAX,
+    EndLine,
+    EventLine,
+    LatencyLine,
+    MarkLine,
+    RunLine,
+    SampleLine,
+    SpanLine,
+    fields_of,
+    state_of,
+)
 from downtimer.exchange.reading import PART, ExportReader
 from downtimer.exchange.writing import export
 from downtimer.messages import LatencyWindow, Progress, SpanFact
@@ -27,6 +40,7 @@ from downtimer.model import (
     PowerChange,
     Run,
     RunId,
+    Target,
     TargetId,
     TargetState,
     method_of,
@@ -409,3 +423,30 @@ def test_remains_of_an_import_that_was_killed_are_removed(journal: JournalWriter
 def test_target_states_survive_with_nothing_but_what_they_need() -> None:
     bare = TargetState(target=NOVA.target, discovered_ns=0, listed_ns=0, missing_ns=0, retired_ns=0)
     assert state_of(fields_of(bare)) == bare
+
+
+# --- the schema ---
+
+
+@pytest.fixture(scope="module")
+def schema() -> Any:  # noqa: ANN401 - JSON
+    """The contract of a line."""
+    return json.loads((Path(__file__).parent.parent.parent / "doc" / "export.schema.json").read_text())
+
+
+def test_every_line_of_an_export_keeps_the_schema(journal: JournalWriter, schema: Any) -> None:  # noqa: ANN401
+    validator = Draft202012Validator(schema)
+    lines = [json.loads(line) for line in everything(journal.path)[1].split("\n")[:-1]]
+    for line in [*lines, sample(1), sample("2026-11-26T19:00:00Z", cause="refused")]:
+        validator.validate(line)
+    assert {key for line in lines for key in line} == schema["properties"].keys() - {"sample"}
+    for wrong in (span_with(probes=0), head_with(id="../x"), {"mark": {"at": -1, "text": ""}}, {}):
+        assert not validator.is_valid(wrong)
+
+
+def test_schema_has_just_the_fields_that_are_read(schema: Any) -> None:  # noqa: ANN401
+    parts = (RunLine, SpanLine, SampleLine, LatencyLine, MarkLine, EventLine, EndLine)
+    for key, part in zip(("run", "span", "sample", "latency", "mark", "event", "end"), parts, strict=True):
+        assert schema["$defs"][key]["properties"].keys() == set(part.__struct_fields__)
+    of_target = {field.name for kind in (Target, TargetState) for field in dataclasses.fields(kind)}
+    assert schema["$defs"]["target"]["properties"].keys() == of_target - {"target"}
