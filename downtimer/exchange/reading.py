@@ -1,4 +1,4 @@
-"""Reads an exported run, line by line. It may come from anybody: nothing is trusted; errors name the line."""
+"""Reads an exported run, line by line. Whoever wrote it, nothing is trusted; errors name the line."""
 
 from collections.abc import Iterator
 from typing import BinaryIO, Final

@@ -140,7 +140,7 @@ def test_what_can_not_be_imported_is_one_line(elsewhere: Command, words: tuple[s
 
 def test_run_that_is_not_there_is_said_with_where_it_was_looked_for(elsewhere: Command) -> None:
     where = elsewhere.state_dir / "runs"
-    expected = f"downtimer: no run nosuch in {where}; `downtimer runs` lists those that are kept\n"
+    expected = f"downtimer: no run 'nosuch' in {where}; `downtimer runs` lists them, latest is one, too\n"
     for words in (("export", "nosuch"), ("report", "--run", "nosuch")):
         assert elsewhere.run(*words) == Said(1, "", expected)
     assert (

@@ -1,14 +1,11 @@
-"""Which run a name means, and what imported runs are not."""
+"""What imported runs are, and what they are not."""
 
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from downtimer.errors import StoreError
 from downtimer.model import Run, RunId
 from downtimer.store import runs_text
-from downtimer.store.journal import JournalWriter, find_run, journal_path, last_run, list_runs, prune
+from downtimer.store.journal import JournalWriter, journal_path, last_run, list_runs, prune
 from tests.unit.runs import ns
 
 RUN = Run(
@@ -32,37 +29,6 @@ def make(folder: Path, name: str, *, start_s: int = 0, is_imported: bool = False
     )
     JournalWriter(journal_path(str(folder), run.id), run, ships=False).close()
     return run
-
-
-def test_run_is_found_by_its_name_or_by_how_no_other_begins(tmp_path: Path) -> None:
-    for name in ("20261122-163705-1234", "20261122-163705-12", "20261123-000000-0000"):
-        make(tmp_path, name)
-    for name, found in (
-        ("20261122-163705-1234", "20261122-163705-1234"),
-        ("20261122-163705-12", "20261122-163705-12"),
-        ("20261123", "20261123-000000-0000"),
-        ("20261122-163705-123", "20261122-163705-1234"),
-    ):
-        assert find_run(str(tmp_path), name).id == found
-
-
-@pytest.mark.parametrize("name", ["nosuch", "", "../runs/20261122", "*"])
-def test_run_that_is_not_there_is_told_with_where_it_was_looked_for(tmp_path: Path, name: str) -> None:
-    make(tmp_path, "20261122-163705-1234")
-    with pytest.raises(StoreError) as caught:
-        find_run(str(tmp_path), name)
-    assert (
-        str(caught.value) == f"no run {name} in {tmp_path}/runs; `downtimer runs` lists those that are kept"
-    )
-
-
-def test_name_that_fits_several_runs_is_told_with_some_of_them(tmp_path: Path) -> None:
-    for number in range(7):
-        make(tmp_path, f"20261122-163705-000{number}")
-    with pytest.raises(StoreError) as caught:
-        find_run(str(tmp_path), "20261122")
-    named = ", ".join(f"20261122-163705-000{number}" for number in range(5))
-    assert str(caught.value) == f"run 20261122 may be {named} or others; say more of it"
 
 
 def test_imported_run_is_neither_the_last_nor_open_nor_removed_for_being_old(tmp_path: Path) -> None:
