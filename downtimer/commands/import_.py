@@ -25,6 +25,7 @@ from downtimer.exchange.rally import read_rally
 from downtimer.exchange.reading import ExportReader
 from downtimer.model import RunId
 from downtimer.printable import printable
+from downtimer.supervisor.lock import make_state_dir
 
 _Told = tuple[RunId, str]
 """A run that is kept now, and what is in it."""
@@ -36,6 +37,7 @@ def run(arguments: Arguments) -> int:
     form = arguments["--from"]
     if form not in _FORMATS:
         raise ConfigError(f"--from {form}: there are {', '.join(_FORMATS)}")
+    make_state_dir(config)
     with _opened(arguments["FILE"]) as (file, name):
         for run_id, told in _FORMATS[form](file, name, config.global_.state_dir):
             tell(f"run {run_id}: {printable(told)}; `downtimer report --run {run_id}` reports on it")
