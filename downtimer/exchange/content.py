@@ -8,21 +8,9 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
 
-from downtimer.exchange.lines import (
-    EndLine,
-    EventLine,
-    LatencyLine,
-    Line,
-    MarkLine,
-    SampleLine,
-    SpanLine,
-    instant_ns,
-    span_of,
-    state_of,
-    usual_check,
-    verdict_of_sample,
-)
+from downtimer.exchange.lines import EndLine, EventLine, LatencyLine, Line, MarkLine, SampleLine, SpanLine
 from downtimer.exchange.samples import SampleTrack
+from downtimer.exchange.translation import instant_ns, span_of, state_of, usual_check, verdict_of_sample
 from downtimer.messages import LatencyWindow, Progress, SpanFact
 from downtimer.model import SECOND_NS, Event, Incarnation, Kind, Mark, Run, Span, TargetId
 from downtimer.store.facts import Facts

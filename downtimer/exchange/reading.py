@@ -5,7 +5,8 @@ from typing import BinaryIO, Final
 
 from downtimer.errors import ExchangeError
 from downtimer.exchange.content import Content
-from downtimer.exchange.lines import LINE_MAX, decode, decode_head, optional_ns, run_of
+from downtimer.exchange.lines import LINE_MAX, decode, decode_head
+from downtimer.exchange.translation import optional_ns, run_of
 from downtimer.store.facts import Facts
 
 PART: Final = 5_000

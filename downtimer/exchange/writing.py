@@ -2,17 +2,8 @@
 
 from collections.abc import Iterator
 
-from downtimer.exchange.lines import (
-    EndLine,
-    EventLine,
-    Line,
-    MarkLine,
-    encode,
-    fields_of,
-    head_of,
-    latency_line,
-    span_line,
-)
+from downtimer.exchange.lines import EndLine, EventLine, Line, MarkLine, encode
+from downtimer.exchange.translation import fields_of, head_of, latency_line, span_line
 from downtimer.store.reader import Reader
 
 

@@ -15,9 +15,11 @@ from jsonschema import Draft202012Validator
 
 from downtimer import report
 from downtimer.errors import ExchangeError, StoreError
+from downtimer.exchange import instants
 from downtimer.exchange.incoming import put
 from downtimer.exchange.lines import (
     LINE_MAX,
+    START_MAX_NS,
     EndLine,
     EventLine,
     LatencyLine,
@@ -25,10 +27,9 @@ from downtimer.exchange.lines import (
     RunLine,
     SampleLine,
     SpanLine,
-    fields_of,
-    state_of,
 )
 from downtimer.exchange.reading import PART, ExportReader
+from downtimer.exchange.translation import fields_of, state_of
 from downtimer.exchange.writing import export
 from downtimer.messages import LatencyWindow, Progress, SpanFact
 from downtimer.model import (
@@ -175,6 +176,42 @@ def test_file_of_many_parts_is_read_whole(tmp_path: Path) -> None:
     assert everything(take_in(exported, tmp_path / "to")) == (reports, exported)
 
 
+@st.composite
+def runs(draw: st.DrawFn) -> Facts:
+    """Return what a few workers may have told of a target, some of whose spans are open."""
+    facts = Facts(states={NOVA.target.id: draw(st.sampled_from([NOVA, replace(NOVA, retired_ns=ns(70))]))})
+    for check in draw(st.sets(st.sampled_from(["answers", "works", "login"]), min_size=1)):
+        at, lives = 0.0, draw(st.integers(1, 3))
+        for life in range(lives):
+            for _ in range(draw(st.integers(1, 6))):
+                at += draw(st.sampled_from([0.5, 0.5, 3, 90]))
+                end = at + draw(st.sampled_from([0, 0.5, 20]))
+                make = draw(st.sampled_from([up, down, slow, unknown]))
+                facts.spans.append(SpanFact(make(at, end, check=check, life=life), is_open=False))
+                at = end
+            if draw(st.booleans()):
+                facts.spans.append(SpanFact(up(at + 1, at + 1, check=check, life=life), is_open=True))
+                named = Incarnation(f"api.{life}")
+                facts.progress[named, check] = Progress(named, check, ns(at + 4), ns(0.5), ns(0.5))
+                at += 4
+    return facts
+
+
+@settings(max_examples=40, deadline=None)
+@given(facts=runs(), end_s=st.none() | st.just(3000))
+def test_whatever_was_told_is_reported_alike_elsewhere(
+    tmp_path_factory: pytest.TempPathFactory, facts: Facts, end_s: int | None
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    writer = JournalWriter(journal_path(str(folder / "from"), RUN.id), RUN, ships=False)
+    writer.apply(facts)
+    if end_s is not None:
+        writer.end_run(ns(end_s))
+    reports, exported = everything(writer.path)
+    writer.close()
+    assert everything(take_in(exported, folder / "to")) == (reports, exported)
+
+
 def test_run_that_is_there_is_not_replaced(journal: JournalWriter, tmp_path: Path) -> None:
     _, exported = everything(journal.path)
     with pytest.raises(
@@ -182,6 +219,13 @@ def test_run_that_is_there_is_not_replaced(journal: JournalWriter, tmp_path: Pat
     ):
         take_in(exported, tmp_path / "from")
     assert everything(journal.path)[1] == exported
+
+
+@given(st.integers(0, START_MAX_NS))
+def test_instant_is_the_same_as_text_and_wherever_its_clock_is(utc_ns: int) -> None:
+    text = instants.render(utc_ns)
+    assert instants.parse(text) == utc_ns
+    assert instants.parse(text.replace("Z", "+05:30")) == utc_ns - 19_800 * 10**9
 
 
 # --- samples ---
