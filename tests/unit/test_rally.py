@@ -2,14 +2,14 @@
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from random import Random
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from downtimer.errors import ExchangeError
@@ -247,3 +247,42 @@ def test_hook_before_the_first_iteration_begins_the_run_and_one_that_never_began
     ]
     assert (found.run.start_utc_ns, found.run.end_ns) == (90_500_000_000, 12_250_000_000)
     assert summary(found).window_ns == 2_250_000_000
+
+
+ODD: Final = (None, True, -1, 0, 5, 1e-9, 1e308, 10**400, "", "x\x00\u2028", "NaN", [], {}, [[]], {"a": 1})
+
+
+def places(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - JSON
+    """Yield the way to each part of a JSON value."""
+    yield where
+    if isinstance(value, dict | list):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from places(part, (*where, key))
+
+
+def put_at(value: Any, where: tuple[Any, ...], odd: object) -> Any:  # noqa: ANN401 - as above
+    """Return a JSON value in which one part is another."""
+    if not where:
+        return odd
+    changed = dict(value) if isinstance(value, dict) else list(value)
+    changed[where[0]] = put_at(value[where[0]], where[1:], odd)
+    return changed
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(["3.4-results.json", "3.4-report.json", "0.7-restart-keystone.json"]), st.data())
+def test_results_in_which_anything_is_odd_are_refused_or_read(name: str, data: st.DataObject) -> None:
+    results = json.loads((DATA / name).read_text())
+    where = data.draw(st.sampled_from(list(places(results))))
+    odd = put_at(results, where, data.draw(st.sampled_from(ODD)))
+    try:
+        found = read(odd)
+    except ExchangeError as exc:
+        assert_one_line(str(exc))
+    else:
+        assert all(summary(one).probes >= 1 for one in found)
+
+
+def assert_one_line(text: str) -> None:
+    """Check that an error is that."""
+    assert "\n" not in text
