@@ -142,6 +142,7 @@ class _AnyHead(msgspec.Struct):
     run: _AnyRun
 
 
+_GZIP: Final = b"\x1f\x8b"
 _LINE: Final = msgspec.json.Decoder(Line)
 _HEAD: Final = msgspec.json.Decoder(_AnyHead)
 
@@ -169,12 +170,17 @@ def decode_head(text: bytes) -> RunLine:
     Raises:
         ValueError: It is none, or of a version that is not known here.
     """
+    if text.startswith(_GZIP):
+        raise ValueError("it is compressed: `zcat FILE | downtimer import -` takes it in")
     try:
         head = _HEAD.decode(text).run
     except ValueError:
         head = _AnyRun()
     if head.format not in get_args(Format):
-        raise ValueError(f'not an exported run, which begins with {{"run": {{"format": "{FORMAT}", …}}}}')
+        begins = f'{{"run": {{"format": "{FORMAT}", …}}}}'
+        raise ValueError(
+            f"not an exported run, which begins with {begins}; for Rally's results say --from rally"
+        )
     if head.version != VERSION:
         raise ValueError(f"the format's version is {head.version!r:.20}; this downtimer knows {VERSION}")
     return cast("RunLine", decode(text).run)

@@ -399,7 +399,7 @@ def test_what_is_wrong_is_one_line_that_names_it_and_leaves_nothing(
         (b'{"run":' * 100_000, "line 1: "),
         (b" " * (LINE_MAX + 1), f"line 1: longer than {LINE_MAX} bytes"),
         (b"SQLite format 3\0", "line 1: not an exported run"),
-        (b"\x1f\x8b\x08", "line 1: not an exported run"),
+        (b"\x1f\x8b\x08", "line 1: it is compressed: `zcat FILE"),
     ],
 )
 def test_what_is_no_export_is_refused(tmp_path: Path, text: bytes, why: str) -> None:
