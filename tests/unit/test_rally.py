@@ -249,7 +249,23 @@ def test_hook_before_the_first_iteration_begins_the_run_and_one_that_never_began
     assert summary(found).window_ns == 2_250_000_000
 
 
-ODD: Final = (None, True, -1, 0, 5, 1e-9, 1e308, 10**400, "", "x\x00\u2028", "NaN", [], {}, [[]], {"a": 1})
+ODD: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    -1,
+    0,
+    5,
+    1e-9,
+    1e308,
+    10**400,
+    "",
+    "x\x00\u2028",
+    "NaN",
+    [],
+    {},
+    [[]],
+    {"a": 1},
+)
 
 
 def places(value: Any, where: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - JSON
