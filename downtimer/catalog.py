@@ -22,6 +22,9 @@ _SHOWN: Final = 120
 _NAME_MAX: Final = 255
 _Word = Annotated[str, msgspec.Meta(max_length=_NAME_MAX)]  # Keystone's, Nova's and Neutron's are no longer
 _ODD_MAX: Final = 1_000
+SHOWN_MAX: Final = 20
+"""Most regions that are named to who has asked for another."""
+
 ENDPOINTS_MAX: Final = 20_000
 """A catalog with more is not believed beyond that."""
 
@@ -31,10 +34,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The endpoints of one interface, in every region or in one; `oddities` names entries passed over."""
+    """The endpoints of one interface, in every region or in one.
+
+    Attributes:
+        endpoints: Those that can be probed.
+        oddities: Entries passed over.
+        interfaces: There are endpoints on these; at most `SHOWN_MAX` of them, as of
+        regions: There are endpoints of that interface in these.
+    """
 
     endpoints: tuple[Endpoint, ...]
     oddities: tuple[str, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
 
     def of_type(self, kind: str) -> dict[str, str]:
         """Return the URL of a service by region; a URL that several regions share stands once."""
@@ -138,6 +150,7 @@ def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
         raise ValueError(f"the answer is no token: {exc}") from exc
     found: list[Endpoint] = []
     odd: list[str] = []
+    there = _There(interface)
     for raw in raw_services:
         service = _decode(_SERVICE.decode, raw)
         if isinstance(service, str):
@@ -147,14 +160,33 @@ def read_catalog(body: bytes, *, interface: str, region: str | None) -> Catalog:
             endpoint = _decode(_ENDPOINT.decode, raw_endpoint)
             if isinstance(endpoint, str):
                 _note(odd, f"the catalog has a malformed endpoint of {_shown(service.type)}: {endpoint}")
-            elif _is_asked_for(endpoint, interface, region):
+                continue
+            there.note(endpoint)
+            if _interface_of(endpoint) == interface and region in (None, _region_of(endpoint)):
                 _add_endpoint(service, endpoint, found, odd)
-    return Catalog(tuple(found), tuple(odd))
+    return Catalog(tuple(found), tuple(odd), tuple(sorted(there.interfaces)), tuple(sorted(there.regions)))
 
 
-def _is_asked_for(endpoint: _RawEndpoint, interface: str, region: str | None) -> bool:
-    """Tell whether the endpoint is on the interface (``publicURL`` is an old spelling) and in the region."""
-    return endpoint.interface.removesuffix("URL") == interface and region in (None, _region_of(endpoint))
+class _There:
+    """What there is to choose from: interfaces, and the regions of one of them."""
+
+    def __init__(self, interface: str) -> None:
+        self.interfaces: set[str] = set()
+        self.regions: set[str] = set()
+        self._interface = interface
+
+    def note(self, endpoint: _RawEndpoint) -> None:
+        """Note where an endpoint is."""
+        interface = _interface_of(endpoint)
+        if len(self.interfaces) < SHOWN_MAX:
+            self.interfaces.add(interface)
+        if interface == self._interface and len(self.regions) < SHOWN_MAX:
+            self.regions.add(_region_of(endpoint))
+
+
+def _interface_of(endpoint: _RawEndpoint) -> str:
+    """Return the interface; ``publicURL`` is an old spelling."""
+    return endpoint.interface.removesuffix("URL")
 
 
 def _region_of(endpoint: _RawEndpoint) -> str:
@@ -181,7 +213,7 @@ def _add_endpoint(
             service=name,
             type=service.type,
             region=_region_of(endpoint),
-            interface=endpoint.interface.removesuffix("URL"),
+            interface=_interface_of(endpoint),
             url=endpoint.url,
             root=root,
         )

@@ -61,7 +61,8 @@ class CloudList:
     """What one listing found.
 
     Attributes:
-        services: Of the catalog; the last known ones if Keystone was away.
+        catalog: The last one that is known, if Keystone was away, as are
+        services: Of the catalog.
         addresses: Owners of associated floating IPs, by packed address; what could be had.
         away: Why, by what was away; empty if the listing is complete.
         oddities: Entries that were passed over.
@@ -71,6 +72,7 @@ class CloudList:
         sign_in_error: Why signing in failed; None if it did not.
     """
 
+    catalog: Catalog = Catalog(())
     services: tuple[Target, ...] = ()
     addresses: dict[bytes, Owner] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)
@@ -159,7 +161,7 @@ class Cloud:
             found.sign_in_error = found.away[KEYSTONE] = str(exc)
         except (AwayError, ValueError) as exc:
             found.away[KEYSTONE] = f"Keystone at {self._identity.url} {exc}"
-        found.services = self._services
+        found.catalog, found.services = self._catalog, self._services
         found.oddities += self._catalog.oddities
         self._read_addresses(found)
         return found

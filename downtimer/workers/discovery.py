@@ -13,10 +13,10 @@ configuration. Later it goes on trying.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
-from downtimer import targets
+from downtimer import complaints, targets
 from downtimer.checks import Plan
 from downtimer.listing import CHUNK, NOBODY, Known, Listed, Owner
 from downtimer.messages import (
@@ -207,7 +207,7 @@ class Discovery:
         if self._agents is not None:
             self._agents.take_services(found.services())
             self._listed.set()
-        problem = found.cloud.sign_in_error or found.clash
+        problem = found.cloud.sign_in_error or found.clash or self._why_nothing(found)
         if must_work and problem is not None:
             raise CannotStartError(problem)
         self._troubles.note(found)
@@ -219,6 +219,15 @@ class Discovery:
         powers = self._known.news_of_powers(found.listed, found.cloud.powers)
         if powers or found.cloud.knows_powers:
             self._child.bus.send(Powers(at_ns=at_ns, changed=powers, complete=found.cloud.knows_powers))
+
+    def _why_nothing(self, found: "Found") -> str | None:
+        """Return the line about there being nothing to measure; None if there is, or a list is still away."""
+        if found.cloud.away or any(map(found.count, (Kind.SERVICE, Kind.ADDRESS))):
+            return None
+        why = complaints.why_nothing(
+            found.complaints or (), len(found.cloud.services), len(found.cloud.addresses)
+        )
+        return f"{self._child.settings.config.path}: {why}"
 
     async def _until_taken(self, part: Listing) -> None:
         """Wait until the supervisor has taken that in, lest great lists pile up between us."""
@@ -263,6 +272,12 @@ class Found:
         self.clash: str | None = None
         self.complaints: tuple[str, ...] | None = None
 
+    def count(self, kind: Kind) -> int:
+        """Return how many services, or addresses, are to be measured; references are not."""
+        if kind is Kind.ADDRESS:
+            return len(self.listed.addresses)
+        return sum(target.kind is kind for target in self.listed.others.values())
+
     def services(self) -> list[Target]:
         """Return the services of the catalog that are to be measured."""
         return [target for target in self.cloud.services if target.id in self.listed.others]
@@ -280,6 +295,7 @@ class Finder:
         self._cloud: Cloud | None = None
         if config.global_.keystone_endpoint is not None:
             self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell, got_on=got_on)
+        self._section = config.global_
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
@@ -333,8 +349,16 @@ class Finder:
         listed.others |= {target.id: target for target in gateway.references(self._references)}
         self._add_addresses(listed, found.cloud.addresses)
         if KEYSTONE not in found.cloud.away:
-            found.complaints = tuple(self._plan.strangers(found.cloud.services))
+            found.complaints = tuple(self._complaints(found.cloud))
         return found
+
+    def _complaints(self, cloud: CloudList) -> Iterator[str]:
+        """Yield lines about what of the configuration fits nothing, as far as the lists could be had."""
+        yield from complaints.of_choice(self._section, cloud.catalog)
+        yield from self._plan.strangers(cloud.services)
+        yield from complaints.of_patterns(self._selection, Kind.SERVICE, cloud.catalog)
+        if not cloud.away:
+            yield from complaints.of_patterns(self._selection, Kind.ADDRESS, cloud.catalog)
 
     def _add_addresses(self, listed: Listed, floating: dict[bytes, Owner]) -> None:
         """Add those of the configuration, and those of the cloud that are wanted.

@@ -398,6 +398,48 @@ def test_section_that_fits_no_service_is_told_once_though_neutron_is_away(cloud:
         assert supervisor.events().count(line) == 1
 
 
+def test_filters_that_match_nothing_are_told_those_of_addresses_once_neutron_lists(
+    cloud: SimulatedCloud,
+) -> None:
+    cloud.service("neutron").set_mode("500")
+    given = configure(
+        cloud.keystone_url, sections="[targets]\ninclude=nvoa, n*\nexclude=10.0.0.0/8, project:shop"
+    )
+    of_services = "[targets] include: 'nvoa' matches no service of the catalog; did you mean nova?"
+    of_addresses = "[targets] exclude: '10.0.0.0/8' matches no floating IP"
+    with discovery(given) as supervisor:
+        supervisor.wait_for(Listing)
+        assert [told.lines for told in supervisor.of_kind(Complaints)] == [(of_services,)]
+        cloud.service("neutron").set_mode("normal")
+        relist(supervisor)
+        assert [told.lines for told in supervisor.of_kind(Complaints)][-1] == (of_services, of_addresses)
+
+
+@pytest.mark.parametrize(
+    ("extra", "sections", "why"),
+    [
+        (
+            "region=RegionTow",
+            "",
+            "[global] region: the catalog has no public endpoint in 'RegionTow'; it has",
+        ),
+        (
+            "",
+            "[targets]\nexclude=*, 0.0.0.0/0",
+            "include and exclude leave nothing of 8 services and 20 float",
+        ),
+        ("", "[targets]\ninclude=swift", "[targets] include: 'swift' matches no service of the catalog"),
+    ],
+    ids=["region", "all excluded", "none included"],
+)
+def test_with_nothing_to_measure_it_cannot_start(
+    cloud: SimulatedCloud, extra: str, sections: str, why: str
+) -> None:
+    reason = reason_of(configure(cloud.keystone_url, extra, sections=sections))
+    assert reason.startswith("/etc/downtimer/conf.ini: nothing to measure: ")
+    assert why in reason
+
+
 # --- later --------------------------------------------------------------------------------------
 
 

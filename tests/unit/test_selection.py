@@ -7,7 +7,7 @@ import pytest
 
 from downtimer import config, targets
 from downtimer.errors import ConfigError
-from downtimer.model import Target
+from downtimer.model import Kind, Target
 from downtimer.selection import Selection, parse
 from downtimer.targets import Endpoint
 
@@ -57,7 +57,7 @@ ALL = (NOVA, PLAIN, OWNED, V6)
     ],
 )
 def test_pattern_matches(pattern: str, matched: set[Target]) -> None:
-    assert {target for target in ALL if parse(pattern)(target)} == matched
+    assert {target for target in ALL if parse(pattern).matches(target)} == matched
 
 
 def test_without_patterns_everything_is_wanted() -> None:
@@ -72,6 +72,21 @@ def test_include_admits_only_what_matches_one_of_its_items() -> None:
 def test_exclude_wins_over_include() -> None:
     selection = Selection(include=("*", "172.16.0.0/16"), exclude=("project:my shop", "region:RegionOne"))
     assert [target for target in ALL if selection.wants(target)] == [PLAIN]
+
+
+def test_patterns_are_idle_until_something_has_matched_them() -> None:
+    selection = Selection(include=("nvoa", "n*", "10.0.0.0/8"), exclude=("project:my shop", "url:ftp:*"))
+    assert list(selection.idle(Kind.SERVICE)) == [
+        ("include", "nvoa"),
+        ("include", "n*"),
+        ("exclude", "url:ftp:*"),
+    ]
+    for target in ALL:
+        selection.wants(target)
+    assert list(selection.idle(Kind.SERVICE)) == [("include", "nvoa"), ("exclude", "url:ftp:*")]
+    assert list(selection.idle(Kind.ADDRESS)) == [("include", "10.0.0.0/8")]
+    selection.wants(targets.address(ipaddress.ip_address("10.1.2.3")))
+    assert list(selection.idle(Kind.ADDRESS)) == []
 
 
 BAD = [
