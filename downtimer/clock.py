@@ -214,3 +214,8 @@ class Stamps:
 def to_utc(start_utc_ns: int, at_ns: int) -> datetime:
     """Return the UTC of a run's instant, to the microsecond."""
     return _EPOCH + timedelta(microseconds=(start_utc_ns + at_ns) // 1000)
+
+
+def format_utc(at: datetime) -> str:
+    """Return an instant in RFC 3339, UTC, with microseconds."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""What of the configuration has no effect, held against what the cloud lists; and why nothing is measured. Pure.
+"""What of the configuration has no effect, held against what the cloud lists. Pure.
 
 Each line names section and option; whoever shows it puts the file before it.
 """

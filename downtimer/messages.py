@@ -82,17 +82,33 @@ class Counts(msgspec.Struct, frozen=True):
         )
 
 
+class Standing(msgspec.Struct, frozen=True):
+    """How a service stands: as the worst of its checks does; None before any has a verdict.
+
+    Attributes:
+        target: The service.
+        verdict: Of the newest resolved probes.
+        latency_ns: Of the last good answer of its root; None before the first.
+    """
+
+    target: TargetId
+    verdict: Verdict | None
+    latency_ns: int | None
+
+
 class Beat(Message, frozen=True, kw_only=True, tag="beat"):
     """A sign of life from a child's loop, once a second, and sooner when something turned.
 
     Attributes:
         counts: How its checks stand, by kind of target; references are not counted.
+        standings: Of services, at most 1,000, about once a second; empty: as last said.
         turned: What is newly down or up, each check once; at most 1,000 a beat, the rest in the next.
         late_ns: The latest that the loop was since the last beat.
         dropped: Facts given up since the start of the process.
     """
 
     counts: dict[Kind, Counts] = {}
+    standings: tuple[Standing, ...] = ()
     turned: tuple[Turned, ...] = ()
     late_ns: int = 0
     dropped: int = 0

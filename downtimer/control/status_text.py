@@ -15,6 +15,8 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     run = answer["run"]
     label = f"  {printable(run['label'])}" if run["label"] else ""
     yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
+    if answer["starting"]:
+        yield "The run is just being started: not everything has been seen once.\n\n"
     if answer["ending"]:
         yield "The run is being ended; InfluxDB has half a minute to take what waits for it.\n\n"
     if answer["paused"]:

@@ -161,6 +161,11 @@ class Measurement:
             await self._end()
             raise
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether something is still to be seen for the first time."""
+        return not (self._beginning.is_over or self._is_resting)
+
     async def flush(self) -> Flushed:
         """Have everything recorded that is known."""
         now_ns = self.clock.now_ns()

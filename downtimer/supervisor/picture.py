@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from downtimer.messages import Beat, Counts, Turned, WriterState
+from downtimer.messages import Beat, Counts, Standing, Turned, WriterState
 from downtimer.model import Kind, TargetId
 
 
@@ -14,11 +14,14 @@ class Picture:
     beats: dict[str, Beat] = field(default_factory=dict)  # by class of process
     writer: WriterState | None = None
     complaints: tuple[str, ...] = ()
+    standings: dict[TargetId, Standing] = field(default_factory=dict)  # of services
     _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # likewise
 
     def take(self, name: str, beat: Beat) -> None:
         """Take a beat."""
         self.beats[name] = beat
+        if beat.standings:
+            self.standings = {standing.target: standing for standing in beat.standings}
         down = self._down.setdefault(name, {})
         for turned in beat.turned:
             if turned.cause is None:
@@ -53,3 +56,5 @@ class Picture:
         """A class starts anew: what its former worker said no longer holds."""
         self.beats.pop(name, None)
         self._down.pop(name, None)
+        if name == "api":
+            self.standings = {}

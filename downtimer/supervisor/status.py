@@ -1,16 +1,16 @@
 """What `status` answers: the run, the processes, the targets, and what is down right now. Pure."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
 
 from downtimer.certificates import unverified
 from downtimer.checks import is_identity
-from downtimer.clock import to_utc
+from downtimer.clock import format_utc, to_utc
 from downtimer.messages import Counts, Turned
 from downtimer.model import SECOND_NS, Kind
+from downtimer.supervisor import services
 from downtimer.supervisor.children import Child
 from downtimer.supervisor.measurement import Measurement
 from downtimer.workers.window_length import window_of
@@ -38,6 +38,7 @@ def status(measurement: Measurement, refused: int) -> dict[str, Any]:
             "start": format_utc(to_utc(run.start_utc_ns, 0)),
         },
         "uptime_s": now_ns / SECOND_NS,
+        "starting": measurement.is_starting,
         "ending": measurement.is_ending,
         "paused": utc(measurement, measurement.paused_ns),
         "marks": [
@@ -51,6 +52,7 @@ def status(measurement: Measurement, refused: int) -> dict[str, Any]:
         "lacking": list(_lacking(measurement)),
         "complaints": list(picture.complaints),
         "unverified": unverified(measurement.settings.config),
+        "services": services.list_services(measurement, now_ns),
         "down": [_down(measurement, turned, now_ns) for turned in down],
         "more_down": more_down,
         "journal": {
@@ -77,11 +79,6 @@ def _address_window_s(measurement: Measurement) -> float | None:
     addresses = measurement.targets.count_probed(Kind.ADDRESS)
     length_ns = window_of(measurement.settings.config.db, addresses)
     return None if length_ns is None else length_ns / SECOND_NS
-
-
-def format_utc(at: datetime) -> str:
-    """Return an instant in RFC 3339, UTC, with microseconds."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def utc(measurement: Measurement, at_ns: int | None) -> str | None:

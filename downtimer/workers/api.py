@@ -14,7 +14,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from downtimer.checks import is_identity
-from downtimer.messages import Answering, Counts, Token, Unfit
+from downtimer.messages import Answering, Counts, Standing, Token, Unfit
 from downtimer.model import (
     ANSWERS,
     LOGIN,
@@ -295,6 +295,13 @@ class ApiEngine:
     def counts(self) -> dict[Kind, Counts]:
         """Return how the targets stand, each as the worst of its checks does."""
         return self._standings.counts()
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return how services stand one by one, with the latency of their roots."""
+        return tuple(
+            Standing(target, verdict, self._runners[self._of_target[target][0]].record.latency_ns)
+            for target, verdict in self._standings.services()
+        )
 
     def _note_standing(self, target: TargetId) -> None:
         """Note how a target stands, if it is probed at all."""

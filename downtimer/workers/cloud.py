@@ -72,7 +72,7 @@ class CloudList:
         sign_in_error: Why signing in failed; None if it did not.
     """
 
-    catalog: Catalog = Catalog(())
+    catalog: Catalog = field(default_factory=lambda: Catalog(()))
     services: tuple[Target, ...] = ()
     addresses: dict[bytes, Owner] = field(default_factory=dict)
     away: dict[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from downtimer.clock import Stamps
-from downtimer.messages import AddressWindow, Counts, Token
+from downtimer.messages import AddressWindow, Counts, Standing, Token
 from downtimer.model import ICMP, MILLISECOND_NS, NEVER_NS, SECOND_NS, Kind, Span, TargetId, TargetState
 from downtimer.pace import Rates
 from downtimer.source import Source
@@ -170,6 +170,10 @@ class IcmpEngine:
     def counts(self) -> dict[Kind, Counts]:
         """Return how the addresses stand, references aside."""
         return {Kind.ADDRESS: self._echoes.counts(self._lanes.values())}
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return nothing: addresses are too many to be told one by one."""
+        return ()
 
     def reach(self) -> dict[str, Reach]:
         """Return how far echoes are: up to when every one is sent and judged."""

@@ -25,6 +25,7 @@ from downtimer.messages import (
     Normal,
     Progress,
     Reached,
+    Standing,
     Targets,
     Token,
     Turned,
@@ -58,6 +59,9 @@ LEARNT_MORE_S: Final = 0.01
 
 COLLECT_S: Final = 10.0
 BEAT_LEAST_S: Final = 0.1
+STANDINGS_S: Final = 0.9
+"""They are told with every beat but those that are early, for something has turned."""
+
 TURNED_MAX: Final = 1_000
 
 _T = TypeVar("_T")
@@ -103,6 +107,9 @@ class Engine(Protocol):
 
     def counts(self) -> dict[Kind, Counts]:
         """Return how the checks stand, by kind of target, references aside."""
+
+    def standings(self) -> tuple[Standing, ...]:
+        """Return how services stand one by one, at most 1,000 of them."""
 
     def take_token(self, token: Token) -> None:
         """Show this token from now on, to whom it is to be shown."""
@@ -203,13 +210,14 @@ class Findings:
         self._turned[target, check] = Turned(target, check, since_ns, cause)
         self.hurry.set()
 
-    def beat(self, counts: dict[Kind, Counts]) -> Beat:
+    def beat(self, counts: dict[Kind, Counts], standings: tuple[Standing, ...] = ()) -> Beat:
         """Make the next beat."""
         told = tuple(self._turned.values())[:TURNED_MAX]
         for turned in told:
             del self._turned[turned.target, turned.check]
         return Beat(
             counts=counts,
+            standings=standings,
             turned=told,
             late_ns=self._child.watch.take_worst_ns(),
             dropped=self.outbox.dropped,
@@ -314,10 +322,14 @@ class Probing:
         So, too, until every check has its first verdict: whoever has started us waits for it.
         """
         loop = asyncio.get_running_loop()
+        told_s = -STANDINGS_S
         while True:
             self._findings.hurry.clear()
             counts = self._engine.counts()
-            self._child.bus.send(self._findings.beat(counts))
+            is_due = loop.time() - told_s >= STANDINGS_S
+            told_s = loop.time() if is_due else told_s
+            standings = self._engine.standings() if is_due else ()
+            self._child.bus.send(self._findings.beat(counts, standings))
             next_s = loop.time() + BEAT_LEAST_S
             wait_s = 2 * BEAT_LEAST_S if any(each.unseen for each in counts.values()) else BEAT_S
             with contextlib.suppress(TimeoutError):

@@ -20,7 +20,13 @@ WINDOW_NS: Final = 10 * SECOND_NS
 
 
 class Record(Protocol):
-    """Keeps what a series of the api worker finds."""
+    """Keeps what a series of the api worker finds.
+
+    Attributes:
+        latency_ns: Of the last good answer; None before the first.
+    """
+
+    latency_ns: int | None
 
     def take(self, targets: Sequence[TargetId], sent_ns: int, result: Result, now_ns: int) -> None:
         """Take a probe that is resolved."""
@@ -43,11 +49,13 @@ class ServiceRecord:
         self._outbox = outbox
         self._wants_samples = wants_samples
         self._latencies: list[int] = []
+        self.latency_ns: int | None = None
 
     def take(self, targets: Sequence[TargetId], sent_ns: int, result: Result, now_ns: int) -> None:
         """Take a probe."""
         if result.cause is None:
-            self._latencies.append(now_ns - sent_ns)
+            self.latency_ns = now_ns - sent_ns
+            self._latencies.append(self.latency_ns)
         if not self._wants_samples:
             return
         is_unknown = result.cause is not None and verdict_of(result.cause) is Verdict.UNKNOWN
@@ -95,12 +103,14 @@ class AddressRecord:
         self._outbox = outbox
         self._length_ns = length_ns
         self._trips = RoundTrips()
+        self.latency_ns: int | None = None
         self._began_ns: int | None = None  # if a former window was too short to be put on record
 
     def take(self, targets: Sequence[TargetId], sent_ns: int, result: Result, now_ns: int) -> None:  # noqa: ARG002 - as `Record` has it
         """Take a probe."""
         if result.cause is None:
-            self._trips.answered(now_ns - sent_ns)
+            self.latency_ns = now_ns - sent_ns
+            self._trips.answered(self.latency_ns)
         elif verdict_of(result.cause) is Verdict.DOWN:
             self._trips.failed()
 

@@ -3,13 +3,17 @@
 Pure.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from downtimer.messages import Counts
 from downtimer.model import Kind, TargetId, Verdict
 
 _WORST_FIRST: Final = (Verdict.DOWN, Verdict.SLOW, Verdict.UP, Verdict.UNKNOWN)
+
+TOLD_MAX: Final = 1_000
+"""Most services of which it is told how each stands."""
 
 
 class Standings:
@@ -30,6 +34,10 @@ class Standings:
     def counts(self) -> dict[Kind, Counts]:
         """Return how many stand how."""
         return {kind: Counts.of(worst.values()) for kind, worst in self._worst.items()}
+
+    def services(self) -> Iterator[tuple[TargetId, Verdict | None]]:
+        """Yield how services stand, at most so many as are told of."""
+        return islice(self._worst[Kind.SERVICE].items(), TOLD_MAX)
 
 
 def _worst(verdicts: Iterable[Verdict | None]) -> Verdict | None:

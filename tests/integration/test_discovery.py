@@ -421,12 +421,12 @@ def test_filters_that_match_nothing_are_told_those_of_addresses_once_neutron_lis
         (
             "region=RegionTow",
             "",
-            "[global] region: the catalog has no public endpoint in 'RegionTow'; it has",
+            "[global] region: the catalog has no public endpoint in 'RegionTow'",
         ),
         (
             "",
             "[targets]\nexclude=*, 0.0.0.0/0",
-            "include and exclude leave nothing of 8 services and 20 float",
+            "include and exclude leave nothing of 8 services and 20",
         ),
         ("", "[targets]\ninclude=swift", "[targets] include: 'swift' matches no service of the catalog"),
     ],

@@ -21,6 +21,8 @@ def test_newest_word_counts_and_what_is_gone_does_not() -> None:
     assert standings.counts()[Kind.SERVICE] == Counts(unseen=1)
     standings.put(NOVA, Kind.SERVICE, [Verdict.UP])
     assert standings.counts()[Kind.SERVICE] == Counts(up=1)
+    assert list(standings.services()) == [(NOVA, Verdict.UP)]
     standings.drop(NOVA)
     standings.drop(NOVA)
+    assert list(standings.services()) == []
     assert standings.counts() == {Kind.SERVICE: Counts(), Kind.ADDRESS: Counts()}
