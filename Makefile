@@ -66,7 +66,7 @@ debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd influxdb \
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd tmux influxdb \
 	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core \
 	    chromium chromium-driver
 

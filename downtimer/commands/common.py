@@ -3,18 +3,19 @@
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from downtimer import config
 from downtimer.config import Config
-from downtimer.control import client
+from downtimer.control import client, progress
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError, StoreError
 from downtimer.model import LABEL_MAX, RunId
 from downtimer.printable import printable
 from downtimer.store import journal
 from downtimer.supervisor.lock import holder
+from downtimer.terminal_line import TerminalLine
 
 Arguments = Mapping[str, Any]
 
@@ -56,8 +57,15 @@ def ask_daemon(
         DowntimerError: It was not done.
     """
     config = configuration_of_daemon(arguments)
-    try:
+    with hinting_of_run(config):
         return client.request(config.control_socket, command, asked, timeout_s=timeout_s)
+
+
+@contextlib.contextmanager
+def hinting_of_run(config: Config) -> Iterator[None]:
+    """Say what became of the last run, if there is no daemon."""
+    try:
+        yield
     except NotRunningError as exc:
         raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
 
@@ -92,6 +100,11 @@ def hint_of_run(config: Config) -> str:
             f"was removed: `kill {pid}` ends it, with a report"
         )
     return f"; run {last.run.id} was cut off: `downtimer start` goes on with it, `downtimer report` shows it"
+
+
+def has_open_run(config: Config) -> bool:
+    """Tell whether the last run has no end yet: it is under way, or was cut off."""
+    return _open_run(config) is not None
 
 
 def _open_run(config: Config) -> journal.LastRun | None:
@@ -148,6 +161,24 @@ def print_file(path: str) -> None:
         raise DowntimerError(f"cannot read {path}: {exc.strerror}") from exc
     with file:
         print_text(iter(lambda: file.read(1 << 16), ""))
+
+
+@contextlib.contextmanager
+def showing_start(config: Config, say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal how far a start is; give what says lines that stay, as `say` does.
+
+    Elsewhere nothing is shown: who reads the output of a start wants its last line.
+    """
+    line = TerminalLine(sys.stderr)
+
+    def say_aside(text: str) -> None:
+        line.aside(lambda: say(text))
+
+    if not line.is_live:
+        yield say
+        return
+    with progress.watched(config.control_socket, config.global_.keystone_endpoint, line.show):
+        yield say_aside
 
 
 def tell(line: str) -> None:

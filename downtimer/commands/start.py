@@ -22,7 +22,15 @@ from typing import Final
 
 from downtimer import memory, secrecy
 from downtimer.certificates import unverified
-from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, tell, warn
+from downtimer.commands.common import (
+    ANSWER_S,
+    Arguments,
+    configuration,
+    label,
+    showing_start,
+    tell,
+    warn,
+)
 from downtimer.config import Config
 from downtimer.control import client
 from downtimer.errors import ConfigError, ControlError, DowntimerError, ExitCode, NotRunningError
@@ -55,14 +63,17 @@ def begin(config: Config, arguments: Arguments, say: Callable[[str], None]) -> b
     """
     _prepare(config)
     if not _is_idle(config):
-        launch.start_daemon(_orders(config, arguments), say)
+        orders = _orders(config, arguments)
+        with showing_start(config, say) as say_aside:
+            launch.start_daemon(orders, say_aside)
         return False
     if arguments["--resume"]:
         raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
     # It reads the configuration itself, but not our environment.
     asked = {"label": label(arguments) or "", "config": config.path, "password": _password(config)}
-    for line in client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]:
-        say(line)
+    with showing_start(config, say) as say_aside:
+        for line in client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]:
+            say_aside(line)
     return True
 
 

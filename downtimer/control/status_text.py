@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from downtimer.control.wording import duration, name_of
 from downtimer.model import WORKS
 from downtimer.printable import printable
 
@@ -14,7 +15,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     """Return the lines of a `status` answer."""
     run = answer["run"]
     label = f"  {printable(run['label'])}" if run["label"] else ""
-    yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {_duration(answer['uptime_s'])}\n\n"
+    yield f"Run {run['id']}{label}, from {printable(run['vantage'])}, for {duration(answer['uptime_s'])}\n\n"
     if answer["starting"]:
         yield "The run is just being started: not everything has been seen once.\n\n"
     if answer["ending"]:
@@ -64,10 +65,9 @@ def _down(
         return
     yield "Down now:\n"
     for item in down[:_DOWN_SHOWN]:
-        region = f" ({printable(item['region'])})" if item["region"] else ""
         yield (
-            f"  {printable(item['name'])}{region}  {item['check']}: {item['cause']}, "
-            f"since {_moment(item['since'])} ({_duration(item['for_s'])})\n"
+            f"  {name_of(item)}  {item['check']}: {item['cause']}, "
+            f"since {_moment(item['since'])} ({duration(item['for_s'])})\n"
         )
     if (more := more + len(down[_DOWN_SHOWN:])) > 0:
         yield f"  … and {more} more, for less long.\n"
@@ -135,11 +135,3 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
 def _moment(rfc3339: str) -> str:
     """Return ``2026-11-22 16:37:05.123 UTC``."""
     return f"{rfc3339[:23].replace('T', ' ')} UTC"
-
-
-def _duration(seconds: float) -> str:
-    whole = int(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s"
-    hours, rest = divmod(whole, 3600)
-    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from downtimer.config import CONTROL_SOCKET
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.demo.processes import DemoError, kill
 
@@ -85,6 +86,11 @@ class Daemon:
             _adopt_orphans(wanted=False)
             if not self._keep_files:
                 shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def control_socket(self) -> str:
+        """Where it listens."""
+        return f"{self.directory}/run/{CONTROL_SOCKET}"
 
     def stop(self) -> str:
         """Stop it; return the report that it prints."""

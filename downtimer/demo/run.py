@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TextIO
 
+from downtimer.control import progress
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.demo.daemon import Daemon
 from downtimer.demo.database import ALIVE, DEAD
@@ -19,6 +20,7 @@ from downtimer.demo.script import Act, Moment, Step, length_s, moments, upgrade
 from downtimer.demo.truth import Fault
 from downtimer.demo.verdict import compare, format_table
 from downtimer.errors import DowntimerError, ExitCode
+from downtimer.terminal_line import TerminalLine
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_S = 2.0
@@ -44,8 +46,12 @@ def run_demo(*, out: TextIO | None = None, keep_files: bool = False) -> int:
     """
     stream = sys.stdout if out is None else out
     try:
-        with _interruptible(), SimulatedCloud() as cloud:
-            return _measure(cloud, _Show(stream), keep_files=keep_files)
+        with _interruptible():
+            show = _Show(stream)
+            show.line.show("a simulated cloud is being started")
+            with SimulatedCloud() as cloud:
+                show.line.clear()
+                return _measure(cloud, show, keep_files=keep_files)
     except DowntimerError as error:
         sys.stderr.write(f"downtimer demo: {error}\n")
         return error.exit_code
@@ -62,7 +68,7 @@ def play(cloud: SimulatedCloud, steps: tuple[Step, ...], show: "_Show") -> None:
         show.moment(moment)
         _inject(cloud, moment)
     show.wait(begun, length_s(steps))
-    show.done()
+    show.line.clear()
 
 
 class _Show:
@@ -70,7 +76,7 @@ class _Show:
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._is_live = out.isatty()
+        self.line = TerminalLine(out)
         self._down: list[str] = []
         self._never = threading.Event()
         self.length_s = 0.0
@@ -83,9 +89,9 @@ class _Show:
     def wait(self, begun: float, at_s: float) -> None:
         """Wait until that second of the script, showing the time that passes."""
         while (left_s := begun + at_s - time.monotonic()) > 0:
-            if self._is_live:
-                self._refresh(at_s - left_s)
-            self._never.wait(min(left_s, _TICK_S) if self._is_live else left_s)
+            down = f"down now: {', '.join(self._down)}" if self._down else "all up"
+            self.line.show(f"  {at_s - left_s:4.1f} of {self.length_s:.0f} s   {down}")
+            self._never.wait(min(left_s, _TICK_S) if self.line.is_live else left_s)
 
     def moment(self, moment: Moment) -> None:
         """Show that something is being done."""
@@ -93,24 +99,17 @@ class _Show:
             self._down.append(moment.step.target)
         else:
             self._down.remove(moment.step.target)
-        if not self._is_live:
+        if not self.line.is_live:
             self.say(f"  {moment.at_s:4.1f} s  {moment.text}")
-
-    def done(self) -> None:
-        """Leave the line that changed."""
-        if self._is_live:
-            self._out.write("\r\x1b[K")
-
-    def _refresh(self, at_s: float) -> None:
-        down = f"down now: {', '.join(self._down)}" if self._down else "all up"
-        self._out.write(f"\r\x1b[K  {at_s:4.1f} of {self.length_s:.0f} s   {down}")
-        self._out.flush()
 
 
 def _measure(cloud: SimulatedCloud, show: _Show, *, keep_files: bool) -> int:
     """Start the daemon, play the script, print the report and the table."""
     _introduce(cloud, show)
-    with Daemon(cloud, keep_files=keep_files) as daemon:
+    with contextlib.ExitStack() as stack:
+        daemon = Daemon(cloud, keep_files=keep_files)
+        with progress.watched(daemon.control_socket, cloud.keystone_url, show.line.show):
+            stack.enter_context(daemon)
         if keep_files:
             show.say(f"Its files are in {daemon.directory} and stay there.")
         steps = upgrade(cloud.addresses)

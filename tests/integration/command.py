@@ -80,6 +80,10 @@ class Command:
         end = words.index("--") if "--" in words else len(words)
         return [*self._prefix, *prefix, *PROGRAM, *words[:end], "--config", str(self.config), *words[end:]]
 
+    def environment(self) -> dict[str, str]:
+        """Return what a shell needs that runs commands of `argv`: these have no other directory."""
+        return {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+
     def ok(self, *words: str) -> str:
         """Run a command that must succeed; return what it printed."""
         said = self.run(*words)

@@ -1,0 +1,39 @@
+"""How `status` puts instants, durations and names, for all who show its answer. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from downtimer.printable import printable
+
+_WORDS: Final = {"service": ("service", "services"), "address": ("address", "addresses")}
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s"
+    hours, rest = divmod(whole, 3600)
+    return f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+
+
+def count(kind: str, number: int) -> str:
+    """Return so many services, or addresses."""
+    return f"{number} {_WORDS[kind][number != 1]}"
+
+
+def name_of(item: Mapping[str, Any]) -> str:
+    """Return the name of a target, with its region if it has one."""
+    region = f" ({printable(item['region'])})" if item["region"] else ""
+    return f"{printable(item['name'])}{region}"
+
+
+def clock_of(instant: str) -> str:
+    """Return the time of day of an RFC 3339 instant, to the second."""
+    return instant[11:19]
+
+
+def now_of(answer: Mapping[str, Any]) -> datetime:
+    """Return when a `status` answer was given."""
+    return datetime.fromisoformat(answer["run"]["start"]) + timedelta(seconds=answer["uptime_s"])
