@@ -38,6 +38,11 @@ def is_drawn(shown: str) -> bool:
     return "q quits" in shown and "glance" in shown
 
 
+def is_small(lines: list[str]) -> bool:
+    """Tell whether a screen of eight rows is whole."""
+    return len(lines) == 8 and lines[1].startswith("Services") and lines[7].startswith("q quits")
+
+
 def test_it_shows_what_goes_down_and_q_leaves_the_terminal_as_it_was(
     lonely_cloud: SimulatedCloud, measuring: Command, tmp_path: Path
 ) -> None:
@@ -63,12 +68,9 @@ def test_it_fits_itself_to_another_size_and_ctrl_c_leaves_the_terminal_as_it_was
 ) -> None:
     with terminal(measuring, tmp_path, rows=30, NO_COLOR="1", COLUMNS="80", LINES="24") as shown:
         shown.until(is_drawn, "the picture")
+        shown.press("C-z")  # is no key of a watch
         shown.resize(40, 8)
-        small = shown.until(
-            lambda text: len(text.splitlines()) == 8 and text.splitlines()[7].startswith("q quits"),
-            "it to fit",
-        )
-        assert "Services" in small
+        shown.until(lambda text: is_small(text.splitlines()), "it to fit")
         assert "\x1b[32m" not in shown.screen("-e")
         shown.press("C-c")
         assert shown.ended() == "0"
