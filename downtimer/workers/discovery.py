@@ -13,12 +13,11 @@ configuration. Later it goes on trying.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from downtimer import complaints, targets
-from downtimer.checks import Plan
-from downtimer.listing import CHUNK, NOBODY, Known, Listed, Owner
+from downtimer import complaints
+from downtimer.listing import CHUNK, Known
 from downtimer.messages import (
     Answering,
     Beat,
@@ -34,11 +33,9 @@ from downtimer.messages import (
     Token,
     TokenRejected,
 )
-from downtimer.model import SECOND_NS, Kind, Target
-from downtimer.selection import Selection
-from downtimer.workers import gateway
+from downtimer.model import SECOND_NS, Kind
 from downtimer.workers.agents import Agents
-from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
+from downtimer.workers.finder import Finder, Found
 from downtimer.workers.gate import Gate
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.worker import Blocking, CannotStartError, Child, Cut, cut_after, main
@@ -83,7 +80,9 @@ class Discovery:
         self._loop = asyncio.get_running_loop()
         self._known = Known()
         self._gate = Gate(child.bus, child.settings.config.api, self._known.has)
-        self._finder = Finder(child, self._gate, self._tell_token, self._got_on)
+        self._finder = Finder(
+            child.settings.config, child.clock, self._gate, tell=self._tell_token, got_on=self._got_on
+        )
         self._cutting: Cut | None = None  # the listing under way
         self._told = asyncio.Event()  # the supervisor's list is here
         self._was_told = asyncio.Event()  # something of it
@@ -220,7 +219,7 @@ class Discovery:
         if powers or found.cloud.knows_powers:
             self._child.bus.send(Powers(at_ns=at_ns, changed=powers, complete=found.cloud.knows_powers))
 
-    def _why_nothing(self, found: "Found") -> str | None:
+    def _why_nothing(self, found: Found) -> str | None:
         """Return the line about there being nothing to measure; None if there is, or a list is still away."""
         if found.cloud.away or any(map(found.count, (Kind.SERVICE, Kind.ADDRESS))):
             return None
@@ -254,123 +253,6 @@ class Discovery:
             project_id=new.project_id,
         )
         self._loop.call_soon_threadsafe(self._child.bus.send, token)
-
-
-class Found:
-    """What one round found: from the cloud, and all in all.
-
-    Attributes:
-        cloud: As the cloud told it.
-        listed: What is to be measured, with references.
-        clash: The line about a name that is both static and the catalog's; None if there is none.
-        complaints: Lines about what else of the configuration does not fit; None if there was no catalog.
-    """
-
-    def __init__(self, cloud: CloudList) -> None:
-        self.cloud = cloud
-        self.listed = Listed()
-        self.clash: str | None = None
-        self.complaints: tuple[str, ...] | None = None
-
-    def count(self, kind: Kind) -> int:
-        """Return how many services, or addresses, are to be measured; references are not."""
-        if kind is Kind.ADDRESS:
-            return len(self.listed.addresses)
-        return sum(target.kind is kind for target in self.listed.others.values())
-
-    def services(self) -> list[Target]:
-        """Return the services of the catalog that are to be measured."""
-        return [target for target in self.cloud.services if target.id in self.listed.others]
-
-
-class Finder:
-    """Puts together what there is to measure. Its `find` blocks and runs in discovery's thread."""
-
-    def __init__(
-        self, child: Child, gate: Gate, tell: Callable[[SignedIn], object], got_on: Callable[[], object]
-    ) -> None:
-        """`tell` is told a new token, `got_on` that a long list gets on."""
-        config = child.settings.config
-        self._gate = gate
-        self._cloud: Cloud | None = None
-        if config.global_.keystone_endpoint is not None:
-            self._cloud = Cloud(config.global_, child.clock, may_ask=gate.wait, tell=tell, got_on=got_on)
-        self._section = config.global_
-        self._selection = Selection(config.targets.include, config.targets.exclude)
-        self._plan = Plan(config)
-        self._static_names = {name for name, _ in config.static.urls}
-        self._static = {target.id: target for target in targets.static_services(config.static)}
-        self._static_addresses = dict.fromkeys(targets.static_addresses(config.static), NOBODY)
-        self._references = config.vantage.reference
-
-    @property
-    def has_cloud(self) -> bool:
-        """Whether there is a cloud to be listed."""
-        return self._cloud is not None
-
-    @property
-    def renew_ns(self) -> int | None:
-        """When the token is to be renewed; None if never."""
-        return None if self._cloud is None else self._cloud.renew_ns
-
-    def signed_in(self) -> SignedIn | None:
-        """Return the token in force, None if there is none."""
-        return None if self._cloud is None else self._cloud.signed_in
-
-    def cut(self) -> None:
-        """End what is under way; `find` then returns what it has."""
-        if self._cloud is not None:
-            self._cloud.cut()
-
-    def doubt(self, issued_ns: int) -> bool:
-        """The token of that instant was refused; return whether to list again for a new one."""
-        return self._cloud is not None and self._cloud.doubt(issued_ns)
-
-    def remember(self, known: Iterable[Target]) -> None:
-        """Take names from the targets of an earlier life."""
-        if self._cloud is not None:
-            self._cloud.remember(known)
-
-    def find(self) -> Found:
-        """List everything once."""
-        self._gate.begin_listing()
-        found = Found(CloudList() if self._cloud is None else self._cloud.read())
-        listed = found.listed
-        listed.others |= self._static
-        kept: list[Target] = []
-        for target in filter(self._selection.wants, found.cloud.services):
-            if target.name in self._static_names:
-                found.clash = (
-                    f"[static] urls: the catalog has a service {target.name!r}, too; choose another name"
-                )
-                continue
-            kept.append(target)
-        listed.others |= {target.id: target for target in self._plan.of(kept)}
-        listed.others |= {target.id: target for target in gateway.references(self._references)}
-        self._add_addresses(listed, found.cloud.addresses)
-        if KEYSTONE not in found.cloud.away:
-            found.complaints = tuple(self._complaints(found.cloud))
-        return found
-
-    def _complaints(self, cloud: CloudList) -> Iterator[str]:
-        """Yield lines about what of the configuration fits nothing, as far as the lists could be had."""
-        yield from complaints.of_choice(self._section, cloud.catalog)
-        yield from self._plan.strangers(cloud.services)
-        yield from complaints.of_patterns(self._selection, Kind.SERVICE, cloud.catalog)
-        if not cloud.away:
-            yield from complaints.of_patterns(self._selection, Kind.ADDRESS, cloud.catalog)
-
-    def _add_addresses(self, listed: Listed, floating: dict[bytes, Owner]) -> None:
-        """Add those of the configuration, and those of the cloud that are wanted.
-
-        One that is both is one target, with the cloud's description.
-        """
-        if self._cloud is not None:
-            listed.names = self._cloud.names
-        if self._selection.is_particular:
-            wants = self._selection.wants
-            floating = {at: owner for at, owner in floating.items() if wants(listed.describe(at, owner))}
-        listed.addresses = {**self._static_addresses, **floating} if self._static_addresses else floating
 
 
 class Troubles:
