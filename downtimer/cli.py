@@ -54,6 +54,7 @@ COMMANDS: Final = (
     "ship",
     "export",
     "import",
+    "doctor",
     "demo",
 )
 """Modules of `downtimer.commands`; the docstring of each is its usage."""

@@ -70,7 +70,11 @@ def begin(config: Config, arguments: Arguments, say: Callable[[str], None]) -> b
     if arguments["--resume"]:
         raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
     # It reads the configuration itself, but not our environment.
-    asked = {"label": label(arguments) or "", "config": config.path, "password": _password(config)}
+    asked = {
+        "label": label(arguments) or "",
+        "config": config.path,
+        "password": password_of_environment(config),
+    }
     with showing_start(config, say) as say_aside:
         for line in client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]:
             say_aside(line)
@@ -85,13 +89,13 @@ def _prepare(config: Config) -> None:
 
 def _orders(config: Config, arguments: Arguments) -> launch.Orders:
     return launch.Orders(
-        config=secrecy.complete(config, password=_password(config)),
+        config=secrecy.complete(config, password=password_of_environment(config)),
         label=label(arguments) or "",
         resume=True if arguments["--resume"] else False if arguments["--new"] else None,
     )
 
 
-def _password(config: Config) -> str | None:
+def password_of_environment(config: Config) -> str | None:
     """Return the password of our environment, where the file gives none and one is needed."""
     password = os.environ.get(PASSWORD)
     if not password or not secrecy.wants_password(config):

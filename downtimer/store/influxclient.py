@@ -113,9 +113,20 @@ class Client:
         Raises:
             InfluxError: It can't be created.
         """
+        self._command(f"CREATE DATABASE {_quote(self.database)}", {})
+
+    def delete(self, measurement: str, tag: str, value: str) -> None:
+        """Delete the points of a measurement that have a tag with this value; all plain words.
+
+        Raises:
+            StoreError: They can't be deleted.
+        """
+        where = f"{_quote(tag)} = '{value}'"
+        self._command(f"DELETE FROM {_quote(measurement)} WHERE {where}", {"db": self.database})  # noqa: S608 - plain words
+
+    def _command(self, statement: str, params: dict[str, str]) -> None:
         with self._translated():
-            statement = f"CREATE DATABASE {_quote(self.database)}"
-            response = self._client().request("query", "POST", params={"q": statement})
+            response = self._client().request("query", "POST", params={"q": statement, **params})
             list(self._series(response.content))
 
     def query(self, query: str) -> Iterator[dict[str, Any]]:

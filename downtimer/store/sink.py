@@ -36,8 +36,8 @@ REFUSALS_MAX: Final = 32
 class InfluxSink:
     """Where points go."""
 
-    def __init__(self, db: DbSection) -> None:
-        self._client = Client(db)
+    def __init__(self, db: DbSection, *, request_s: float = REQUEST_S) -> None:
+        self._client = Client(db, request_s=request_s)
 
     def write(self, text: str) -> None:
         """Write points, a line each, as one request; a database that is missing is created.

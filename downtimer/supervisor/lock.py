@@ -128,7 +128,7 @@ def make_state_dir(config: Config) -> None:
     path = Path(config.global_.state_dir) / "runs"
     try:
         make_folder(path)
-        _write_in(path)
+        write_in(path)
     except OSError as exc:
         raise ConfigError(
             f"{config.path}: [global] state_dir: cannot write in {path}: {exc.strerror}"
@@ -165,13 +165,13 @@ def check_report_file(config: Config) -> None:
         if path.is_dir():
             raise ConfigError(f"{option}: {path} is a folder")
         if path.is_file() or not path.exists():  # else it is written to as it is
-            _write_in(path.parent)
+            write_in(path.parent)
     except (OSError, RuntimeError) as exc:  # links in a circle
         reason = exc.strerror if isinstance(exc, OSError) else exc
         raise ConfigError(f"{option}: cannot write {config.global_.report_file}: {reason}") from exc
 
 
-def _write_in(folder: Path) -> None:
+def write_in(folder: Path) -> None:
     """Write a file in a folder, which is gone at once.
 
     Raises:

@@ -86,6 +86,7 @@ class SignedIn:
         renew_ns: When to ask for the next.
         project_id: Its scope; None if it has none.
         project: The name of that.
+        roles: The names of ours in it, in order.
         content: What Keystone said of the token, the catalog above all, as JSON; None if it must be asked.
     """
 
@@ -95,6 +96,7 @@ class SignedIn:
     renew_ns: int
     project_id: str | None
     project: str | None
+    roles: tuple[str, ...] = ()
     content: bytes | None
 
     def __repr__(self) -> str:
@@ -256,6 +258,7 @@ class Identity:
             renew_ns=_after(issued_ns, renew_s),
             project_id=project_id,
             project=project,
+            roles=_roles(found),
             content=_content(found),
         )
 
@@ -296,6 +299,14 @@ def _is_utf8(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _roles(found: access.AccessInfo) -> tuple[str, ...]:
+    """Return the names of roles; none if they make no sense."""
+    try:
+        return tuple(sorted(filter(None, map(_text, found.role_names or ()))))
+    except _UNFIT_ANSWERS:
+        return ()
 
 
 def _content(found: access.AccessInfo) -> bytes | None:
