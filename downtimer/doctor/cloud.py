@@ -7,6 +7,7 @@ from typing import Final
 from downtimer import complaints
 from downtimer.clock import RunClock, tie
 from downtimer.config import Config
+from downtimer.control.wording import count
 from downtimer.doctor.bounded import Silence
 from downtimer.doctor.finding import Finding, fail, ok, warn
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
@@ -112,9 +113,9 @@ def _targets(config: Config, found: Found) -> Iterator[Finding]:
     services = [target for target in found.listed.others.values() if target.kind is Kind.SERVICE]
     addresses = found.count(Kind.ADDRESS)
     if services:
-        yield ok(TARGETS, f"{len(services)} services would be measured: {_names(services)}")
+        yield ok(TARGETS, f"{count(Kind.SERVICE, len(services))} would be measured: {_names(services)}")
     if addresses:
-        yield ok(TARGETS, f"{addresses} addresses would be measured{_owners(found)}")
+        yield ok(TARGETS, f"{count(Kind.ADDRESS, addresses)} would be measured{_owners(found)}")
     if services or addresses:
         return
     if not found.cloud.away:
