@@ -110,7 +110,7 @@ def examine_names(found: Found) -> Iterator[Finding]:
             "look at this host's resolver, or at /etc/hosts",
         )
     if hosts and not lost:
-        yield ok(NAMES, f"the {len(hosts)} hosts of the services are known by name or address")
+        yield ok(NAMES, f"every host of the services resolves, or is an address ({len(hosts)})")
 
 
 def _why_unknown(host: str) -> str | None:
