@@ -1,7 +1,9 @@
 """``status --watch`` and the progress of a start, on a real terminal and without one."""
 
+import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +85,8 @@ def test_it_waits_for_a_daemon_that_went_away(measuring: Command, tmp_path: Path
         shown.until(lambda text: "No answer since" in text, "it to say so")
         measuring.ok("start", "--label", "another one")
         shown.until(lambda text: "another one" in text and "No answer" not in text, "the next run")
-        shown.press("C-c")
-        assert shown.ended() == "0"
+        os.kill(shown.pid(), signal.SIGTERM)
+        assert shown.ended() == str(128 + signal.SIGTERM)
 
 
 def test_without_a_terminal_it_tells_changes_until_the_run_has_ended(
@@ -142,3 +144,15 @@ def test_a_start_shows_on_a_terminal_how_far_it_is_and_leaves_what_scripts_read(
     assert first.startswith("measuring 1 service and 2 addresses as run ")
     command.end()
     assert command.run("start").err == ""
+
+
+def test_the_demo_shows_on_a_terminal_how_far_it_is(tmp_path: Path) -> None:
+    environment = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    argv = [sys.executable, "-m", "downtimer.cli", "demo"]
+    with Terminal(tmp_path, argv, environment=environment) as shown:
+        shown.until(lambda text: "a simulated cloud is being started" in text, "its first words")
+        shown.until(lambda text: "first samples of" in text, "the start of the daemon")
+        playing = shown.until(lambda text: " of 30 s   " in text, "the upgrade")
+        assert "first samples of" not in playing
+        shown.press("C-c")
+        assert shown.ended() == str(128 + signal.SIGINT)

@@ -58,6 +58,11 @@ class Terminal:
         """Give it another size."""
         self._do("resize-window", "-x", str(columns), "-y", str(rows))
 
+    def pid(self) -> int:
+        """Return the process id of the command."""
+        shell = self._do("display", "-p", "#{pane_pid}").strip()
+        return int(Path(f"/proc/{shell}/task/{shell}/children").read_text().split()[0])
+
     def until(self, holds: Callable[[str], bool], what: str, *, timeout_s: float = 20) -> str:
         """Wait until that holds of the screen, and return it."""
 
