@@ -61,7 +61,7 @@ def test_all_is_well_and_nothing_of_it_stays(cloud: SimulatedCloud, tmp_path: Pa
         assert {path.name for path in tmp_path.iterdir()} == before
         assert influxdb.query(f"SELECT * FROM {MEASUREMENT}") == []  # noqa: S608 - ours
     for line in (
-        "ok    sign-in        http://172.29.236.10:5000 takes user 'admin' for project 'admin', roles admin, ",
+        "ok    sign-in        http://172.29.236.10:5000 takes user 'admin' for project 'admin', roles admin",
         "ok    targets        5 services would be measured: glance, heat, keystone, neutron, nova\n",
         "ok    targets        20 addresses would be measured, of 3 projects\n",
         "exclude: 'nothing*' matches no service of the catalog\n",
