@@ -1,14 +1,16 @@
-"""Tell whether all is ready for a run, before the night: one line for each finding, with its remedy.
+"""Tell whether all is ready for a run: a line for each finding, with its remedy.
 
 Usage: downtimer doctor [--config FILE] [--json]
 
 Options:
   --json                  as JSON
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-It signs in and lists what would be measured, looks at permissions, routes, disk and clock, sends a few echoes
-to the references, and writes a point to InfluxDB, which it removes again. It measures nothing, changes
-nothing, and leaves a daemon that runs alone. Run it as the user that will run the daemon.
+It signs in and lists what would be measured, looks at permissions, routes, disk
+and clock, sends a few echoes to the references, and writes a point to InfluxDB,
+which it removes again. It measures nothing, changes nothing, and leaves alone a
+daemon that runs. Run it as the user that will run the daemon.
 
 Exit: 0 a run can begin, 1 something failed.
 """

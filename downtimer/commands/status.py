@@ -4,7 +4,8 @@ Usage: downtimer status [--config FILE] [--json | --watch]
 
 Options:
   --json                  as JSON
-  --watch                 all the time; q quits. Where the output is no terminal: a line for each change
+  --watch                 all the time; q quits (without a terminal: a line for
+                          each change, until the run has ended)
   -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
 

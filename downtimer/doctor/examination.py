@@ -33,6 +33,7 @@ def examine(load: Callable[[], Config], complete: Callable[[Config], Config]) ->
         yield fail(settings.NAME, str(exc))
         yield from _examine_here(config, None)
         return
+    yield from findings_of(settings.NAME, lambda: settings.examine_trust(config))
     found: list[Found] = []
 
     def look() -> Iterator[Finding]:

@@ -18,6 +18,14 @@ def examine(config: Config) -> Iterator[Finding]:
     yield ok(NAME, f"{config.path} can be read, and every option is known{_owner(config.path)}")
     for line in secrecy.readable_by_others(config):
         yield warn(NAME, line)
+
+
+def examine_trust(config: Config) -> Iterator[Finding]:
+    """Say which connections anybody may be at the other end of.
+
+    Args:
+        config: With what it takes to sign in.
+    """
     for line in certificates.unverified(config):
         yield warn(NAME, line, "name their CA in cacert instead")
 
