@@ -6,7 +6,8 @@ Options:
   --json                  as JSON
   --watch                 all the time; q quits (without a terminal: a line for
                           each change, until the run has ended)
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
 
 import msgspec
