@@ -63,9 +63,9 @@ def conclusion(findings: Iterable[Finding]) -> str:
     levels = [finding.level for finding in findings]
     failed, warned = levels.count(Level.FAIL), levels.count(Level.WARN)
     if failed:
-        return f"\n{failed} of {len(levels)} checks failed; {warned} are worth a look.\n"
+        return f"\n{failed} of {len(levels)} checks failed; worth a look: {warned} more.\n"
     if warned:
-        return f"\nA run can begin; {warned} of {len(levels)} checks are worth a look.\n"
+        return f"\nA run can begin; worth a look: {warned} of {len(levels)} checks.\n"
     return "\nAll is ready.\n"
 
 

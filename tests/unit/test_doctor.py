@@ -52,7 +52,7 @@ def test_each_finding_is_one_line_with_its_remedy_whatever_is_in_it() -> None:
 
 def test_the_last_line_sums_up() -> None:
     assert conclusion([ok("a", "")]) == "\nAll is ready.\n"
-    assert conclusion([ok("a", ""), warn("b", "")]) == "\nA run can begin; 1 of 2 checks are worth a look.\n"
+    assert conclusion([ok("a", ""), warn("b", "")]) == "\nA run can begin; worth a look: 1 of 2 checks.\n"
     assert conclusion([fail("a", ""), warn("b", "")]).startswith("\n1 of 2 checks failed")
 
 
