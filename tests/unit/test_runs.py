@@ -1,49 +1,36 @@
-"""What imported runs are, and what they are not."""
+"""Which run a start goes on with: one that was paused for longer than one that was not."""
 
 from dataclasses import replace
 from pathlib import Path
 
-from downtimer.model import Run, RunId
-from downtimer.store import runs_text
-from downtimer.store.journal import JournalWriter, journal_path, last_run, list_runs, prune
-from tests.unit.runs import ns
+import pytest
 
-RUN = Run(
-    id=RunId("20261122-163705-1234"),
-    label="",
-    vantage="here",
-    cloud="",
-    start_utc_ns=1_795_365_425_123_000_000,
-    boot_origin_ns=0,
-    boot_id="boot-1",
+from downtimer import clock, config
+from downtimer.model import SECOND_NS
+from downtimer.store.journal import LastRun
+from downtimer.supervisor import runs
+from downtimer.supervisor.launch import Orders
+
+MINUTE_S = 60
+
+
+@pytest.mark.parametrize(
+    ("age_s", "is_paused", "resumes"),
+    [
+        (10 * MINUTE_S, False, True),
+        (20 * MINUTE_S, False, False),
+        (20 * MINUTE_S, True, True),
+        (23 * 60 * MINUTE_S, True, True),
+        (25 * 60 * MINUTE_S, True, False),
+    ],
 )
-
-
-def make(folder: Path, name: str, *, start_s: int = 0, is_imported: bool = False) -> Run:
-    """Make a run without an end."""
-    run = replace(
-        RUN,
-        id=RunId(name),
-        start_utc_ns=RUN.start_utc_ns + ns(start_s),
-        boot_id="" if is_imported else RUN.boot_id,
-    )
-    JournalWriter(journal_path(str(folder), run.id), run, ships=False).close()
-    return run
-
-
-def test_imported_run_is_neither_the_last_nor_open_nor_removed_for_being_old(tmp_path: Path) -> None:
-    measured = make(tmp_path, "20261122-163705-1234")
-    imported = [make(tmp_path, f"r{number}", start_s=number, is_imported=True) for number in (-9, 9)]
-    last = last_run(str(tmp_path))
-    assert last is not None
-    assert last.run.id == measured.id
-    assert {entry.id for entry in list_runs(str(tmp_path)) if entry.is_open} == {measured.id}
-    assert [entry.id for entry in prune(str(tmp_path), 0, never=RunId(""))] == [measured.id]
-    assert {entry.id for entry in list_runs(str(tmp_path))} == {run.id for run in imported}
-    assert last_run(str(tmp_path)) is None
-
-
-def test_imported_run_is_one_plain_file_that_is_listed_as_such(tmp_path: Path) -> None:
-    make(tmp_path, "r1", is_imported=True)
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["r1.sqlite"]
-    assert "  imported" in "".join(runs_text.render(list_runs(str(tmp_path)), None))
+def test_how_old_a_run_may_be(tmp_path: Path, age_s: int, is_paused: bool, resumes: bool) -> None:  # noqa: FBT001
+    (tmp_path / "conf.ini").write_text("[static]\nips=127.0.0.1\n")
+    found = config.load(str(tmp_path / "conf.ini"))
+    run, _ = runs.new_run(found, "night")
+    began = replace(run, boot_origin_ns=run.boot_origin_ns - age_s * SECOND_NS)
+    last = LastRun(began, "", through_ns=0, paused_ns=0 if is_paused else None)
+    assert runs.age_s(last, clock.SYSTEM) == pytest.approx(age_s, abs=5)
+    for resume in (None, True):
+        why_not = runs.why_not_resumed(found, Orders(config=found, resume=resume), last)
+        assert (why_not is None) == (resumes or resume is True), why_not
