@@ -12,6 +12,9 @@ from msgspec import Meta
 
 from downtimer.model import Verdict
 
+WRONG: Final = (ValueError, RecursionError, msgspec.MsgspecError)
+"""What is raised where something is no line; the last of them is a ValueError in later versions only."""
+
 VERSION: Final = 1
 LINE_MAX: Final = 1 << 20
 """So many bytes a line may have."""
@@ -156,7 +159,7 @@ def decode(text: bytes) -> Line:
     """Return a line.
 
     Raises:
-        ValueError: It is none.
+        WRONG: It is none.
     """
     line = _LINE.decode(text)
     if sum(getattr(line, field) is not None for field in line.__struct_fields__) != 1:
@@ -168,13 +171,13 @@ def decode_head(text: bytes) -> RunLine:
     """Return the first line.
 
     Raises:
-        ValueError: It is none, or of a version that is not known here.
+        WRONG: It is none, or of a version that is not known here.
     """
     if text.startswith(_GZIP):
         raise ValueError("it is compressed: `zcat FILE | downtimer import -` takes it in")
     try:
         head = _HEAD.decode(text).run
-    except ValueError:
+    except WRONG:
         head = _AnyRun()
     if head.format not in get_args(Format):
         begins = f'{{"run": {{"format": "{FORMAT}", …}}}}'

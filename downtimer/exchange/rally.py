@@ -20,7 +20,7 @@ from urllib.parse import quote
 import msgspec
 
 from downtimer.errors import ExchangeError
-from downtimer.exchange.lines import INSTANT_MAX_NS, START_MAX_NS
+from downtimer.exchange.lines import INSTANT_MAX_NS, START_MAX_NS, WRONG
 from downtimer.exchange.rally_errors import cause_of
 from downtimer.exchange.samples import SampleTrack
 from downtimer.messages import SpanFact
@@ -152,7 +152,7 @@ def read_rally(file: BinaryIO, name: str) -> list[RallyRun]:
     """
     try:
         runs = [_run_of(entry) for entry in _entries(_read(file, name)) if entry.result]
-    except (ValueError, RecursionError) as exc:
+    except WRONG as exc:
         raise ExchangeError(f"{name}: not results of a Rally task: {exc}") from exc
     if not runs:
         raise ExchangeError(f"{name}: no iteration is in these results")

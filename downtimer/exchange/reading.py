@@ -5,7 +5,7 @@ from typing import BinaryIO, Final
 
 from downtimer.errors import ExchangeError
 from downtimer.exchange.content import Content
-from downtimer.exchange.lines import LINE_MAX, decode, decode_head
+from downtimer.exchange.lines import LINE_MAX, WRONG, decode, decode_head
 from downtimer.exchange.translation import optional_ns, run_of
 from downtimer.store.facts import Facts
 
@@ -36,7 +36,7 @@ class ExportReader:
             head = decode_head(text)
             self.run = run_of(head)
             self._content = Content(self.run, optional_ns(head.through, self.run.start_utc_ns))
-        except (ValueError, RecursionError) as exc:
+        except WRONG as exc:
             raise self._wrong(exc) from exc
 
     def parts(self) -> Iterator[Facts]:
@@ -60,7 +60,7 @@ class ExportReader:
     def _take(self, text: bytes) -> bool:
         try:
             return self._content.take(decode(text))
-        except (ValueError, RecursionError) as exc:
+        except WRONG as exc:
             raise self._wrong(exc) from exc
 
     def _next(self) -> bytes:

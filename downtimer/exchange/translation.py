@@ -121,7 +121,7 @@ def state_of(fields: Mapping[str, Any]) -> TargetState:
     """Return the target that a line tells of.
 
     Raises:
-        ValueError: It is none.
+        WRONG: It is none.
     """
     unknown = fields.keys() - _OF_TARGET - _OF_STATE
     if unknown:
