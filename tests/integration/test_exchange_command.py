@@ -48,7 +48,10 @@ def test_run_is_reported_alike_where_it_was_measured_and_elsewhere(
 ) -> None:
     command.ok("start", "--label", "nova 28 → 29")
     until_measured(command)
+    command.ok("mark", "шаг 1")
     under_way = command.ok("export")
+    command.ok("pause")
+    command.ok("resume")
     command.ok("stop")
     (run,) = states(command)
     exported = command.directory / "run.jsonl"

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pytest
 
-from downtimer.control import client
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
 from downtimer.demo.daemon import Daemon
 from tests.dashboard import Query, filled, load, queries
@@ -63,8 +62,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
             wait_until(lambda: _all_answered(daemon), timeout_s=30, what="all to be up")
             cloud.service("glance").kill()
             cloud.drop(DROPPED)
-            (socket,) = daemon.directory.rglob("control.sock")
-            client.request(str(socket), "mark", {"text": MARK}, timeout_s=10)
+            daemon.command("mark", MARK)
             time.sleep(2.0)
             cloud.service("glance").start()
             cloud.restore(DROPPED)
