@@ -61,6 +61,10 @@ def test_it_shows_what_goes_down_and_q_leaves_the_terminal_as_it_was(
             lonely_cloud.restore(ADDRESS)
         shown.until(lambda text: is_drawn(text) and ADDRESS not in text, "the address to be back")
         assert "\x1b[32m1 up" in shown.screen("-e")
+        measuring.ok("mark", "step one")
+        shown.until(lambda text: "step one" in text, "the mark")
+        measuring.ok("pause")
+        shown.until(lambda text: "Paused since" in text, "the pause")
         shown.press("q")
         assert shown.ended() == "0"
 
@@ -130,7 +134,7 @@ def test_a_dumb_terminal_is_none_and_whoever_reads_may_have_enough(
 def test_without_a_daemon_it_ends_at_once(command: Command) -> None:
     said = command.run("status", "--watch")
     assert said.code == 3
-    assert "is not running" in said.err
+    assert "no daemon is running" in said.err
 
 
 def test_a_start_shows_on_a_terminal_how_far_it_is_and_leaves_what_scripts_read(
