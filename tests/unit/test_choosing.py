@@ -8,7 +8,7 @@ from downtimer import config
 from downtimer.commands.choosing import choose
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
-from tests.unit.test_runs import make
+from tests.unit.test_imported import make
 
 
 def of(folder: Path) -> Config:
