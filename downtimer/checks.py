@@ -13,13 +13,17 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from downtimer import endpoints, options
-from downtimer.config import CheckSection, Config
+from downtimer.account import Method
+from downtimer.config import Config
 from downtimer.model import LOGIN, WORKS, Auth, Call, Target
+from downtimer.sections import CheckSection
 
 IDENTITY: Final = "identity"
 
 _BUILT_IN: Final = CheckSection(works=True, login=True, path=None)
 _TOKENS: Final = "/v3/auth/tokens?nocatalog"
+_REGIONS: Final = "/v3/regions"
+"""What Keystone reads from its database, past its cache, for whoever has a token."""
 
 _CALLS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -80,7 +84,8 @@ class Plan:
     def __init__(self, config: Config) -> None:
         self._section = config.api
         self._checks = config.checks
-        self._is_private = _is_https(config.global_.keystone_endpoint or "")
+        self._account = config.account
+        self._is_private = config.account is not None and _is_https(config.account.url)
 
     def of(self, services: Iterable[Target]) -> Iterator[Target]:
         """Yield the services of the catalog with their calls, and with why they lack others.
@@ -128,15 +133,23 @@ class Plan:
         if path is None:
             return f"no call is known for services of type {target.service_type}"
         is_exchange = is_identity(target) and chosen.path is None
+        if is_exchange and not self._may_exchange():
+            is_exchange, path = False, _REGIONS
         auth = Auth.RESCOPE if is_exchange else Auth.TOKEN
         return Call(WORKS, url_of(target, path), auth, target.url or "")
+
+    def _may_exchange(self) -> bool:
+        """Tell whether Keystone gives another token for ours; for a delegated one it does not."""
+        return self._account is None or self._account.method is Method.PASSWORD
 
     def _login(self, target: Target, chosen: CheckSection) -> Call | str:
         if not (self._section.login and chosen.login):
             return "turned off (login = no)"
+        if self._account is not None and self._account.method is Method.TOKEN:
+            return "signed in by a token"
         url = url_of(target, _TOKENS)
         if self._is_private and not _is_https(url):
-            return "its URL in the catalog is not https, as keystone_endpoint is"
+            return "its URL in the catalog is not https, as the one is at which we sign in"
         return Call(LOGIN, url, Auth.PASSWORD, target.url or "")
 
 

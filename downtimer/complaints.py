@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from downtimer import options
+from downtimer.account import Account
 from downtimer.catalog import Catalog
-from downtimer.config import GlobalSection
 from downtimer.model import Kind
 from downtimer.printable import printable
 from downtimer.selection import Selection
@@ -16,18 +16,18 @@ from downtimer.selection import Selection
 _WHAT: Final = {Kind.SERVICE: "service of the catalog", Kind.ADDRESS: "floating IP"}
 
 
-def of_choice(section: GlobalSection, catalog: Catalog) -> Iterator[str]:
+def of_choice(account: Account, catalog: Catalog) -> Iterator[str]:
     """Yield a line if the interface or the region that is to be measured has no endpoint."""
     if not catalog.interfaces or catalog.endpoints:
         return
-    if section.interface not in catalog.interfaces:
+    where, interface, region = account.origin.where, account.interface, account.region
+    if interface not in catalog.interfaces:
         there = _listed(catalog.interfaces)
-        yield f"[global] interface: the catalog has no endpoint on {section.interface!r}; it has {there}"
-    elif section.region is not None and section.region not in catalog.regions:
+        yield f"{where('interface')}: the catalog has no endpoint on {interface!r}; it has {there}"
+    elif region is not None and region not in catalog.regions:
         there = _listed(catalog.regions)
         yield (
-            f"[global] region: the catalog has no {section.interface} endpoint in {section.region!r}; "
-            f"it has {there}"
+            f"{where('region_name')}: the catalog has no {interface} endpoint in {region!r}; it has {there}"
         )
 
 

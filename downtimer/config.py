@@ -1,267 +1,51 @@
 """conf.ini → frozen dataclasses. Every error is one line that names file, section and option.
 
-Each option stands once, as a field with its parser, default and description; the loader, the sample
-file's check and the documentation are made from these. Interpolation is off: a ``%`` is a ``%``.
+What the options are stands in `downtimer.sections`. Interpolation is off: a ``%`` is a ``%``.
 """
 
 import configparser
 import dataclasses
 import errno
 import os
-import socket
 import stat
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from downtimer import options
+from downtimer.account import Account, Trust
 from downtimer.errors import ConfigError
 from downtimer.options import Context
+from downtimer.sections import (
+    ABOUT_ACCOUNT,
+    CREDENTIAL_NAMES,
+    FILE,
+    SECTIONS,
+    WAYS,
+    ApiSection,
+    CheckSection,
+    DbSection,
+    GlobalSection,
+    IcmpSection,
+    StaticSection,
+    TargetsSection,
+    VantageSection,
+    option_of,
+)
+
+__all__ = ("SECTIONS", "option_of")  # what the options are is asked for here, beside what is defined here
 
 DEFAULT_PATH: Final = "/etc/downtimer/conf.ini"
 CONTROL_SOCKET: Final = "control.sock"
-FILE: Final = "_file"
 SIZE_MAX: Final = 16 << 20
+HOW_TO_BEGIN: Final = (
+    "copy etc/conf.ini.sample there, name another file by --config, or set OS_CLOUD and go without"
+)
+"""What to do where there is no configuration."""
+
 SOCKET_PATH_MAX: Final = 107  # bytes; sun_path of unix(7) less its terminating NUL
-
-_OPTION: Final = "downtimer-option"
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """How one option is read, and what is said of it.
-
-    Attributes:
-        parse: Text → value; raises ValueError with a text that completes "… : ".
-        default: The text that stands for it when absent, or how to find that; None: the value is None.
-        help: One or two sentences for the user.
-        is_secret: Never shown to anybody. An option of its name and `FILE` names the file in which it stands.
-    """
-
-    parse: Callable[[str, Context], Any]
-    default: str | Callable[[Context], str] | None
-    help: str
-    is_secret: bool = False
-
-    def value(self, text: str | None, context: Context) -> Any:  # noqa: ANN401 - as `parse` has it
-        """Return the value of the text given, or of the default."""
-        if text is None:
-            text = self.default(context) if callable(self.default) else self.default
-        return None if text is None else self.parse(text, context)
-
-
-def _option(
-    parse: Callable[[str, Context], Any],
-    default: str | Callable[[Context], str] | None,
-    text: str,
-    *,
-    secret: bool = False,
-) -> Any:  # noqa: ANN401 - dataclasses.field() is typed as its default's type
-    return dataclasses.field(metadata={_OPTION: Option(parse, default, text, secret)}, repr=not secret)
-
-
-def option_of(field: "dataclasses.Field[Any]") -> Option:
-    """Return the option that a field of a section stands for."""
-    option = field.metadata[_OPTION]
-    assert isinstance(option, Option)  # noqa: S101 - for the type checker; only we make such fields
-    return option
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GlobalSection:
-    """``[global]``: the cloud, its credentials, and where things stand on this machine."""
-
-    keystone_endpoint: str | None = _option(
-        options.url, None, "Keystone's URL, with or without /v3. Without it only [static] is measured."
-    )
-    user: str = _option(options.text, "admin", "Name of the user to sign in as.")
-    password: str | None = _option(
-        options.text,
-        None,
-        "The user's password. Where neither it nor password_file is given, `start` takes OS_PASSWORD for it.",
-        secret=True,
-    )
-    password_file: str | None = _option(
-        options.path, None, "File whose first line is the password; instead of password."
-    )
-    project_name: str = _option(options.text, "admin", "Project to sign in to.")
-    user_domain_name: str = _option(options.text, "default", "Domain of the user: its name or id.")
-    project_domain_name: str = _option(options.text, "default", "Domain of the project: its name or id.")
-    region: str | None = _option(options.text, None, "Measure this region only. Default: every region.")
-    interface: str = _option(
-        options.choice("public", "internal", "admin"), "public", "Which of the catalog's interfaces."
-    )
-    cacert: str | None = _option(options.path, None, "File of CA certificates for https.")
-    insecure: bool = _option(options.boolean, "no", "Do not verify certificates of the cloud.")
-    report_file: str = _option(
-        options.path, options.default_report, "The report; replaced at every stop and report."
-    )
-    log_file: str = _option(options.path, options.default_log, "The log of all processes.")
-    log_level: str = _option(
-        options.choice("debug", "info", "warning", "error"), "info", "How much the log says."
-    )
-    state_dir: str = _option(options.path, options.default_state, "Where the runs are kept.")
-    runtime_dir: str = _option(options.path, options.default_runtime, "Where sockets and the lock are.")
-    control_group: int | None = _option(
-        options.group, None, "Group, by name or number, whose members may command the daemon, too."
-    )
-    keep_runs: int = _option(options.count(1, 1_000_000), "50", "Runs kept; the oldest go at a start.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DbSection:
-    """``[db]``: InfluxDB. Without this section the journal is all there is."""
-
-    host: str = _option(options.text, "localhost", "InfluxDB's host.")
-    port: int = _option(options.count(1, 65535), "8086", "InfluxDB's port.")
-    name: str = _option(options.text, "downtimer", "Database; created if it is missing.")
-    user: str | None = _option(options.text, None, "User, where InfluxDB asks for one.")
-    password: str | None = _option(options.text, None, "Its password.", secret=True)
-    password_file: str | None = _option(
-        options.path, None, "File whose first line is that; instead of password."
-    )
-    token: str | None = _option(
-        options.token,
-        None,
-        "Token of InfluxDB 2.x or 3.x, instead of user and password (as which it may be given, too).",
-        secret=True,
-    )
-    token_file: str | None = _option(options.path, None, "File whose first line is that; instead of token.")
-    ssl: bool = _option(options.boolean, "no", "Speak https.")
-    cacert: str | None = _option(options.path, None, "File of CA certificates for that.")
-    verify_ssl: bool = _option(options.boolean, "yes", "Verify InfluxDB's certificate.")
-    address_window: float | None = _option(
-        options.window,
-        "auto",
-        "Seconds of which InfluxDB gets one point for each address; `none`: no points of addresses, their "
-        "outages only; `auto`: 10 up to 1,000 addresses, 60 up to 20,000, none beyond.",
-    )
-
-
-# What both kinds of probes have.
-_FAST_INTERVAL: Final = "Seconds between probes of what fails, while it fails fast."
-_FAST_FOR: Final = "For so many seconds of an episode; after that, `long_interval`."
-_LONG_INTERVAL: Final = "Seconds between probes in the rest of an episode."
-_UNANSWERED: Final = "Most unanswered probes of one check at a time while it does not answer."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ApiSection:
-    """``[api]``: probes of services."""
-
-    interval: float = _option(options.seconds(0.05, 60), "0.5", "Seconds between probes of a URL that is up.")
-    timeout: float = _option(options.seconds(0.05, 60), "2", "A user's patience, in seconds.")
-    budget: int = _option(options.count(1, 100_000), "500", "Most requests a second, all URLs together.")
-    fast_interval: float = _option(options.seconds(0.01, 60), "0.05", _FAST_INTERVAL)
-    fast_for: float = _option(options.seconds(0, 3600), "60", _FAST_FOR)
-    long_interval: float = _option(options.seconds(0.05, 60), "0.5", _LONG_INTERVAL)
-    unanswered: int = _option(options.count(1, 100), "4", _UNANSWERED)
-    sentinel: bool = _option(
-        options.boolean,
-        "yes",
-        "Keep the connection of an answered probe open until the next has been answered: its end shows at "
-        "once that the process behind it has died.",
-    )
-    works: bool = _option(
-        options.boolean,
-        "yes",
-        "Ask services also for something that needs a token and their database; who only answers does not "
-        "work yet.",
-    )
-    works_interval: float = _option(
-        options.seconds(0.5, 3600), "2", "Seconds between such calls to a service that works."
-    )
-    login: bool = _option(options.boolean, "yes", "Sign in to Keystone with the password now and then.")
-    login_interval: float = _option(
-        options.seconds(1, 3600),
-        "15",
-        "Seconds between attempts to sign in; each costs Keystone 0.1 to 0.2 s of CPU.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IcmpSection:
-    """``[icmp]``: probes of addresses."""
-
-    interval: float = _option(
-        options.seconds(0.01, 60), "0.2", "Seconds between echoes to an address that is up."
-    )
-    timeout: float = _option(options.seconds(0.05, 60), "1", "Seconds after which no reply is down.")
-    budget: int = _option(
-        options.count(1, 1_000_000), "20000", "Most echoes a second, all addresses together."
-    )
-    fast_interval: float = _option(options.seconds(0.01, 60), "0.05", _FAST_INTERVAL)
-    fast_for: float = _option(options.seconds(0, 3600), "60", _FAST_FOR)
-    long_interval: float = _option(options.seconds(0.05, 60), "0.5", _LONG_INTERVAL)
-    unanswered: int = _option(options.count(1, 100), "10", _UNANSWERED)
-    tcp_fallback: tuple[int, ...] = _option(
-        options.ports,
-        "22,80,443",
-        "Ports by which an address is tried that answered no echo in its first 10 s; empty: none. It touches "
-        "the hosts of the cloud's users.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VantageSection:
-    """``[vantage]``: where probes come from."""
-
-    name: str = _option(options.text, lambda _: socket.gethostname(), "Name of this vantage point.")
-    reference: tuple[str, ...] = _option(
-        options.references,
-        "gateway",
-        "Addresses whose answers prove that our own link works: `gateway` (the default route's, once it "
-        "has answered), addresses, or `none`.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TargetsSection:
-    """``[targets]``: which of what the cloud lists is measured. Does not apply to ``[static]``."""
-
-    include: tuple[str, ...] = _option(
-        options.patterns,
-        "",
-        "Measure only what matches one of these: a glob on a service's name, `region:GLOB`, `url:GLOB`, "
-        "`project:GLOB` (a floating IP's project, name or id), an address or a CIDR block.",
-    )
-    exclude: tuple[str, ...] = _option(options.patterns, "", "Never measure what matches one of these.")
-    source: str | None = _option(options.source, None, "Address or interface that probes leave from.")
-    agents: bool = _option(
-        options.boolean,
-        "yes",
-        "Read every 10 s what Nova, Neutron, Cinder and Heat report of their agents and engines, where the "
-        "user may.",
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StaticSection:
-    """``[static]``: targets outside any catalog."""
-
-    ips: tuple[str, ...] = _option(
-        options.networks,
-        "",
-        "Addresses, CIDR blocks (every address in them) and @FILE (such a list, one or more a line, # for "
-        "comments); at most 131,072 addresses.",
-    )
-    urls: tuple[tuple[str, str], ...] = _option(options.named_urls, "", "name=URL, each probed as it stands.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckSection:
-    """``[check NAME]``: how the service of that name or type in the catalog is asked whether it works."""
-
-    works: bool = _option(options.boolean, "yes", "Ask it for something that needs a token.")
-    login: bool = _option(options.boolean, "yes", "Keystone's only: sign in with the password.")
-    path: str | None = _option(
-        options.call_path,
-        None,
-        "What to ask it for, instead of the built-in call; from its root if it begins with /, else from its "
-        "URL in the catalog. The answer must be 2xx.",
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,9 +53,10 @@ class Config:
     """The whole configuration.
 
     Attributes:
-        path: The file that it came from.
+        path: The file that it came from; it need not exist if it is the default one.
         db: None without a ``[db]`` section.
         checks: The ``[check NAME]`` sections by name.
+        account: Where the cloud is and who we are, as `downtimer.accounts` has resolved it; None: no cloud.
     """
 
     path: str
@@ -283,6 +68,17 @@ class Config:
     targets: TargetsSection
     static: StaticSection
     checks: Mapping[str, CheckSection]
+    account: Account | None = None
+
+    @property
+    def trust(self) -> Trust:
+        """Whom to believe that he is the cloud, or one of the static services."""
+        if self.account is not None:
+            return self.account.trust
+        section = self.global_
+        return Trust(
+            cacert=section.cacert, insecure=bool(section.insecure), cert=section.cert, key=section.key
+        )
 
     @property
     def control_socket(self) -> str:
@@ -290,15 +86,6 @@ class Config:
         return str(Path(self.global_.runtime_dir) / CONTROL_SOCKET)
 
 
-SECTIONS: Final[Mapping[str, type[Any]]] = {
-    "global": GlobalSection,
-    "db": DbSection,
-    "api": ApiSection,
-    "icmp": IcmpSection,
-    "vantage": VantageSection,
-    "targets": TargetsSection,
-    "static": StaticSection,
-}
 PLACES: Final = ("state_dir", "runtime_dir", "report_file", "log_file")
 """Options of ``[global]`` that say where things are on this machine."""
 
@@ -308,6 +95,8 @@ CHECK: Final = "check "
 
 def load(path: str | None = None, *, may_wait: bool = True) -> Config:
     """Read the configuration file; not the files that secrets stand in, see `secrecy.complete`.
+
+    The default file need not be there: all it could say has a default, and the environment may name a cloud.
 
     Args:
         path: The file; None for ``DOWNTIMER_CONFIG``, else ``/etc/downtimer/conf.ini``.
@@ -328,6 +117,11 @@ def _read(path: str | None, *, may_wait: bool = True) -> tuple[str, str]:
         return path, _text_of(path, may_wait=may_wait)
     except UnicodeEncodeError as exc:
         raise ConfigError(f"{path}: the name of the configuration is not UTF-8 text") from exc
+    except FileNotFoundError as exc:
+        if path == DEFAULT_PATH:
+            return path, ""
+        why = f"cannot read the configuration: {exc.strerror}; {HOW_TO_BEGIN}"
+        raise ConfigError(f"{path}: {why}") from exc
     except OSError as exc:
         raise ConfigError(f"{path}: cannot read the configuration: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
@@ -357,7 +151,9 @@ def parse(text: str, path: str) -> Config:
     Raises:
         ConfigError: See `load`.
     """
-    config = _make(_read_ini(text, path), path)
+    given = _read_ini(text, path)
+    config = _make(given, path)
+    _check_account(given.get("global", {}), path)
     _check_whole(config)
     return config
 
@@ -447,17 +243,36 @@ def _section(section: type[Any], given: dict[str, str], where: tuple[str, str], 
     return section(**values)
 
 
+def _check_account(given: Mapping[str, str], path: str) -> None:
+    """Check what of ``[global]`` is about the cloud: there is one account, and one way to sign in."""
+    if "cloud" in given:
+        for option in ABOUT_ACCOUNT:
+            if option in given:
+                raise ConfigError(f"{path}: [global] {option}: given beside cloud; remove one of them")
+    ways = [way for way in WAYS if {way, f"{way}{FILE}"} & given.keys()]
+    if len(ways) > 1:
+        raise ConfigError(f"{path}: [global] {ways[1]}: given beside {ways[0]}; remove one of them")
+    named = [name for name in CREDENTIAL_NAMES if name in given]
+    if len(named) > 1:
+        raise ConfigError(f"{path}: [global] {named[1]}: given beside {named[0]}; remove one of them")
+    is_by_credential = WAYS[1] in ways
+    if named and not is_by_credential:
+        raise ConfigError(
+            f"{path}: [global] {WAYS[1]}: missing beside {named[0]}; write it, or {WAYS[1]}{FILE}"
+        )
+    if is_by_credential and not named:
+        raise ConfigError(f"{path}: [global] {CREDENTIAL_NAMES[0]}: missing beside {WAYS[1]}")
+    if "key" in given and "cert" not in given:
+        raise ConfigError(f"{path}: [global] cert: missing beside key")
+
+
 def _check_whole(config: Config) -> None:
     """Check what concerns more than one option."""
-    path, section = config.path, config.global_
+    path = config.path
     if len(os.fsencode(config.control_socket)) > SOCKET_PATH_MAX:
         raise ConfigError(
             f"{path}: [global] runtime_dir: {config.control_socket} is longer than the {SOCKET_PATH_MAX} "
             "bytes that a socket's path may have; choose a shorter folder"
-        )
-    if section.keystone_endpoint is None and not (config.static.ips or config.static.urls):
-        raise ConfigError(
-            f"{path}: [global] keystone_endpoint: missing, and [static] names no targets either"
         )
     db = config.db
     if db is not None and db.user is not None and (db.token or db.token_file) is not None:

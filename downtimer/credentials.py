@@ -1,33 +1,43 @@
 """Who we are, in the words of Keystone's API: the bodies of requests for a token. Pure.
 
-A domain may be given by name or by id. ``default`` is the id that Keystone gives its first domain (the
-name is ``Default``), and 32 hex digits are an id; all else is a name. So one attempt is enough: two with
+A domain in conf.ini may be given by name or by id. ``default`` is the id that Keystone gives its first domain
+(the name is ``Default``), and 32 hex digits are an id; all else is a name. So one attempt is enough: two with
 different readings would count as two failed logins where Keystone locks users out.
 """
 
 import re
-from typing import Final, Literal
+from typing import Final
 
-from downtimer.config import GlobalSection
+from downtimer.account import Account, Method, Party
 
 _ID: Final = re.compile(r"default|[0-9a-f]{32}")
 
 
-def domain(value: str) -> tuple[Literal["id", "name"], str]:
-    """Return whether a domain is given by its id or by its name, and that."""
-    return ("id" if _ID.fullmatch(value) else "name"), value
+def in_domain(name: str, domain: str) -> Party:
+    """Return who has that name in a domain, which is given by its name or its id."""
+    if _ID.fullmatch(domain):
+        return Party(name=name, domain_id=domain)
+    return Party(name=name, domain_name=domain)
 
 
-def by_password(section: GlobalSection) -> dict[str, object]:
-    """Return the body that asks for a token by user and password, for the project configured."""
-    user = {
-        "name": section.user,
-        "domain": dict([domain(section.user_domain_name)]),
-        "password": section.password or "",
-    }
-    project = {"name": section.project_name, "domain": dict([domain(section.project_domain_name)])}
-    identity = {"methods": ["password"], "password": {"user": user}}
-    return {"auth": {"identity": identity, "scope": {"project": project}}}
+def by_secret(account: Account) -> dict[str, object]:
+    """Return the body that asks for a token by a password or an application credential."""
+    user = {} if account.user is None else account.user.body()
+    if account.method is Method.APPLICATION_CREDENTIAL:
+        return {"auth": {"identity": _by_credential(account, user)}}
+    scope = {} if account.project is None else {"scope": {"project": account.project.body()}}
+    password = {"user": user | {"password": account.secret}}
+    return {"auth": {"identity": {"methods": ["password"], "password": password}, **scope}}
+
+
+def _by_credential(account: Account, user: dict[str, object]) -> dict[str, object]:
+    who: dict[str, object]
+    if account.credential_id is not None:
+        who = {"id": account.credential_id}
+    else:
+        who = {"name": account.credential_name, "user": user}
+    credential = who | {"secret": account.secret}
+    return {"methods": ["application_credential"], "application_credential": credential}
 
 
 def by_token(token: str, project_id: str | None) -> dict[str, object]:

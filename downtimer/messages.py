@@ -115,9 +115,15 @@ class Beat(Message, frozen=True, kw_only=True, tag="beat"):
 
 
 class CannotStart(Message, frozen=True, kw_only=True, tag="cannot-start"):
-    """The child can't do its work: configuration or permission. It exits after this."""
+    """The child can't do its work: configuration or permission. It exits after this.
+
+    Attributes:
+        reason: One line for the user.
+        by_configuration: What is to be mended stands in the configuration file.
+    """
 
     reason: str
+    by_configuration: bool = False
 
 
 class Normal(msgspec.Struct, frozen=True):

@@ -71,6 +71,20 @@ def text(value: str, _: Context) -> str:
     return value
 
 
+def host(value: str, _: Context) -> str:
+    """Accept the name or the address of a host, and nothing of a URL around it."""
+    if "://" in value or "/" in value:
+        raise ValueError(
+            f"{value!r} is no host: it is the name alone, without http:// (https is `ssl = yes`)"
+        )
+    try:
+        ipaddress.IPv6Address(value.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        if not value or re.search(r"[\s:@?#\\\[\]\x00-\x1f]", value):
+            raise ValueError(f"{value!r} is no host; a port is an option of its own") from None
+    return value
+
+
 def token(value: str, _: Context) -> str:
     """Accept what a header can bear: printable ASCII without blanks."""
     if not re.fullmatch(r"[!-~]+", value):

@@ -1,7 +1,8 @@
 """The secrets of a configuration: where they stand, who gets them, and who else could read them.
 
-Which options are secret stands in `config`. The file gives a secret itself, or names another file whose
+Which options are secret stands in `sections`. The file gives a secret itself, or names another file whose
 first line it is. Commands that need none do not ask for one: who may stop a run need not be able to sign in.
+The secret with which we sign in, wherever it was found, is in the account.
 """
 
 import dataclasses
@@ -10,33 +11,25 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from downtimer import options
-from downtimer.config import FILE, SECTIONS, Config, DbSection, option_of
+from downtimer.config import Config
 from downtimer.errors import ConfigError
+from downtimer.sections import FILE, SECTIONS, WAYS, DbSection, option_of
+
+ACCOUNT: Final = "account"
+"""What holds the secret with which we sign in, in the places of `without_secrets`."""
 
 
-def complete(config: Config, *, password: str | None = None) -> Config:
-    """Return the same with every secret in its place.
-
-    Args:
-        config: As it was read.
-        password: What stands for that of ``[global]`` if the file gives none.
+def complete(config: Config) -> Config:
+    """Return the same with what stands in files of its own in place.
 
     Raises:
-        ConfigError: A file with a secret can't be used, or there is no password; one line.
+        ConfigError: A file with a secret can't be used; one line.
     """
     filled = {field: _filled(config.path, name, section) for name, field, section in _sections(config)}
-    config = replace(config, **filled)
-    section = config.global_
-    if section.keystone_endpoint is None or section.password is not None:
-        return config
-    if not password:
-        raise ConfigError(
-            f"{config.path}: [global] password: missing; write it or password_file, or start with OS_PASSWORD"
-        )
-    return replace(config, global_=replace(section, password=password))
+    return replace(config, **filled)
 
 
 def complete_db(config: Config) -> DbSection:
@@ -51,26 +44,28 @@ def complete_db(config: Config) -> DbSection:
 
 
 def wants_password(config: Config) -> bool:
-    """Tell whether the file gives no password, and one is needed."""
+    """Tell whether the file says where the cloud is, but gives nothing to sign in with."""
     section = config.global_
-    return (
-        section.keystone_endpoint is not None and section.password is None and section.password_file is None
-    )
+    given = (getattr(section, option) for way in WAYS for option in (way, f"{way}{FILE}"))
+    return section.keystone_endpoint is not None and not any(given)
 
 
 def without_secrets(config: Config, *, but: Collection[str] = ()) -> Config:
-    """Return the same without any secrets but those of these sections."""
+    """Return the same without any secrets but those of these sections; `ACCOUNT` stands for its own."""
     bare = {
         field: replace(section, **dict.fromkeys(secrets_of(section)))
         for name, field, section in _sections(config)
         if name not in but
     }
+    if config.account is not None and ACCOUNT not in but:
+        bare[ACCOUNT] = replace(config.account, secret="")
     return replace(config, **bare)
 
 
 def has_secrets(config: Config) -> bool:
     """Tell whether there is anything to hide in it."""
-    return any(secrets_of(section) for _, _, section in _sections(config))
+    is_any = any(secrets_of(section) for _, _, section in _sections(config))
+    return is_any or bool(config.account is not None and config.account.secret)
 
 
 def readable_by_others(config: Config) -> Iterator[str]:

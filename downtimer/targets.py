@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
-from downtimer.config import StaticSection
 from downtimer.model import Kind, Target, TargetId
+from downtimer.sections import StaticSection
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

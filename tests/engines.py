@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from downtimer import clock, config
+from downtimer import clock
 from downtimer.messages import AddressWindow, BusUp, LatencyWindow, Progress, Sample, Settings, Token
 from downtimer.model import (
     SECOND_NS,
@@ -24,6 +24,7 @@ from downtimer.workers.loop import WatchedSelector
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.probing import Engine, Findings
 from downtimer.workers.worker import Bus, Child
+from tests.configured import configured
 
 if TYPE_CHECKING:
     import zmq
@@ -81,7 +82,7 @@ def make_child(text: str = "", source: clock.Source = clock.SYSTEM) -> Child:
     """Return a child of a run that has just begun, with this configuration besides the least."""
     if "[static]" not in text:
         text += "\n[static]\nips = 127.0.0.1\n"
-    parsed = config.parse(text, "/nowhere/conf.ini")
+    parsed = configured(text, "/nowhere/conf.ini")
     anchor = clock.tie(source)
     run = Run(
         id=RunId("test"),

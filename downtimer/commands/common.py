@@ -177,7 +177,8 @@ def showing_start(config: Config, say: Callable[[str], None]) -> Iterator[Callab
     if not line.is_live:
         yield say
         return
-    with progress.watched(config.control_socket, config.global_.keystone_endpoint, line.show):
+    url = None if config.account is None else config.account.url
+    with progress.watched(config.control_socket, url, line.show):
         yield say_aside
 
 

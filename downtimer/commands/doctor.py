@@ -1,8 +1,9 @@
 """Tell whether all is ready for a run: a line for each finding, with its remedy.
 
-Usage: downtimer doctor [--config FILE] [--json]
+Usage: downtimer doctor [--config FILE] [--os-cloud NAME] [--json]
 
 Options:
+  --os-cloud NAME         the cloud, as for `downtimer start`
   --json                  as JSON
   -c FILE, --config FILE  the configuration
                     [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
@@ -17,10 +18,8 @@ Exit: 0 a run can begin, 1 something failed.
 
 from collections.abc import Sequence
 
-from downtimer import memory, secrecy
+from downtimer import accounts, memory
 from downtimer.commands.common import Arguments, configuration, print_text
-from downtimer.commands.start import password_of_environment
-from downtimer.config import Config
 from downtimer.doctor.examination import examine
 from downtimer.doctor.finding import Finding, Level, conclusion, json_of, line_of
 from downtimer.errors import ExitCode
@@ -30,16 +29,13 @@ def run(arguments: Arguments) -> int:
     """Tell whether all is ready."""
     memory.hide()
     findings: list[Finding] = []
-    for finding in examine(lambda: configuration(arguments), _complete):
+    cloud = arguments["--os-cloud"]
+    for finding in examine(lambda: configuration(arguments), lambda config: accounts.resolve(config, cloud)):
         findings.append(finding)
         if not arguments["--json"]:
             print_text([line_of(finding)])
     print_text([json_of(findings) if arguments["--json"] else conclusion(findings)])
     return _code(findings)
-
-
-def _complete(config: Config) -> Config:
-    return secrecy.complete(config, password=password_of_environment(config))
 
 
 def _code(findings: Sequence[Finding]) -> int:

@@ -1,10 +1,11 @@
 """Measure while a command does its work, then report, and judge.
 
-Usage: downtimer run [--config FILE] [--label TEXT] [--assert EXPR]...
-                     [--lenient] [--format FORMAT] [--output FILE]
-                     [--new | --resume] -- COMMAND...
+Usage: downtimer run [--config FILE] [--os-cloud NAME] [--label TEXT]
+                     [--assert EXPR]... [--lenient] [--format FORMAT]
+                     [--output FILE] [--new | --resume] -- COMMAND...
 
 Options:
+  --os-cloud NAME         the cloud, as for `downtimer start`
   --label TEXT            what the run is of, for the report
   --assert EXPR           a promise to judge the run by; `downtimer report
                           --help` has examples

@@ -92,7 +92,7 @@ def _lacking(lacking: list[Mapping[str, str]]) -> Iterator[str]:
 
 def _complaints(complaints: list[str]) -> Iterator[str]:
     if complaints:
-        yield "Without effect in the configuration:\n"
+        yield "About the configuration:\n"
     for line in complaints:
         yield f"  {printable(line)}\n"
 

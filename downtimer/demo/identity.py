@@ -1,6 +1,7 @@
-"""The simulated Keystone: signing in by password or by token, version documents, a catalog.
+"""The simulated Keystone: signing in by password, application credential or token; a catalog.
 
-Good enough for keystoneauth1's generic plugins, with and without ``/v3`` in the URL.
+Good enough for keystoneauth1's generic plugins, with and without ``/v3`` in the URL. Each user has one
+application credential, whose secret is the password.
 """
 
 import json
@@ -19,10 +20,23 @@ _UNREADABLE = (
     " malformed or otherwise incorrect. The client is assumed to be in error."
 )
 _INVALID = "Failed to validate token"
+_DELEGATED = (
+    "You are not authorized to perform the requested action: Using a delegated token to create another token"
+    " is not allowed.."
+)
+_CREDENTIAL = "application_credential"
 
 
 class _InvalidTokenError(Exception):
     """A token was shown that is none of ours, or is no longer valid."""
+
+
+class _UnknownCredentialError(Exception):
+    """There is no such application credential; the text is its id."""
+
+
+class _DelegatedError(Exception):
+    """A token of an application credential is to be exchanged."""
 
 
 class Identity:
@@ -42,6 +56,7 @@ class Identity:
                 ("GET", "/v3/projects"): self._projects,
                 ("GET", "/v3/auth/projects"): self._projects,
                 ("GET", "/v3/services"): self._services,
+                ("GET", "/v3/regions"): self._regions,
             },
             documents={"": _versions, "/v3": _version_3},
         )
@@ -56,9 +71,18 @@ class Identity:
             return refusal("keystone", request, 400, _UNREADABLE)
         except _InvalidTokenError:  # not 401, which is for a wrong password
             return refusal("keystone", request, 404, _INVALID)
+        except _UnknownCredentialError as exc:
+            return refusal("keystone", request, 404, f"Could not find Application Credential: {exc}.")
+        except _DelegatedError:
+            return refusal("keystone", request, 403, _DELEGATED)
         if shown is None:
-            expires_at = time.time() + world.token_ttl_s
-            claims = Claims(user=user.name, project_id=project_id, admin=user.admin, expires_at=expires_at)
+            claims = Claims(
+                user=user.name,
+                project_id=project_id,
+                admin=user.admin,
+                expires_at=time.time() + world.token_ttl_s,
+                methods=tuple(auth["identity"]["methods"]),
+            )
         else:
             claims = shown.rescoped(project_id)
         content = _describe(claims, world, with_catalog="nocatalog" not in request.query)
@@ -70,12 +94,18 @@ class Identity:
         Raises:
             NotAuthenticatedError: There is no such user, or the password is wrong.
             _InvalidTokenError: The token is not accepted.
+            _UnknownCredentialError: There is no such application credential.
+            _DelegatedError: The token is one of an application credential.
         """
+        if identity["methods"][0] == _CREDENTIAL:
+            return _of_credential(identity[_CREDENTIAL], world), None
         if identity["methods"][0] == "token":
             claims = self._gate.check(identity["token"]["id"])
             user = None if claims is None else _user(world, claims.user)
             if user is None:
                 raise _InvalidTokenError
+            if claims is not None and _CREDENTIAL in claims.methods:
+                raise _DelegatedError
             return user, claims
         given = identity["password"]["user"]
         user = _user(world, given.get("name", "")) or _user_by_id(world, given.get("id", ""))
@@ -96,10 +126,34 @@ class Identity:
         seen = [item for item in listed if claims.admin or item[0] == claims.project_id]
         return json_response(200, {"projects": [{"id": id_, "name": name} for id_, name in seen]})
 
+    def _regions(self, _: Request, __: Claims) -> Response:
+        names = dict.fromkeys(item.region for item in self._world.read().endpoints)
+        return json_response(200, {"regions": [{"id": name, "description": ""} for name in names]})
+
     def _services(self, _: Request, __: Claims) -> Response:
         kinds = dict.fromkeys((item.service, item.type) for item in self._world.read().endpoints)
         listed = [{"id": make_id("service", name), "name": name, "type": type_} for name, type_ in kinds]
         return json_response(200, {"services": listed})
+
+
+def credential_id(name: str) -> str:
+    """Return the id of a user's application credential."""
+    return make_id(_CREDENTIAL, name)
+
+
+def _of_credential(given: dict[str, Any], world: World) -> User:
+    """Return whose application credential that is.
+
+    Raises:
+        NotAuthenticatedError: Its secret is another.
+        _UnknownCredentialError: There is none.
+    """
+    user = next((user for user in world.users if credential_id(user.name) == given["id"]), None)
+    if user is None:
+        raise _UnknownCredentialError(given["id"])
+    if user.password != given["secret"]:
+        raise NotAuthenticatedError
+    return user
 
 
 def _versions(request: Request) -> Response:

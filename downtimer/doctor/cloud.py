@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from downtimer import complaints
+from downtimer.account import Account, Method
 from downtimer.clock import RunClock, tie
 from downtimer.config import Config
 from downtimer.control.wording import count
@@ -57,24 +58,25 @@ def look(config: Config) -> Found:
 
 def examine(config: Config, found: Found) -> Iterator[Finding]:
     """Say what came of it."""
-    if config.global_.keystone_endpoint is not None:
-        yield from _sign_in(config, found.cloud)
+    if config.account is not None:
+        yield from _sign_in(config.account, found.cloud)
     if KEYSTONE not in found.cloud.away:
         yield from _lists(found.cloud)
     yield from _targets(config, found)
 
 
-def _sign_in(config: Config, cloud: CloudList) -> Iterator[Finding]:
+def _sign_in(account: Account, cloud: CloudList) -> Iterator[Finding]:
     problem = cloud.sign_in_error or cloud.away.get(KEYSTONE)
     held = cloud.signed_in
     if problem is not None or held is None:
-        yield fail(SIGN_IN, problem or "Keystone gave no token", f"look at [global] of {config.path}")
+        remedy = cloud.remedy or f"look at {account.origin.place_of('auth_url')}"
+        yield fail(SIGN_IN, problem or "Keystone gave no token", remedy)
         return
     minutes = (held.expires_ns - held.issued_ns) / SECOND_NS / 60
     yield ok(
         SIGN_IN,
-        f"{config.global_.keystone_endpoint} takes user {config.global_.user!r} for project "
-        f"{held.project!r}, roles {', '.join(held.roles) or '(none)'}; a token lives for {minutes:.0f} min",
+        f"{account.url} takes {account.who} for project {held.project!r}, roles "
+        f"{', '.join(held.roles) or '(none)'}; {_life(account, minutes)}",
     )
     if _ADMIN not in held.roles:
         yield warn(
@@ -82,6 +84,13 @@ def _sign_in(config: Config, cloud: CloudList) -> Iterator[Finding]:
             f"without the role {_ADMIN} Neutron and Nova tell as a rule of project {held.project!r} alone",
             "sign in as an administrator to have the floating IPs of all projects measured",
         )
+
+
+def _life(account: Account, minutes: float) -> str:
+    """Return how long a token is good for; nobody can renew one that was given."""
+    if account.method is Method.TOKEN:
+        return f"it ends in {minutes:.0f} min, and cannot be renewed"
+    return f"a token lives for {minutes:.0f} min"
 
 
 def _lists(cloud: CloudList) -> Iterator[Finding]:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from downtimer.config import DbSection
 from downtimer.doctor.finding import Finding, fail, ok, warn
 from downtimer.errors import StoreError
+from downtimer.sections import DbSection
 from downtimer.store.influxclient import Client
 from downtimer.store.sink import InfluxSink
 

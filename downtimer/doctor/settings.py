@@ -15,7 +15,10 @@ NAME: Final = "configuration"
 
 def examine(config: Config) -> Iterator[Finding]:
     """Say what there is about a configuration that was read without a fault."""
-    yield ok(NAME, f"{config.path} can be read, and every option is known{_owner(config.path)}")
+    if os.path.exists(config.path):  # noqa: PTH110 - a text
+        yield ok(NAME, f"{config.path} can be read, and every option is known{_owner(config.path)}")
+    else:
+        yield ok(NAME, f"{config.path} is not there, so that every option has its default")
     for line in secrecy.readable_by_others(config):
         yield warn(NAME, line)
 

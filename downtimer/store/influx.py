@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from downtimer.config import DbSection
 from downtimer.errors import StoreError
 from downtimer.model import SECOND_NS, Event, Kind, Latency, Mark, Run, RunId, Span, TargetId
+from downtimer.sections import DbSection
 from downtimer.store.influxclient import QUERY_S, Client
 from downtimer.store.lines import decode_target, service_tags, tag_as_stored
 from downtimer.store.reading import TableReader

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from downtimer.config import DbSection
 from downtimer.errors import StoreError
 from downtimer.printable import printable
+from downtimer.sections import DbSection
 from downtimer.store.boundedhttp import Connection
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 
 import downtimer
-from downtimer.config import DbSection
 from downtimer.errors import StoreError
+from downtimer.sections import DbSection
 from downtimer.store.boundedhttp import Connection
 
 BODY_MAX: Final = 64 << 10

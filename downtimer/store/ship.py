@@ -4,8 +4,8 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from downtimer.config import DbSection
 from downtimer.errors import StoreError
+from downtimer.sections import DbSection
 from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.outbox import Outbox, OutboxReader
 from downtimer.store.reading import read_run

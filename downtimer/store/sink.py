@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from downtimer.config import DbSection
+from downtimer.sections import DbSection
 from downtimer.store.facts import Delivered
 from downtimer.store.influxclient import (
     ERROR_MAX,

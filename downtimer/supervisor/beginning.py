@@ -22,7 +22,7 @@ class Beginning:
 
     def __init__(self) -> None:
         self._losses = 0
-        self._failure: str | None = None
+        self._failure: DowntimerError | None = None
         self._is_over = asyncio.Event()
 
     @property
@@ -34,23 +34,24 @@ class Beginning:
         """Everything is measured."""
         self._is_over.set()
 
-    def fail(self, why: str) -> None:
+    def fail(self, error: DowntimerError) -> None:
         """Give it up; without meaning once it is over."""
         if not self.is_over:
-            self._failure = why
+            self._failure = error
             self._is_over.set()
 
     def lost(self, name: str, why: str) -> None:
         """A process of this class ended that was not told to, and will be started again."""
         self._losses += 1
         if self._losses >= LOSSES_MAX:
-            self.fail(f"the {name} process {why}, again and again; the log says why")
+            self.fail(StartError(f"the {name} process {why}, again and again; the log says why"))
 
     async def wait(self) -> None:
         """Wait until it is over.
 
         Raises:
             StartError: Nothing could be measured, or not so far.
+            ConfigError: The same, for what stands in the configuration file.
         """
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -60,4 +61,4 @@ class Beginning:
                 f"nothing could be measured within {PATIENCE_S:.0f} s; the log says more"
             ) from exc
         if self._failure is not None:
-            raise StartError(self._failure)
+            raise self._failure

@@ -20,6 +20,7 @@ from typing import Final
 
 import downtimer
 from downtimer.errors import ExitCode
+from downtimer.messages import CannotStart
 from downtimer.model import SECOND_NS, Incarnation
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Child:
         self.incarnation = Incarnation("")
         self.restarts = 0
         self.reason: str | None = None
+        self.is_misconfigured = False
         self._bus = bus
         self._run = run
         self._process: subprocess.Popen[bytes] | None = None
@@ -162,9 +164,9 @@ class Child:
         self._is_replaced = False
         return code
 
-    def cannot_start(self, reason: str) -> None:
+    def cannot_start(self, why: CannotStart) -> None:
         """Note why it cannot start; it exits after it said so."""
-        self.reason = reason
+        self.reason, self.is_misconfigured = why.reason, why.by_configuration
 
     def _back_off(self, now_ns: int) -> None:
         if now_ns - self._started_ns >= STEADY_S * SECOND_NS:

@@ -12,13 +12,15 @@ import shutil
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import setproctitle
 
-from downtimer import logs, memory, secrecy
+from downtimer import accounts, logs, memory, secrecy
+from downtimer.account import Account
 from downtimer.config import Config, load
 from downtimer.control.server import ControlServer
 from downtimer.descriptors import allow_most
@@ -185,14 +187,16 @@ class Daemon:
             await self._measurement.reconfigure(found, self._log_file)
 
     def _load(self) -> Config:
-        """Read the configuration again; a password that the file does not give stays.
+        """Read the configuration again; the account stays, wherever it was found.
 
         Raises:
             ConfigError: It is wrong.
         """
-        found = load(self.config.path, may_wait=False)
+        found = secrecy.complete(load(self.config.path, may_wait=False))
+        found = replace(found, account=self.config.account)
+        accounts.check_targets(found)
         life.check_anew(found)
-        return secrecy.complete(found, password=self.config.global_.password)
+        return found
 
     @property
     def _log_file(self) -> str | None:
@@ -245,7 +249,11 @@ class Daemon:
         password = arguments.get("password")
         if not isinstance(password, str | None):
             raise ControlError("bad-request", "password must be a text")
-        config = life.configure_anew(self.config, path, password)
+        try:
+            account = msgspec.convert(arguments.get("account"), Account | None)
+        except msgspec.ValidationError:
+            raise ControlError("bad-request", "account must be an account") from None
+        config = life.configure_anew(self.config, path, account, password)
         logs.set_level(config.global_.log_level)
         lines = await self._begin(Orders(config=config, label=label, resume=False))
         self.config = config

@@ -8,12 +8,13 @@ import asyncio
 import contextlib
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from downtimer import accounts, certificates, secrecy
 from downtimer import config as configurations
-from downtimer import secrecy
+from downtimer.account import Account, Trust
 from downtimer.certificates import unverified, why_unusable
 from downtimer.clock import Anchor
 from downtimer.config import Config
@@ -49,13 +50,14 @@ class Begun:
     line: str | None
 
 
-def configure_anew(old: Config, path: str, password: str | None) -> Config:
+def configure_anew(old: Config, path: str, account: Account | None, password: str | None) -> Config:
     """Return what a file says now, for the next run of a daemon that was left idle.
 
     Args:
         old: The configuration that the daemon has.
         path: Of the file.
-        password: What whoever starts it has in the environment.
+        account: What whoever starts it has found elsewhere than in the file; None: what that says counts.
+        password: What whoever starts it has in the environment for one that the file does not give.
 
     Raises:
         ConfigError: It is wrong, or another daemon would be needed for it.
@@ -65,7 +67,14 @@ def configure_anew(old: Config, path: str, password: str | None) -> Config:
             f"{path}: the daemon that is idle takes {old.path} only, for with [global] control_group others "
             "may command it; `downtimer stop` ends it, then start again"
         )
-    new = secrecy.complete(configurations.load(path), password=password)
+    if account not in (None, old.account) and old.global_.control_group is not None:
+        raise ConfigError(
+            f"{path}: the daemon that is idle signs in as before only, for with [global] control_group "
+            "others may command it; `downtimer stop` ends it, then start again"
+        )
+    new = secrecy.complete(configurations.load(path))
+    new = replace(new, account=account or accounts.of_file(new, password))
+    accounts.check_targets(new)
     for option in FOR_LIFE:
         kept = getattr(old.global_, option)
         if getattr(new.global_, option) != kept:
@@ -183,7 +192,7 @@ def describe(measurement: Measurement) -> str:
 
 
 def complaints(measurement: Measurement) -> list[str]:
-    """Return lines about what of the configuration has no effect."""
+    """Return lines about what of the configuration has no effect, or will soon have none."""
     path = measurement.settings.config.path
     return [printable(f"{path}: {line}") for line in measurement.picture.complaints]
 
@@ -200,10 +209,12 @@ def _check_source(config: Config) -> None:
 
 def _check_cacert(config: Config) -> None:
     """Refuse to begin where no certificate could be verified. Children that come later read the file anew."""
-    files = {"global": config.global_.cacert, "db": config.db.cacert if config.db is not None else None}
-    for section, path in files.items():
-        if path is not None and (reason := why_unusable(path)) is not None:
-            raise ConfigError(f"{config.path}: [{section}] cacert: {path}: {reason}")
+    wanted = [(certificates.where(config), config.trust)]
+    if config.db is not None:
+        wanted.append((f"{config.path}: [db] cacert", Trust(cacert=config.db.cacert)))
+    for where, trust in wanted:
+        if (reason := why_unusable(trust)) is not None:
+            raise ConfigError(f"{where}: {reason}")
 
 
 def _resume(config: Config, cut_off: journal.LastRun) -> Begun:

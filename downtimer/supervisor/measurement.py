@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from downtimer.clock import RunClock
-from downtimer.errors import DowntimerError
+from downtimer.errors import ConfigError, DowntimerError
 from downtimer.messages import (
     Answering,
     Beat,
@@ -43,9 +43,9 @@ from downtimer.messages import (
 )
 from downtimer.model import ICMP, LOGIN, SECOND_NS, WORKS, Event, Kind, Mark, TargetId, TargetState
 from downtimer.pauses import PAUSE, UNPAUSE
-from downtimer.secrecy import without_secrets
+from downtimer.secrecy import ACCOUNT, without_secrets
 from downtimer.store.outbox import SHIP_S
-from downtimer.supervisor.beginning import Beginning
+from downtimer.supervisor.beginning import Beginning, StartError
 from downtimer.supervisor.bus import Bus
 from downtimer.supervisor.children import Child, State
 from downtimer.supervisor.chronicle import Chronicle
@@ -68,8 +68,8 @@ CHECKED: Final = (Kind.SERVICE, Kind.ADDRESS)
 CHILDREN: Final = (*REPORTING, "writer")
 """In the order in which they are started: discovery has the most to do before anything is measured."""
 
-SECRETS: Final = {"discovery": ("global",), "api": ("global",), "writer": ("db",)}
-"""Sections whose secrets a child has use for."""
+SECRETS: Final = {"discovery": (ACCOUNT,), "api": (ACCOUNT,), "writer": ("db",)}
+"""What holds the secrets that a child has use for."""
 
 WALL_STEP_NS: Final = SECOND_NS // 10
 FLUSH_S: Final = 10.0
@@ -107,6 +107,12 @@ class Flushed(NamedTuple):
 def _is_hung_call(turned: Turned) -> bool:
     """Tell whether a call hangs that shows who we are."""
     return turned.check in (WORKS, LOGIN) and turned.cause is not None and is_hang(turned.cause)
+
+
+def _failure(child: Child, why: str) -> DowntimerError:
+    """Return why a process can't start: what it said, else `why`."""
+    kind = ConfigError if child.is_misconfigured else StartError
+    return kind(child.reason or why)
 
 
 class Measurement:
@@ -148,6 +154,7 @@ class Measurement:
 
         Raises:
             StartError: It can't be done; nothing is left running.
+            ConfigError: The same, for what stands in the configuration file.
         """
         if len(self.targets) >= FREEZE:
             gc.freeze()
@@ -224,7 +231,7 @@ class Measurement:
         self._beginning = Beginning()
         for child in self.roster.children.values():
             if child.state is State.FATAL:
-                self._beginning.fail(child.reason or f"the {child.name} process cannot be started")
+                self._beginning.fail(_failure(child, f"the {child.name} process cannot be started"))
         self.roster.start_more(CHILDREN)
         await self._beginning.wait()
         return rested_ns
@@ -396,9 +403,9 @@ class Measurement:
         """A process ended that was not told to."""
         self._feeds.close(child.name)
         if child.state is State.FATAL:
-            why = child.reason or why
-            self._beginning.fail(why)
-            self.note("cannot-start", f"{child.name}: {why}")
+            failure = _failure(child, why)
+            self._beginning.fail(failure)
+            self.note("cannot-start", f"{child.name}: {failure}")
             return
         self._beginning.lost(child.name, why)
         self.note("restart", f"the {child.name} process {why}; another is started")

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from downtimer import targets
-from downtimer.config import CHECK, SECTIONS, Config
+from downtimer.config import CHECK, Config
 from downtimer.model import TargetId
+from downtimer.sections import SECTIONS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

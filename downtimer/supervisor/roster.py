@@ -178,7 +178,7 @@ class Roster:
                     if (future := self._answers.pop((incarnation, message.serial), None)) is not None:
                         future.set_result(message)
                 case CannotStart():
-                    child.cannot_start(message.reason)
+                    child.cannot_start(message)
                 case _:
                     self._listener.told(child, message)
 

@@ -28,7 +28,7 @@ def new_run(config: Config, label: str, source: clock.Source = clock.SYSTEM) -> 
         id=RunId(f"{at:%Y%m%d-%H%M%S}-{os.urandom(2).hex()}"),
         label=label,
         vantage=config.vantage.name,
-        cloud=config.global_.keystone_endpoint or "",
+        cloud=_cloud(config),
         start_utc_ns=anchor.start_utc_ns,
         boot_origin_ns=anchor.boot_origin_ns,
         boot_id=anchor.boot_id,
@@ -59,11 +59,16 @@ def why_not_resumed(config: Config, orders: Orders, cut_off: LastRun | None) -> 
     return reason and f"run {cut_off.run.id} was cut off and is not resumed: {reason}"
 
 
+def _cloud(config: Config) -> str:
+    """Return where the cloud is; empty without one."""
+    return "" if config.account is None else config.account.url
+
+
 def _reasons_against(config: Config, orders: Orders, cut_off: LastRun) -> Iterator[str]:
     run = cut_off.run
     if orders.resume is False:
         yield "a new run was asked for"
-    if run.cloud != (config.global_.keystone_endpoint or ""):
+    if run.cloud != _cloud(config):
         yield f"it measured {run.cloud or 'without Keystone'}"
     if run.vantage != config.vantage.name:
         yield f"its vantage is {run.vantage}"

@@ -102,7 +102,7 @@ class Agents:
         self._doubt = doubt
         self._may_ask = may_ask
         self._asking = asyncio.Lock()  # one list at a time is asked for
-        self._rest = Rest(child.settings.config.global_)
+        self._rest = Rest(child.settings.config.trust)
         self._thread = Blocking("agents", child.clock)
         self._delivery = Delivery(child)
         self._places: dict[tuple[str, str], _Place] = {}

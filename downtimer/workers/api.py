@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+from downtimer import certificates
 from downtimer.checks import is_identity
 from downtimer.messages import Answering, Counts, Standing, Token, Unfit
 from downtimer.model import (
@@ -92,12 +93,9 @@ class ApiEngine:
         self._section = config.api
         self._db = config.db
         try:
-            self._tls = tls_context(config.global_.cacert, insecure=config.global_.insecure)
+            self._tls = tls_context(config.trust)
         except OSError as exc:
-            reason = exc.strerror or exc
-            raise CannotStartError(
-                f"{config.path}: [global] cacert: {config.global_.cacert}: {reason}"
-            ) from exc
+            raise CannotStartError(f"{certificates.where(config)}: {exc.strerror or exc}") from exc
         self._ground = Ground(Reactor(), Source(config.targets.source))
         self._names = names or Names(child.clock)
         bucket = Bucket(self._section.budget)
@@ -110,7 +108,7 @@ class ApiEngine:
             self._turned,
             self._is_keystone_away,
         )
-        self._tokens = Tokens(config.global_, child.clock, child.bus)
+        self._tokens = Tokens(config.account, child.clock, child.bus)
         self._http = HttpSurroundings(self._tls, self._names, self._ground)
         self._fallback = Fallback(
             config.icmp.tcp_fallback,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from downtimer import catalog, endpoints, paging
+from downtimer.account import Account
 from downtimer.catalog import Catalog
 from downtimer.clock import RunClock
-from downtimer.config import GlobalSection
 from downtimer.listing import Names, Owner
 from downtimer.model import SECOND_NS, Power, Target, TargetId
 from downtimer.paging import Item, Kind, Malformed
@@ -70,6 +70,7 @@ class CloudList:
         knows_powers: Nova could be asked now, wherever there is one.
         signed_in: A token that is new with this listing; None if it is the old one.
         sign_in_error: Why signing in failed; None if it did not.
+        remedy: How that is mended, if it is the configuration's fault; may be empty.
     """
 
     catalog: Catalog = field(default_factory=lambda: Catalog(()))
@@ -81,6 +82,7 @@ class CloudList:
     knows_powers: bool = False
     signed_in: SignedIn | None = None
     sign_in_error: str | None = None
+    remedy: str = ""
 
 
 class Cloud:
@@ -88,7 +90,7 @@ class Cloud:
 
     def __init__(
         self,
-        section: GlobalSection,
+        account: Account,
         clock: RunClock,
         *,
         may_ask: Callable[[TargetId], bool],
@@ -98,19 +100,19 @@ class Cloud:
         """Prepare it; nothing is sent yet.
 
         Args:
-            section: Where it is, and who we are.
+            account: Where it is, and who we are.
             clock: The run's.
             may_ask: Waits for the moment to ask a service; False if a call to it hangs.
             tell: Is told a new token at once; the lists may take a while.
             got_on: Is told when a long list gets on.
 
         Raises:
-            CannotStartError: The file of CA certificates can't be used.
+            CertificateError: A file of certificates can't be used.
         """
-        self._section = section
+        self._account = account
         self._clock = clock
-        self._rest = Rest(section)
-        self._identity = Identity(section, self._rest, clock)
+        self._rest = Rest(account.trust)
+        self._identity = Identity(account, self._rest, clock)
         self._catalog = Catalog(())
         self._services: tuple[Target, ...] = ()
         self._first: dict[tuple[str | None, str | None], TargetId] = {}  # of them by type and region, or any
@@ -159,8 +161,9 @@ class Cloud:
             self._read_catalog(found)
         except SignInError as exc:
             found.sign_in_error = found.away[KEYSTONE] = str(exc)
+            found.remedy = exc.remedy
         except (AwayError, ValueError) as exc:
-            found.away[KEYSTONE] = f"Keystone at {self._identity.url} {exc}"
+            found.away[KEYSTONE] = found.sign_in_error or f"Keystone at {self._identity.url} {exc}"
         found.catalog, found.services = self._catalog, self._services
         found.oddities += self._catalog.oddities
         self._read_addresses(found)
@@ -182,7 +185,7 @@ class Cloud:
         if not fresh and not self._wait_to_ask("identity"):
             raise AwayError(_HANGS)
         body = fresh or self._get_catalog(found)
-        self._take(catalog.read_catalog(body, interface=self._section.interface, region=self._section.region))
+        self._take(catalog.read_catalog(body, interface=self._account.interface, region=self._account.region))
 
     def _take(self, new: Catalog) -> None:
         self._catalog, self._services = new, new.services()

@@ -206,9 +206,8 @@ class Discovery:
         if self._agents is not None:
             self._agents.take_services(found.services())
             self._listed.set()
-        problem = found.cloud.sign_in_error or found.clash or self._why_nothing(found)
-        if must_work and problem is not None:
-            raise CannotStartError(problem)
+        if must_work:
+            self._check(found)
         self._troubles.note(found)
         sent: list[Listing] = []
         for part in self._known.compare(found.listed, at_ns=at_ns, complete=not found.cloud.away):
@@ -227,6 +226,20 @@ class Discovery:
             found.complaints or (), len(found.cloud.services), len(found.cloud.addresses)
         )
         return f"{self._child.settings.config.path}: {why}"
+
+    def _check(self, found: Found) -> None:
+        """See whether a run can begin with this.
+
+        Raises:
+            CannotStartError: It can't, for a reason that the user can mend.
+        """
+        if (why := found.cloud.sign_in_error) is not None:
+            raise CannotStartError(f"{why}; {found.cloud.remedy}" if found.cloud.remedy else why)
+        if found.clash is not None:
+            path = self._child.settings.config.path
+            raise CannotStartError(f"{path}: {found.clash}", by_configuration=True)
+        if (why := self._why_nothing(found)) is not None:
+            raise CannotStartError(why)
 
     async def _until_taken(self, part: Listing) -> None:
         """Wait until the supervisor has taken that in, lest great lists pile up between us."""

@@ -6,9 +6,10 @@ Runs in discovery's thread, and in `downtimer doctor`, which looks once before t
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from downtimer import complaints, targets
+from downtimer import certificates, complaints, targets
+from downtimer.account import Method
 from downtimer.checks import Plan
-from downtimer.clock import RunClock
+from downtimer.clock import RunClock, to_utc
 from downtimer.config import Config
 from downtimer.listing import NOBODY, Listed, Owner
 from downtimer.model import Kind, Target, TargetId
@@ -16,6 +17,8 @@ from downtimer.selection import Selection
 from downtimer.workers import gateway
 from downtimer.workers.cloud import KEYSTONE, Cloud, CloudList
 from downtimer.workers.identity import SignedIn
+from downtimer.workers.rest import CertificateError
+from downtimer.workers.worker import CannotStartError
 
 
 class Waits(Protocol):
@@ -70,7 +73,7 @@ class Finder:
         """Prepare it; nothing is sent yet.
 
         Args:
-            config: With its secrets.
+            config: With its secrets and the account.
             clock: The run's.
             gate: Tells when to ask a service for a list.
             tell: Is told a new token.
@@ -80,10 +83,15 @@ class Finder:
             CannotStartError: The configuration does not allow to talk to the cloud.
         """
         self._gate = gate
+        self._clock = clock
+        self._account = config.account
         self._cloud: Cloud | None = None
-        if config.global_.keystone_endpoint is not None:
-            self._cloud = Cloud(config.global_, clock, may_ask=gate.wait, tell=tell, got_on=got_on)
-        self._section = config.global_
+        if config.account is not None:
+            try:
+                self._cloud = Cloud(config.account, clock, may_ask=gate.wait, tell=tell, got_on=got_on)
+            except CertificateError as exc:
+                why = f"{certificates.where(config)}: {exc}"
+                raise CannotStartError(why, by_configuration=True) from exc
         self._selection = Selection(config.targets.include, config.targets.exclude)
         self._plan = Plan(config)
         self._static_names = {name for name, _ in config.static.urls}
@@ -142,11 +150,23 @@ class Finder:
 
     def _complaints(self, cloud: CloudList) -> Iterator[str]:
         """Yield lines about what of the configuration fits nothing, as far as the lists could be had."""
-        yield from complaints.of_choice(self._section, cloud.catalog)
+        if self._account is not None:
+            yield from complaints.of_choice(self._account, cloud.catalog)
         yield from self._plan.strangers(cloud.services)
         yield from complaints.of_patterns(self._selection, Kind.SERVICE, cloud.catalog)
         if not cloud.away:
             yield from complaints.of_patterns(self._selection, Kind.ADDRESS, cloud.catalog)
+        yield from self._end_of_token()
+
+    def _end_of_token(self) -> Iterator[str]:
+        """Yield a line about when a token ends that nobody can renew."""
+        account, held = self._account, self.signed_in()
+        if account is not None and account.method is Method.TOKEN and held is not None:
+            at = to_utc(self._clock.anchor.start_utc_ns, held.expires_ns)
+            yield (
+                f"signed in by a token that ends at {at:%Y-%m-%d %H:%M} UTC; whether services work, and new "
+                "addresses, will be unknown from then on"
+            )
 
     def _add_addresses(self, listed: Listed, floating: dict[bytes, Owner]) -> None:
         """Add those of the configuration, and those of the cloud that are wanted.

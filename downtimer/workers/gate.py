@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from downtimer.config import ApiSection
 from downtimer.messages import Answering, MayAsk
 from downtimer.model import SECOND_NS, TargetId
 from downtimer.pace import HEARING_NS, SELDOM_NS
+from downtimer.sections import ApiSection
 from downtimer.workers.worker import Bus
 
 LISTING_S: Final = 10.0

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from downtimer import __version__
+from downtimer.account import Trust
 
 _PORTS: Final = {"http": 80, "https": 443}
 _TARGET: Final = re.compile(r"[!-~]+")
@@ -76,14 +77,16 @@ def prepare(request: Request, tls: ssl.SSLContext) -> Prepared:
     return Prepared(parts.hostname, port, tls if parts.scheme == "https" else None, content)
 
 
-def tls_context(cacert: str | None, *, insecure: bool) -> ssl.SSLContext:
+def tls_context(trust: Trust) -> ssl.SSLContext:
     """Return the context that all probes share.
 
     Raises:
-        OSError: The file of certificates can't be read, or holds none.
+        OSError: A file of certificates, or of a key, can't be used.
     """
-    context = ssl.create_default_context(cafile=cacert)
-    if insecure:
+    context = ssl.create_default_context(cafile=trust.cacert)
+    if trust.cert is not None:
+        context.load_cert_chain(trust.cert, trust.key, password="")
+    if trust.insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     context.set_alpn_protocols(["http/1.1"])

@@ -137,8 +137,8 @@ class CallQuestion:
         is_sure = self._is_sure = self._has_refused or self._tokens.is_sure(shown)
 
         def judge(status: int) -> str | None:
-            if status == 404 and self._call.auth is Auth.RESCOPE:
-                status = 401  # what Keystone says of a token that has expired or was revoked
+            if self._tokens.is_unknown(self._call.auth, status):
+                status = 401  # what others say of what has expired or was revoked
             cause = judge_call(status, is_sure=is_sure)
             if is_sure and status == 401:
                 self._has_refused = True
@@ -158,8 +158,8 @@ class CallQuestion:
 
     def is_unfit(self, status: int) -> bool:
         """Tell whether the call is not for us, or not known there."""
-        may_be_the_token = status == 404 and self._call.auth is Auth.RESCOPE and not self._is_sure
-        return is_unfit(status) and not may_be_the_token
+        may_be_us = self._tokens.is_unknown(self._call.auth, status) and not self._is_sure
+        return is_unfit(status) and not may_be_us
 
     def _prepare(self, shown: Shown) -> Prepared:
         """Return the request, which is the same as long as the token is."""

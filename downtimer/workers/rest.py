@@ -19,7 +19,6 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import Any, Final
 
 import keystoneauth1.exceptions
@@ -31,10 +30,9 @@ from requests.cookies import RequestsCookieJar
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 import downtimer
+from downtimer.account import Trust
 from downtimer.certificates import why_unusable
-from downtimer.config import GlobalSection
 from downtimer.errors import DowntimerError
-from downtimer.workers.worker import CannotStartError
 
 STEP_S: Final = 10.0
 """For connecting, and for each wait for bytes."""
@@ -55,6 +53,10 @@ _REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 class AwayError(DowntimerError):
     """A service of the cloud gave no usable answer; the text completes "Keystone at URL …"."""
+
+
+class CertificateError(DowntimerError):
+    """A file of certificates, or of a key, can't be used; the text says which and why."""
 
 
 class RefusedError(AwayError):
@@ -238,14 +240,14 @@ class Rest:
         session: For keystoneauth1's plugins.
     """
 
-    def __init__(self, section: GlobalSection) -> None:
+    def __init__(self, trust: Trust) -> None:
         """Prepare it.
 
         Args:
-            section: For `cacert` and `insecure`.
+            trust: Whom to believe, and what to show.
 
         Raises:
-            CannotStartError: The file of CA certificates can't be used.
+            CertificateError: A file of certificates, or of a key, can't be used.
         """
         _silence()
         self._http = requests.Session()
@@ -257,7 +259,8 @@ class Rest:
             self._http.mount(scheme, self._adapter)
         self.session = Session(
             session=self._http,
-            verify=_verification(section),
+            verify=_verification(trust),
+            cert=(trust.cert, trust.key) if trust.cert and trust.key else trust.cert,
             timeout=STEP_S,
             redirect=False,
             user_agent=f"downtimer/{downtimer.__version__}",
@@ -322,7 +325,7 @@ class Rest:
 
 def explain(error: BaseException) -> str:
     """Return in a few words why a request failed; they complete "Keystone at URL …"."""
-    chain = _causes(error)
+    chain = causes(error)
     for kinds, describe in _EXPLAINED:
         for cause in chain:
             text = describe(cause) if isinstance(cause, kinds) else None
@@ -352,7 +355,7 @@ _EXPLAINED: Final[tuple[tuple[tuple[type[BaseException], ...], Callable[[Any], s
 """How to put an error, by its type; None: look further. The first row with a text for any counts."""
 
 
-def _causes(error: BaseException) -> list[BaseException]:
+def causes(error: BaseException) -> list[BaseException]:
     """Return the error and all that led to it; libraries hide causes in several places."""
     seen: list[BaseException] = []
     waiting = [error]
@@ -366,14 +369,10 @@ def _causes(error: BaseException) -> list[BaseException]:
     return seen
 
 
-def _verification(section: GlobalSection) -> bool | str:
-    if section.insecure:
-        return False
-    if section.cacert is None:
-        return True
-    if (reason := why_unusable(section.cacert)) is not None:
-        raise CannotStartError(f"[global] cacert: {Path(section.cacert)}: {reason}")
-    return section.cacert
+def _verification(trust: Trust) -> bool | str:
+    if (reason := why_unusable(trust)) is not None:
+        raise CertificateError(reason)
+    return not trust.insecure and (trust.cacert or True)
 
 
 def _silence() -> None:

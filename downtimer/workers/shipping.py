@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from downtimer.clock import RunClock
-from downtimer.config import DbSection
 from downtimer.errors import StoreError
+from downtimer.sections import DbSection
 from downtimer.store.facts import Delivered
 from downtimer.store.influxclient import InfluxError
 from downtimer.store.outbox import OutboxReader

@@ -1,4 +1,4 @@
-"""What the api worker shows of us: the token that discovery last got, and the password.
+"""What the api worker shows of us: the token that discovery last got, and what we sign in with.
 
 Owned by the loop. Nothing here signs in: a token that is refused is told of, and discovery gets another.
 Whether a refusal is the service's fault depends on how sure it is that what was shown is good.
@@ -9,8 +9,8 @@ import logging
 from typing import Final, NamedTuple
 
 from downtimer import credentials
+from downtimer.account import Account, Method
 from downtimer.clock import RunClock
-from downtimer.config import GlobalSection
 from downtimer.messages import Token, TokenRejected
 from downtimer.model import SECOND_NS, Auth
 from downtimer.workers.worker import Bus
@@ -53,8 +53,8 @@ class Shown(NamedTuple):
 class Tokens:
     """The newest token, and what became of it."""
 
-    def __init__(self, section: GlobalSection, clock: RunClock, bus: Bus) -> None:
-        self._section = section
+    def __init__(self, account: Account | None, clock: RunClock, bus: Bus) -> None:
+        self._account = account
         self._clock = clock
         self._bus = bus
         self._began_ns = clock.now_ns()
@@ -73,7 +73,7 @@ class Tokens:
     def has(self, auth: Auth) -> bool:
         """Tell whether there is anything to show."""
         if auth is Auth.PASSWORD:
-            return self._clock.now_ns() >= self._rest_until_ns
+            return self._account is not None and self._clock.now_ns() >= self._rest_until_ns
         return self._token is not None
 
     def is_awaited(self, auth: Auth) -> bool:
@@ -88,15 +88,23 @@ class Tokens:
         Raises:
             LookupError: There is nothing, see `has`.
         """
-        if auth is Auth.PASSWORD:
-            return _posted(credentials.by_password(self._section), None, None)
+        if auth is Auth.PASSWORD and self._account is not None:
+            return _posted(credentials.by_secret(self._account), None, None)
         token = self._token
-        if token is None:
-            raise LookupError("no token")
+        if token is None or auth is Auth.PASSWORD:
+            raise LookupError(f"no {auth}")
         if auth is Auth.TOKEN:
             return Shown((("X-Auth-Token", token.token),), b"", token.issued_ns, token.expires_ns)
         body = credentials.by_token(token.token, token.project_id)
         return _posted(body, token.issued_ns, token.expires_ns)
+
+    def is_unknown(self, auth: Auth, status: int) -> bool:
+        """Tell whether Keystone, by that status, may say that it does not know what was shown.
+
+        It answers 404 for a token that is to be exchanged, and for an application credential that is gone.
+        """
+        by_credential = self._account is not None and self._account.method is Method.APPLICATION_CREDENTIAL
+        return status == 404 and (auth is Auth.RESCOPE or (auth is Auth.PASSWORD and by_credential))
 
     def is_sure(self, shown: Shown) -> bool:
         """Tell whether the token shown now is good for sure."""

@@ -7,8 +7,8 @@ twenty thousand. A hundred thousand have none unless that is asked for.
 from collections.abc import Sequence
 from typing import Final
 
-from downtimer.config import DbSection
 from downtimer.model import SECOND_NS
+from downtimer.sections import DbSection
 
 LENGTHS: Final[Sequence[tuple[int, int]]] = ((1_000, 10 * SECOND_NS), (20_000, 60 * SECOND_NS))
 """Up to so many addresses windows are so long; beyond the last there are none."""

@@ -58,6 +58,11 @@ class CannotStartError(DowntimerError):
 
     exit_code = ExitCode.CANNOT_START
 
+    def __init__(self, reason: str, *, by_configuration: bool = False) -> None:
+        """`by_configuration`: what is to be mended stands in the configuration file."""
+        super().__init__(reason)
+        self.by_configuration = by_configuration
+
 
 class Bus:
     """A child's end of the bus."""
@@ -243,7 +248,7 @@ async def _run(name: str, body: Body, arguments: argparse.Namespace, selector: W
         await body(child)
     except CannotStartError as exc:
         log.error("cannot start: %s", exc)  # noqa: TRY400 - the line says it all
-        bus.send(CannotStart(reason=str(exc)))
+        bus.send(CannotStart(reason=str(exc), by_configuration=exc.by_configuration))
         return ExitCode.CANNOT_START
     except Exception:
         log.exception("broke; the supervisor will start another")

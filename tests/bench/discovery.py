@@ -20,7 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from downtimer import config
 from downtimer.control import client
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.errors import ControlError, NotRunningError
@@ -29,6 +28,7 @@ from downtimer.workers.discovery import LOOK_NS
 from tests.bench.figures import Figure, Growth, Results
 from tests.bench.large_cloud import large_cloud
 from tests.bench.processes import cpu_s, peak_mb
+from tests.configured import configured
 from tests.fake_supervisor import KeepingSupervisor
 from tests.integration.command import Command
 from tests.waiting import wait_until
@@ -130,7 +130,7 @@ def _rows(found: dict[int, list[Any]]) -> tuple[tuple[float, ...], ...]:
 
 def _list(cloud: SimulatedCloud, size: int) -> Listings:
     text = f"[global]\nkeystone_endpoint={cloud.keystone_url}\nuser=admin\npassword=secret\n"
-    given = config.parse(f"{text}[targets]\nagents=no\n[vantage]\nreference=none\n", "/nowhere/conf.ini")
+    given = configured(f"{text}[targets]\nagents=no\n[vantage]\nreference=none\n")
     with KeepingSupervisor("downtimer.workers.discovery", given) as supervisor:
         started = time.monotonic()
         pid = supervisor.process.pid

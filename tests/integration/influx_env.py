@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from urllib.parse import urlencode
 
 from downtimer import config
-from downtimer.config import DbSection
+from downtimer.sections import DbSection
 from tests.ports import free_port
 from tests.processes import Server, ServerProcess, require_program
 from tests.unix_http import UnixConnection, request

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from influxdb import InfluxDBClient
 
-from downtimer.config import DbSection
 from downtimer.messages import AddressWindow, Progress, Sample, SpanFact
 from downtimer.model import Event, Incarnation, Mark, Run, RunId, Span
+from downtimer.sections import DbSection
 from downtimer.store.influx import InfluxReader
 from downtimer.store.journal import Facts, JournalWriter
 from downtimer.store.reader import Reader

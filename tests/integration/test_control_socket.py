@@ -281,8 +281,8 @@ def test_a_group_that_there_is_not_is_one_line(
     )
 
 
-def test_an_idle_daemon_that_others_may_command_takes_no_configuration_of_theirs(
-    lonely_cloud: SimulatedCloud, command: Command, place: Path
+def test_an_idle_daemon_that_others_may_command_takes_no_configuration_and_no_account_of_theirs(
+    lonely_cloud: SimulatedCloud, command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = os.getegid() if lonely_cloud.network.mode == "root" else 0
     sections = with_group(lonely_cloud, place, group)
@@ -300,6 +300,12 @@ def test_an_idle_daemon_that_others_may_command_takes_no_configuration_of_theirs
         "control_group others may command it; `downtimer stop` ends it, then start again\n"
     )
     command.config = ours
+    with monkeypatch.context() as theirs:
+        for name, value in (("AUTH_URL", "http://127.0.0.1:1"), ("USERNAME", "them"), ("PASSWORD", "x")):
+            theirs.setenv(f"OS_{name}", value)
+        said = command.run("start")
+    assert said.code == 2
+    assert "the daemon that is idle signs in as before only, for with [global] control_group" in said.err
     command.ok("start")
 
 

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from keystoneauth1 import exceptions, session
-from keystoneauth1.identity import generic
+from keystoneauth1.identity import generic, v3
 
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
+from downtimer.demo.identity import credential_id
 from downtimer.demo.processes import DemoError
 from downtimer.demo.services import PROFILES, PROJECT, Profile
 from downtimer.demo.tokens import KeystoneAwayError, RemoteGate
@@ -116,6 +117,28 @@ def test_token_is_rescoped_by_token(cloud: SimulatedCloud) -> None:
     client = session.Session(auth=plugin, timeout=TIMEOUT_S)
     assert client.get_token() != token
     assert client.get_project_id() != sign_in(cloud).get_project_id()
+
+
+def test_application_credential_signs_in_and_its_token_is_not_rescoped(cloud: SimulatedCloud) -> None:
+    secret = cloud.config.password
+
+    def signed_in(key: str, secret: str) -> session.Session:
+        plugin = v3.ApplicationCredential(
+            f"{cloud.keystone_url}/v3", application_credential_id=key, application_credential_secret=secret
+        )
+        return session.Session(auth=plugin, timeout=TIMEOUT_S)
+
+    key = credential_id(cloud.config.user)
+    client = signed_in(key, secret)
+    assert client.get_endpoint(service_type="network") == cloud.service("neutron").url
+    with pytest.raises(exceptions.Unauthorized):
+        signed_in(key, f"{secret}x").get_token()
+    with pytest.raises(exceptions.NotFound, match="Could not find Application Credential"):
+        signed_in("0" * 32, secret).get_token()
+    token, project_id = token_of(client), client.get_project_id()
+    plugin = v3.Token(f"{cloud.keystone_url}/v3", token=token, project_id=project_id)
+    with pytest.raises(exceptions.Forbidden, match="delegated token"):
+        session.Session(auth=plugin, timeout=TIMEOUT_S).get_token()
 
 
 def test_regions_each_have_their_endpoints() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from downtimer import config
 from downtimer.config import Config
 from downtimer.demo.cloud import ADDRESSES, CloudConfig, SimulatedCloud, make_world
 from downtimer.demo.services import PROFILES
@@ -30,6 +29,7 @@ from downtimer.messages import (
     TokenRejected,
 )
 from downtimer.model import SECOND_NS, Kind, Power, PowerChange, Target, TargetId
+from tests.configured import configured
 from tests.fake_supervisor import FakeSupervisor, KeepingSupervisor, as_known
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
@@ -69,11 +69,13 @@ def fill(cloud: SimulatedCloud) -> None:
     cloud.change(lambda world: replace(world, floatingips=full.floatingips, servers=full.servers))
 
 
-def configure(url: str | None, extra: str = "", *, sections: str = "", password: str = PASSWORD) -> Config:
+def configure(
+    url: str | None, extra: str = "", *, user: str = "admin", sections: str = "", password: str = PASSWORD
+) -> Config:
     """Return a configuration that sends nothing beyond this host, and reads no agents: there is no writer."""
-    cloud = "" if url is None else f"keystone_endpoint={url}\nuser=admin\npassword={password}\n"
+    cloud = "" if url is None else f"keystone_endpoint={url}\nuser={user}\npassword={password}\n"
     text = f"[global]\n{cloud}{extra}\n[vantage]\nreference=none\n{sections}\n"
-    parsed = config.parse(text, "/etc/downtimer/conf.ini")
+    parsed = configured(text)
     return replace(parsed, targets=replace(parsed.targets, agents=False))
 
 
@@ -105,7 +107,7 @@ def reason_of(given: Config) -> str:
         assert not supervisor.of_kind(Listing)
     assert "\n" not in said.reason
     assert "Traceback" not in supervisor.log
-    assert given.global_.password is None or given.global_.password not in said.reason + supervisor.log
+    assert given.account is None or given.account.secret not in said.reason + supervisor.log
     return said.reason
 
 
@@ -163,8 +165,8 @@ def test_real_keystone_refuses(shared: Keystone) -> None:
 
 def test_real_keystone_takes_a_password_with_percent_signs(shared: Keystone) -> None:
     shared.api.create_user("percy", PASSWORD, project="admin", role="reader")
-    given = configure(f"{shared.url}/v3")
-    with discovery(replace(given, global_=replace(given.global_, user="percy"))) as supervisor:
+    given = configure(f"{shared.url}/v3", user="percy")
+    with discovery(given) as supervisor:
         assert {target.name for target in listed_once(supervisor).values()} == {"keystone"}
 
 
@@ -176,8 +178,8 @@ def test_real_keystones_default_domain_is_known_by_name_and_id(shared: Keystone,
 
 
 def test_a_user_who_is_no_admin_sees_the_own_project(cloud: SimulatedCloud) -> None:
-    given = configure(cloud.keystone_url, "project_name=demo")
-    with discovery(replace(given, global_=replace(given.global_, user="demo"))) as supervisor:
+    given = configure(cloud.keystone_url, "project_name=demo", user="demo")
+    with discovery(given) as supervisor:
         found = listed_once(supervisor)
     addresses = [target for target in found.values() if target.kind is Kind.ADDRESS]
     assert {target.project for target in addresses} == {"demo"}
@@ -254,7 +256,10 @@ def test_a_wrong_password_is_one_line(cloud: SimulatedCloud) -> None:
 @pytest.mark.parametrize("path", ["", "/v3"])
 def test_an_unreachable_keystone_is_one_line(path: str) -> None:
     url = f"http://127.0.0.1:{free_port()}{path}"
-    assert reason_of(configure(url)) == f"Keystone at {url} does not answer (connection refused)"
+    assert reason_of(configure(url)) == (
+        f"Keystone at {url} does not answer (connection refused); start it, or correct host and port in "
+        "[global] keystone_endpoint in /etc/downtimer/conf.ini"
+    )
 
 
 def test_a_name_that_does_not_resolve_is_one_line() -> None:
@@ -677,8 +682,8 @@ def test_what_owners_do_to_their_servers_is_told_once(cloud: SimulatedCloud) -> 
 def test_a_user_who_is_no_admin_learns_of_the_own_servers(cloud: SimulatedCloud) -> None:
     for address in ADDRESSES[:3]:
         cloud.set_server(address, "PAUSED")
-    given = configure(cloud.keystone_url, "project_name=demo")
-    with discovery(replace(given, global_=replace(given.global_, user="demo"))) as supervisor:
+    given = configure(cloud.keystone_url, "project_name=demo", user="demo")
+    with discovery(given) as supervisor:
         listed_once(supervisor)
         (told,) = supervisor.wait_for(Powers)
         assert list(told.changed.values()) == [Power.STOPPED]

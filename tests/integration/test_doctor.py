@@ -61,7 +61,7 @@ def test_all_is_well_and_nothing_of_it_stays(cloud: SimulatedCloud, tmp_path: Pa
         assert {path.name for path in tmp_path.iterdir()} == before
         assert influxdb.query(f"SELECT * FROM {MEASUREMENT}") == []  # noqa: S608 - ours
     for line in (
-        "ok    sign-in        http://172.29.236.10:5000 takes user 'admin' for project 'admin', roles admin",
+        "ok    sign-in        http://172.29.236.10:5000 takes user 'admin' of domain 'default' for project",
         "ok    targets        5 services would be measured: glance, heat, keystone, neutron, nova\n",
         "ok    targets        20 addresses would be measured, of 3 projects\n",
         "exclude: 'nothing*' matches no service of the catalog\n",
@@ -142,5 +142,6 @@ def test_a_real_keystone_tells_our_roles(keystone: Keystone, tmp_path: Path) -> 
     sections = {"global": account, "vantage": {"reference": "none"}}
     found = findings(Command(tmp_path, prefix=[], sections=sections))
     good, warned = found["sign-in"]
-    assert "takes user 'reader' for project 'admin', roles reader; a token lives for 60 min" in good["text"]
+    assert "takes user 'reader' of domain 'default' for project 'admin'" in good["text"]
+    assert "roles reader; a token lives for 60 min" in good["text"]
     assert "without the role admin" in warned["text"]

@@ -19,7 +19,6 @@ from typing import Self
 
 import pytest
 
-from downtimer import config
 from downtimer.config import Config
 from downtimer.messages import CannotStart, Listing, Look, Targets, Token, TokenRejected
 from downtimer.model import SECOND_NS, Kind, Target, TargetId
@@ -28,6 +27,7 @@ from downtimer.workers.discovery import ODDITIES_MAX
 from tests.bench.apiworker import ApiWorker
 from tests.bench.drain import Drain
 from tests.bench.processes import peak_mb
+from tests.configured import configured
 from tests.fake_supervisor import FakeSupervisor, as_known
 from tests.hostile_cloud import (
     CATALOG,
@@ -69,7 +69,7 @@ def configure(url: str, extra: str = "") -> Config:
         f"[global]\nkeystone_endpoint={url}\nuser=admin\npassword=secret\n{extra}\n"
         "[targets]\nagents=no\n[vantage]\nreference=none\n"
     )
-    return config.parse(text, "/etc/downtimer/conf.ini")
+    return configured(text)
 
 
 def list_first(supervisor: FakeSupervisor) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from downtimer.config import DbSection
 from downtimer.errors import ExitCode, StoreError
 from downtimer.messages import Record, Sample, SpanFact
 from downtimer.model import Latency, Mark, RunId
+from downtimer.sections import DbSection
 from downtimer.store.influx import InfluxReader, list_runs
 from downtimer.store.influxclient import AccessError, InfluxError
 from downtimer.store.journal import Facts, JournalReader, JournalWriter

@@ -92,7 +92,7 @@ def test_what_has_no_effect_in_the_configuration_is_told_by_every_start_and_the_
     first, *_ = command.ok("start").splitlines()
     assert first == f"{command.config}: {line}"
     assert command.status()["complaints"] == [line]
-    assert f"Without effect in the configuration:\n  {line}\n" in command.ok("status")
+    assert f"About the configuration:\n  {line}\n" in command.ok("status")
     command.ok("stop", "--keep")
     first, *_ = command.ok("start").splitlines()
     assert first == f"{command.config}: {line}"

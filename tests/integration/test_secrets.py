@@ -17,9 +17,11 @@ from typing import Final, Self
 import pytest
 
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud, find_port
+from downtimer.demo.identity import credential_id
 from downtimer.errors import ExitCode
 from tests.integration import traces
 from tests.integration.command import Command
+from tests.integration.demo_clients import sign_in, token_of
 from tests.integration.influx_env import Credentials, InfluxServer
 from tests.integration.secrets_search import Watch, forms_of, secret_options, showing
 from tests.waiting import wait_until
@@ -79,7 +81,7 @@ class Reflector:
                 reflector.asked += 1
                 said = f"{shown} {self.headers.items()} {body.decode()}"
                 answer = json.dumps({"error": said, "message": said}).encode()
-                password = body.rpartition(b'"password": "')[2]
+                password = body.rpartition(b'"password": "')[2] or body.rpartition(b'"secret": "')[2]
                 place = base64.urlsafe_b64encode(f"{shown} ".encode() + password).decode()
                 self.wfile.write(
                     f"HTTP/1.1 {status} {shown}\r\nContent-Length: {len(answer)}\r\n"
@@ -147,13 +149,17 @@ if "downtimer.workers.discovery" in sys.orig_argv:
     sound = Session.request
 
     def request(self, url, method, json=None, **options):
-        return 1 // 0 if json and os.path.exists(TRIGGER) else sound(self, url, method, json=json, **options)
+        is_secret = json or "X-Subject-Token" in options.get("headers", {{}})
+        if is_secret and os.path.exists(TRIGGER):
+            1 // 0
+        return sound(self, url, method, json=json, **options)
 
     Session.request = request
 """
 """What each of our processes does first: it puts on record what it was given.
 
-Discovery, while there is a certain file, fails by a defect when it is about to send the password.
+Discovery, while there is a certain file, fails by a defect when it is about to send a password, or a token
+of which it asks.
 """
 
 
@@ -346,13 +352,15 @@ def test_every_secret_in_the_configuration_stays_there(
     cloud: SimulatedCloud, tmp_path: Path, trigger: Path, section: str, option: str
 ) -> None:
     port = find_port()
-    secret = {"password": PASSWORD if section == "global" else OTHER}.get(option, DB_TOKEN)
+    secret = secret_of(cloud, section, option)
     given = {name: dict(options) for name, options in sections(cloud).items()}
     given["db"] = {"host": "127.0.0.1", "port": str(port)}
     if (section, option) == ("db", "password"):
         given["db"]["user"] = "writer"
     if section != "global":
         given["global"]["password"] = PASSWORD
+    if option == "application_credential_secret":
+        given["global"]["application_credential_id"] = credential_id(cloud.config.user)
     given[section][option] = secret
     directory = tmp_path / "downtimer"
     with Reflector(port, 401) as reflector, installed(directory, given) as command, Watch(command) as watch:
@@ -366,7 +374,48 @@ def test_every_secret_in_the_configuration_stays_there(
         traces.kill_all(command)  # a stop would wait for InfluxDB
     assert reflector.asked
     assert showing(places, [secret, PASSWORD]) == [str(command.config)]
-    assert showing(places, [TOKEN]) == []
+    assert showing(places, [TOKEN]) == ([str(command.config)] if secret.startswith(TOKEN) else [])
+
+
+def secret_of(cloud: SimulatedCloud, section: str, option: str) -> str:
+    """Return what a secret must be so that it is used."""
+    if section == "db":
+        return {"password": OTHER, "token": DB_TOKEN}[option]
+    return token_of(sign_in(cloud)) if option == "token" else PASSWORD
+
+
+@pytest.mark.usefixtures("trigger")
+def test_secrets_of_clouds_and_of_the_environment_go_no_further_than_the_start(
+    cloud: SimulatedCloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auth = {
+        "auth_url": cloud.keystone_url,
+        "application_credential_id": credential_id(cloud.config.user),
+        "application_credential_secret": PASSWORD,
+    }
+    clouds = tmp_path / "clouds.yaml"
+    entry = {"auth_type": "v3applicationcredential", "auth": auth}
+    clouds.write_text(json.dumps({"clouds": {"night": entry}}))
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(clouds))
+    given = {**sections(cloud), "global": {"log_level": "debug"}}
+    with installed(tmp_path / "downtimer", given) as command, Watch(command) as watch:
+        watch.ok("start", "--os-cloud", "night")
+        until_works(watch, command)
+        os.kill(command.pids()["discovery"], signal.SIGKILL)
+        everything_is_said(watch, command)
+        watch.ok("stop", "--keep")
+        for name, value in auth.items():
+            monkeypatch.setenv(f"OS_{name.upper()}", value)
+        watch.ok("start")  # the daemon is told over its socket
+        until_works(watch, command)
+        watch.ok("stop", "--keep")
+        monkeypatch.setenv("OS_APPLICATION_CREDENTIAL_SECRET", WRONG)
+        assert "refused application credential" in watch.run("start").err
+        watch.ok("stop")
+        record = traces.shown_by_files(tmp_path / "record")
+    assert showing(watch.places() | record, [PASSWORD, WRONG, TOKEN]) == []
+    assert record
+    assert [place for place, content in record.items() if b"OS_" in content] == []
 
 
 @pytest.mark.usefixtures("trigger")

@@ -23,7 +23,9 @@ def main() -> None:
     """Read the one file and write the other."""
     pyproject, requirements = map(Path, sys.argv[1:])
     project = tomllib.loads(pyproject.read_text())["project"]
-    requirements.write_text("".join(f"{lowest(declared)}\n" for declared in project["dependencies"]))
+    extras = project["optional-dependencies"].values()
+    declared = [*project["dependencies"], *(one for extra in extras for one in extra)]
+    requirements.write_text("".join(f"{lowest(one)}\n" for one in declared))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from typing import Final
 
 from downtimer import config
-from downtimer.config import ApiSection, IcmpSection
+from downtimer.sections import ApiSection, IcmpSection
 
 _DEFAULT = config.parse("[static]\nips = 127.0.0.1\n", "/conf.ini")
 

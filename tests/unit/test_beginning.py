@@ -20,10 +20,10 @@ def outcome(made: Beginning) -> str:
 def test_what_comes_first_decides() -> None:
     made = Beginning()
     made.succeed()
-    made.fail("no permission")
+    made.fail(StartError("no permission"))
     assert outcome(made) == ""
     made = Beginning()
-    made.fail("no permission")
+    made.fail(StartError("no permission"))
     made.succeed()
     assert outcome(made) == "no permission"
 

@@ -2,9 +2,10 @@
 
 import pytest
 
-from downtimer import checks, config, targets
+from downtimer import checks, targets
 from downtimer.checks import Plan
 from downtimer.model import LOGIN, WORKS, Auth, Call, Target
+from tests.configured import configured
 
 CLOUD = "[global]\nkeystone_endpoint={}\npassword=x\n"
 
@@ -24,7 +25,7 @@ TOKENS = "https://h:5000/v3/auth/tokens?nocatalog"
 
 def plan(text: str = "", keystone: str = "http://h:5000") -> Plan:
     """Return the plan of a configuration."""
-    return Plan(config.parse(CLOUD.format(keystone) + text, "/conf.ini"))
+    return Plan(configured(CLOUD.format(keystone) + text))
 
 
 def planned(target: Target, text: str = "", keystone: str = "http://h:5000") -> Target:
@@ -177,3 +178,22 @@ def test_services_of_no_known_type_are_a_program_each() -> None:
     other = service("billing", "http://h:1/", "http://h:1/", "other")
     found = list(plan("[check other]\npath = /v1\n").of([one, other]))
     assert [len(target.calls) for target in found] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("way", "login"),
+    [
+        (
+            "application_credential_id = a\napplication_credential_secret = s",
+            Call(LOGIN, TOKENS, Auth.PASSWORD, "https://h:5000/"),
+        ),
+        ("token = t", "signed in by a token"),
+    ],
+)
+def test_keystone_is_asked_for_what_a_delegated_token_may_have(way: str, login: Call | str) -> None:
+    found = next(
+        iter(Plan(configured(f"[global]\nkeystone_endpoint=https://h:5000\n{way}\n")).of([KEYSTONE]))
+    )
+    works = Call(WORKS, "https://h:5000/v3/regions", Auth.TOKEN, "https://h:5000/")
+    assert found.calls == (works, login) if isinstance(login, Call) else (works,)
+    assert found.lacks == (() if isinstance(login, Call) else ((LOGIN, login),))

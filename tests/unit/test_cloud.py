@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from downtimer import clock, config
+from downtimer import clock
+from downtimer.account import Trust
 from downtimer.clock import RunClock
-from downtimer.config import GlobalSection
 from downtimer.model import SECOND_NS
 from downtimer.targets import pack
 from downtimer.workers import cloud
@@ -16,6 +16,7 @@ from downtimer.workers.cloud import LISTING_MOST_S, REGIONS_MAX, Cloud
 from downtimer.workers.identity import SignedIn
 from downtimer.workers.rest import RefusedError
 from downtimer.workers.servers import AGAIN_NS
+from tests.configured import account
 from tests.unit.machine import Machine
 
 KEYSTONE, NEUTRON, NOVA = "http://h:5000/v3", "http://h:9696", "http://h:8774/v2.1"
@@ -68,7 +69,7 @@ class FakeRest:
         catalog: Keystone's.
     """
 
-    def __init__(self, _: GlobalSection) -> None:
+    def __init__(self, _: Trust) -> None:
         self.status: dict[str, int] = {}
         self.asked: list[tuple[str, Mapping[str, str]]] = []
         self.extended = 0
@@ -125,13 +126,11 @@ class Setting:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(cloud, "Rest", FakeRest)
         monkeypatch.setattr(cloud, "Identity", FakeIdentity)
-        section = config.parse("[global]\nkeystone_endpoint=http://h:5000\npassword=x\n", "/c").global_
+        who = account("[global]\nkeystone_endpoint=http://h:5000\npassword=x\n")
         self.machine = Machine()
         run_clock = RunClock(clock.tie(self.machine), self.machine)
         self.got_on = 0
-        self.cloud = Cloud(
-            section, run_clock, may_ask=lambda _: True, tell=lambda _: None, got_on=self._count
-        )
+        self.cloud = Cloud(who, run_clock, may_ask=lambda _: True, tell=lambda _: None, got_on=self._count)
         identity, rest = self.cloud._identity, self.cloud._rest  # noqa: SLF001 - the fakes
         assert isinstance(identity, FakeIdentity)
         assert isinstance(rest, FakeRest)

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from downtimer import complaints, config
+from downtimer import complaints
+from downtimer.account import Account
 from downtimer.catalog import Catalog, read_catalog
-from downtimer.config import GlobalSection
 from downtimer.model import Kind
 from downtimer.selection import Selection
+from tests.configured import account
 
 
-def catalog(section: GlobalSection, *regions: str, interfaces: tuple[str, ...] = ("public",)) -> Catalog:
+def catalog(of: Account, *regions: str, interfaces: tuple[str, ...] = ("public",)) -> Catalog:
     """Return the part asked for of a catalog with a nova in these regions, on these interfaces."""
     endpoints = [
         {"interface": interface, "region_id": region, "url": f"http://{index}:8774/v2.1"}
@@ -20,12 +21,12 @@ def catalog(section: GlobalSection, *regions: str, interfaces: tuple[str, ...] =
     ]
     services = [{"type": "compute", "name": "nova", "endpoints": endpoints}]
     body = json.dumps({"token": {"catalog": services}}).encode()
-    return read_catalog(body, interface=section.interface, region=section.region)
+    return read_catalog(body, interface=of.interface, region=of.region)
 
 
-def section(options: str) -> GlobalSection:
-    """Return a section with these options."""
-    return config.parse(f"[global]\nkeystone_endpoint=http://h\n{options}\n", "/conf.ini").global_
+def asking(options: str) -> Account:
+    """Return an account with these options."""
+    return account(f"[global]\nkeystone_endpoint=http://h\npassword=x\n{options}\n")
 
 
 @pytest.mark.parametrize(
@@ -47,13 +48,13 @@ def section(options: str) -> GlobalSection:
 def test_region_and_interface_that_the_catalog_lacks_are_told_with_what_there_is(
     options: str, line: str | None
 ) -> None:
-    asked = section(options)
+    asked = asking(options)
     found = list(complaints.of_choice(asked, catalog(asked, "One", "Two", interfaces=("public", "internal"))))
     assert found == ([] if line is None else [line])
 
 
 def test_names_of_regions_cannot_garble_the_line_and_are_not_without_end() -> None:
-    asked = section("region=Three")
+    asked = asking("region=Three")
     (line,) = complaints.of_choice(asked, catalog(asked, "\x1b[2J", ""))
     assert line.endswith("it has (one without a name), \\x1b[2J")
     (line,) = complaints.of_choice(asked, catalog(asked, *(f"R{number:03}" for number in range(300))))
@@ -61,12 +62,12 @@ def test_names_of_regions_cannot_garble_the_line_and_are_not_without_end() -> No
 
 
 def test_an_empty_catalog_says_nothing_of_regions() -> None:
-    assert list(complaints.of_choice(section("region=Two"), Catalog(()))) == []
+    assert list(complaints.of_choice(asking("region=Two"), Catalog(()))) == []
 
 
 def test_patterns_that_match_nothing_are_told_with_what_was_meant() -> None:
     selection = Selection(include=("nvoa", "10.0.0.0/8"), exclude=("region:Two",))
-    found = catalog(section(""), "One")
+    found = catalog(asking(""), "One")
     for target in found.services():
         selection.wants(target)
     assert list(complaints.of_patterns(selection, Kind.SERVICE, found)) == [

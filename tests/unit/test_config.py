@@ -8,6 +8,7 @@ import pytest
 
 from downtimer import config
 from downtimer.errors import ConfigError, ExitCode
+from downtimer.sections import CheckSection
 
 HOWTO = """[global]
 keystone_endpoint=http://172.29.236.10:5000
@@ -49,11 +50,7 @@ def test_the_file_of_the_howto_works_unchanged() -> None:
 
 def test_everything_else_has_its_documented_default() -> None:
     loaded = parse(HOWTO)
-    assert (loaded.global_.project_name, loaded.global_.interface, loaded.global_.region) == (
-        "admin",
-        "public",
-        None,
-    )
+    assert (loaded.global_.project_name, loaded.global_.region) == ("admin", None)
     assert (loaded.api.interval, loaded.api.timeout, loaded.api.budget) == (0.5, 2.0, 500)
     assert (loaded.icmp.interval, loaded.icmp.timeout, loaded.icmp.budget) == (0.2, 1.0, 20_000)
     assert loaded.vantage.reference == ("gateway",)
@@ -171,7 +168,37 @@ def test_static_blocks_that_overlap_count_once() -> None:
         ),
         (HOWTO.replace("password=secret", "password_file ="), "[global] password_file: is no path"),
         (HOWTO.replace("user=admin", "user="), "[global] user: is empty"),
-        ("", "[global] keystone_endpoint: missing, and [static] names no targets either"),
+        (with_option("global", "cloud = x"), "[global] keystone_endpoint: given beside cloud; remove one"),
+        ("[global]\ncloud = none\ntoken_file = t\n", "[global] token_file: given beside cloud; remove one"),
+        (with_option("global", "token = x"), "[global] token: given beside password; remove one of them"),
+        (
+            HOWTO.replace("password=secret", "token = x\napplication_credential_secret_file = f"),
+            "[global] token: given beside application_credential_secret; remove one of them",
+        ),
+        (
+            with_option("global", "application_credential_id = x"),
+            "[global] application_credential_secret: missing beside application_credential_id; write it, or",
+        ),
+        (
+            HOWTO.replace("password=secret", "application_credential_secret = x"),
+            "[global] application_credential_id: missing beside application_credential_secret",
+        ),
+        (
+            HOWTO.replace(
+                "password=secret",
+                "application_credential_secret = x\napplication_credential_id = x\n"
+                "application_credential_name = x",
+            ),
+            "[global] application_credential_name: given beside application_credential_id; remove one",
+        ),
+        (HOWTO.replace("password=secret", "token = two words"), "[global] token: is no token"),
+        (with_option("global", "key = k.pem"), "[global] cert: missing beside key"),
+        (
+            HOWTO.replace("host=monit", "host=http://monit"),
+            "is no host: it is the name alone, without http://",
+        ),
+        (HOWTO.replace("mirantis.net", "mirantis.net:8086"), "is no host; a port is an option of its own"),
+        (HOWTO.replace("host=monit-ent.vm.mirantis.net", "host="), "[db] host: '' is no host"),
         ("x = 1\n", "line 1 stands before any [section]"),
         ("[global]\nnonsense\n", "line 2 is neither [section] nor option = value"),
         (with_option("global", "user = again"), "[global] user: given twice (line"),
@@ -207,10 +234,27 @@ def test_each_error_is_one_line_with_file_section_and_option(text: str, problem:
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigError, match=re.escape(f"{tmp_path}/x.ini: cannot read the configuration: No such")
-    ):
+    line = f"{tmp_path}/x.ini: cannot read the configuration: No such file or directory; copy etc/conf.ini"
+    with pytest.raises(ConfigError, match=re.escape(line)):
         config.load(str(tmp_path / "x.ini"))
+
+
+def test_the_default_file_need_not_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DOWNTIMER_CONFIG", raising=False)
+    monkeypatch.setattr(config, "DEFAULT_PATH", str(tmp_path / "conf.ini"))
+    assert config.load().global_ == config.load(str(tmp_path / "conf.ini")).global_
+    (tmp_path / "conf.ini").mkdir()
+    with pytest.raises(ConfigError, match="cannot read the configuration: Is a directory"):
+        config.load()
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "10.0.0.1", "::1", "[::1]", "influx_1.example.org", "bücher.example"]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    db = parse(HOWTO.replace("host=monit-ent.vm.mirantis.net", f"host={host}")).db
+    assert db is not None
+    assert db.host == host
 
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
@@ -259,7 +303,7 @@ def test_sections_for_single_services_are_kept_by_their_names() -> None:
 def test_the_sample_shows_every_option_of_a_section_for_one_service() -> None:
     _, _, block = SAMPLE.read_text().partition("#[check nova]\n")
     shown = set(re.findall(r"(?m)^#([a-z_]+) =", block.partition("\n[")[0]))
-    assert shown == {field.name for field in dataclasses.fields(config.CheckSection)}
+    assert shown == {field.name for field in dataclasses.fields(CheckSection)}
 
 
 def test_where_things_are_can_be_read_of_what_is_wrong(tmp_path: Path) -> None:

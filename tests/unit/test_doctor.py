@@ -4,11 +4,12 @@ import json
 import os
 import pwd
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from downtimer import config, targets
+from downtimer import accounts, config, targets
 from downtimer.config import Config
 from downtimer.doctor import cloud, disk, machine, timekeeping
 from downtimer.doctor.bounded import Silence, findings_of
@@ -32,6 +33,12 @@ def configuration(directory: Path, sections: str = "") -> Config:
         f"[global]\nkeystone_endpoint=http://k:5000\n{places}report_file={directory}/state/report\n{sections}"
     )
     return config.load(str(path))
+
+
+def signing_in(directory: Path) -> Config:
+    """Return the same, with the account that it names."""
+    found = configuration(directory)
+    return replace(found, account=accounts.of_file(found, "s3cret"))
 
 
 def levels(findings: list[Finding]) -> list[str]:
@@ -215,7 +222,7 @@ def listed(*, roles: tuple[str, ...] = ("admin",), away: dict[str, str] | None =
 
 
 def test_a_cloud_that_is_well_is_told_with_what_would_be_measured(tmp_path: Path) -> None:
-    findings = list(cloud.examine(configuration(tmp_path), listed()))
+    findings = list(cloud.examine(signing_in(tmp_path), listed()))
     text = "".join(map(line_of, findings))
     assert set(levels(findings)) == {"ok"}
     assert "roles admin; a token lives for 60 min" in text
@@ -227,7 +234,7 @@ def test_a_cloud_that_is_well_is_told_with_what_would_be_measured(tmp_path: Path
 def test_who_is_no_administrator_is_told_what_is_not_seen(tmp_path: Path) -> None:
     (warned,) = [
         one
-        for one in cloud.examine(configuration(tmp_path), listed(roles=("member",)))
+        for one in cloud.examine(signing_in(tmp_path), listed(roles=("member",)))
         if one.level is Level.WARN
     ]
     assert "without the role admin" in warned.text
@@ -236,7 +243,7 @@ def test_who_is_no_administrator_is_told_what_is_not_seen(tmp_path: Path) -> Non
 def test_a_neutron_that_is_away_fails_and_filters_that_match_nothing_are_warned_of(tmp_path: Path) -> None:
     found = listed(away={"Neutron One": "Neutron One at http://q cannot list floating IPs: it answered 500"})
     found.complaints = ("[targets] include: 'nvoa' matches no service of the catalog",)
-    findings = list(cloud.examine(configuration(tmp_path), found))
+    findings = list(cloud.examine(signing_in(tmp_path), found))
     assert [one.text for one in findings if one.level is Level.FAIL] == [found.cloud.away["Neutron One"]]
     assert [one.text for one in findings if one.level is Level.WARN] == [
         f"{tmp_path}/conf.ini: {found.complaints[0]}"
@@ -247,6 +254,6 @@ def test_nothing_to_measure_fails(tmp_path: Path) -> None:
     found = listed()
     found.listed.others.clear()
     found.listed.addresses.clear()
-    failed = [one for one in cloud.examine(configuration(tmp_path), found) if one.level is Level.FAIL]
+    failed = [one for one in cloud.examine(signing_in(tmp_path), found) if one.level is Level.FAIL]
     assert len(failed) == 1
     assert "leave nothing of 1 services and 1 floating IPs" in failed[0].text

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from downtimer.clock import Anchor, RunClock
-from downtimer.config import GlobalSection, parse
 from downtimer.model import SECOND_NS
 from downtimer.workers.identity import Identity, SignInError
 from downtimer.workers.rest import Rest
+from tests.configured import account
 
 
 class Hand:
@@ -54,7 +54,8 @@ class FakeKeystone:
         lifetime_s: Of its tokens.
         skew_s: How far its clock is ahead of ours.
         subject: Its tokens; None for another each time.
-        project: That they are for.
+        project: That they are for; None: none.
+        more: What else is said of them.
         catalog: That comes with them.
     """
 
@@ -66,7 +67,8 @@ class FakeKeystone:
         self.skew_s = 0.0
         self.got: list[str] = []
         self.subject: str | None = None
-        self.project: dict[str, Any] = {"id": "p", "name": "admin"}
+        self.project: dict[str, Any] | None = {"id": "p", "name": "admin"}
+        self.more: dict[str, Any] = {}
         self.catalog: list[object] = [{"type": "compute", "name": "nova", "endpoints": []}]
         keystone = self
 
@@ -74,8 +76,12 @@ class FakeKeystone:
             """Its HTTP."""
 
             def do_GET(self) -> None:
-                """Give the versions, of another Keystone."""
+                """Tell of a token, or give the versions, of another Keystone."""
                 keystone.got.append(self.path)
+                if self.path == "/v3/auth/tokens":
+                    assert self.headers["X-Auth-Token"] == self.headers["X-Subject-Token"] == "given"
+                    keystone.say(self, keystone.status, keystone.token())
+                    return
                 link = {"rel": "self", "href": "http://127.0.0.1:1/v3/"}
                 version = {"id": "v3.14", "status": "stable", "links": [link], "media-types": []}
                 keystone.say(self, 300, {"versions": {"values": [version]}})
@@ -102,7 +108,9 @@ class FakeKeystone:
     def token(self) -> dict[str, Any]:
         """Return a token's body."""
         issued = datetime.now(UTC) + timedelta(seconds=self.skew_s)
-        content: dict[str, Any] = {"issued_at": issued.isoformat(), "project": self.project}
+        content: dict[str, Any] = {"issued_at": issued.isoformat(), **self.more}
+        if self.project is not None:
+            content["project"] = self.project
         content["user"] = {"id": "u", "name": "admin", "domain": {"id": "default", "name": "Default"}}
         content["expires_at"] = (issued + timedelta(seconds=self.lifetime_s)).isoformat()
         content["catalog"] = self.catalog
@@ -130,23 +138,23 @@ def keystone() -> Iterator[FakeKeystone]:
 class Setting:
     """An identity, and the clock that it goes by."""
 
-    def __init__(self, keystone: FakeKeystone, extra: str = "") -> None:
-        text = f"[global]\nkeystone_endpoint={keystone.url}\npassword=se%cret\n{extra}"
-        section: GlobalSection = parse(text, "/etc/downtimer/conf.ini").global_
+    def __init__(self, keystone: FakeKeystone, extra: str = "", *, way: str = "password=se%cret") -> None:
+        text = f"[global]\nkeystone_endpoint={keystone.url}\n{way}\n{extra}"
+        who = account(text)
         self.hand = Hand()
-        self.rest = Rest(section)
+        self.rest = Rest(who.trust)
         self.rest.begin(60)
-        self.identity = Identity(section, self.rest, RunClock(Anchor(0, 0, "boot"), self.hand))
+        self.identity = Identity(who, self.rest, RunClock(Anchor(0, 0, "boot"), self.hand))
 
     def pass_time(self, seconds: float) -> None:
         """Move the clock."""
         self.hand.now_ns += int(seconds * SECOND_NS)
 
     def refused(self) -> str:
-        """Sign in in vain."""
+        """Sign in in vain; return why, and how that is mended."""
         with pytest.raises(SignInError) as caught:
             self.identity.sign_in()
-        return str(caught.value)
+        return f"{caught.value}; {caught.value.remedy}"
 
 
 @pytest.mark.parametrize(
@@ -356,7 +364,7 @@ def test_a_token_that_no_header_can_hold_is_none(keystone: FakeKeystone, token: 
     assert "gave a token that cannot be sent" in Setting(keystone).refused()
 
 
-@pytest.mark.parametrize("project", [5, [], {}, "\ud800", "x" * 256, None])
+@pytest.mark.parametrize("project", [5, [], {}, "\ud800", "x" * 256])
 def test_a_project_that_is_none_is_unknown(keystone: FakeKeystone, project: object) -> None:
     keystone.project = {"id": project, "name": project}
     held = Setting(keystone).identity.sign_in()
@@ -373,3 +381,66 @@ def test_the_password_goes_where_it_is_configured_to_go(keystone: FakeKeystone) 
     Setting(keystone).identity.sign_in()
     assert keystone.got == []
     assert len(keystone.asked) == 1
+
+
+CREDENTIAL = "application_credential_id=abc\napplication_credential_secret=se%cret"
+
+
+def test_application_credential_says_what_it_is_and_nothing_of_a_project(keystone: FakeKeystone) -> None:
+    keystone.unscoped = 201
+    Setting(keystone, way=CREDENTIAL).identity.sign_in()
+    Setting(keystone, way=CREDENTIAL.replace("_id=abc", "_name=mine")).identity.sign_in()
+    by_id, by_name = (auth["identity"]["application_credential"] for auth in keystone.asked)
+    assert by_id == {"id": "abc", "secret": "se%cret"}
+    user = {"name": "admin", "domain": {"id": "default"}}
+    assert by_name == {"name": "mine", "secret": "se%cret", "user": user}
+    assert not any("scope" in auth and auth["scope"] for auth in keystone.asked)
+
+
+def test_application_credential_that_is_refused_is_asked_for_once(keystone: FakeKeystone) -> None:
+    keystone.status = keystone.unscoped = 401
+    why = Setting(keystone, way=CREDENTIAL).refused()
+    assert (
+        "refused application credential 'abc': it does not exist, has expired, or its secret is another"
+        in why
+    )
+    assert "correct [global] application_credential_id, application_credential_secret in /etc/down" in why
+    assert len(keystone.asked) == 1
+
+
+def test_token_that_was_given_is_looked_at_once_and_again_at_its_end(keystone: FakeKeystone) -> None:
+    keystone.status, keystone.lifetime_s = 200, 100
+    setting = Setting(keystone, way="token=given")
+    held = setting.identity.sign_in()
+    assert (held.token, held.project) == ("given", "admin")
+    assert held.renew_ns == held.expires_ns
+    assert 98 * SECOND_NS < held.expires_ns <= 100 * SECOND_NS
+    setting.pass_time(97)
+    assert not setting.identity.is_due()
+    keystone.status = 404
+    setting.pass_time(3)
+    assert setting.identity.is_due()
+    why = setting.refused()
+    assert "does not accept the token that it was given: it has expired, was revoked" in why
+    assert "put a new one into [global] token in /etc/downtimer/conf.ini, and start again" in why
+    assert setting.identity.signed_in is held
+    assert keystone.asked == []
+
+
+@pytest.mark.parametrize(("status", "why"), [(401, "does not accept"), (503, "answered 503")])
+def test_token_that_cannot_be_looked_at(keystone: FakeKeystone, status: int, why: str) -> None:
+    keystone.status = status
+    assert why in Setting(keystone, way="token=given").refused()
+
+
+def test_token_for_no_project_is_refused(keystone: FakeKeystone) -> None:
+    keystone.project = None
+    why = Setting(keystone).refused()
+    assert "gave a token for no project" in why
+    assert "name one by [global] project_name in /etc/downtimer/conf.ini" in why
+
+
+def test_access_rules_are_refused_at_the_first_sign_in(keystone: FakeKeystone) -> None:
+    keystone.unscoped = 201
+    keystone.more = {"application_credential": {"id": "abc", "access_rules": [{"path": "/"}]}}
+    assert "is limited by access rules" in Setting(keystone, way=CREDENTIAL).refused()

@@ -10,10 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from downtimer.config import GlobalSection, parse
+from downtimer.account import Trust
 from downtimer.workers import rest
-from downtimer.workers.rest import AwayError, RefusedError, Rest
-from downtimer.workers.worker import CannotStartError
+from downtimer.workers.rest import AwayError, CertificateError, RefusedError, Rest
 from tests.ports import free_port
 
 Answer = Callable[[BaseHTTPRequestHandler], object]
@@ -47,16 +46,10 @@ def serve() -> Iterator[Callable[[Answer], str]]:
         server.server_close()
 
 
-def section(extra: str = "") -> GlobalSection:
-    """Return a configuration's section."""
-    text = f"[global]\nkeystone_endpoint=http://127.0.0.1:5000\npassword=x\n{extra}"
-    return parse(text, "/etc/downtimer/conf.ini").global_
-
-
 @pytest.fixture
 def client() -> Iterator[Rest]:
     """A client in the middle of a listing."""
-    made = Rest(section())
+    made = Rest(Trust())
     made.begin(10)
     yield made
     made.close()
@@ -307,10 +300,12 @@ def test_nobody_listens(client: Rest) -> None:
 
 
 def test_certificates_that_are_none_cannot_start() -> None:
-    with pytest.raises(CannotStartError, match=r"\[global\] cacert: .*No such file"):
-        Rest(section("cacert=/nonexistent/ca.pem"))
-    with pytest.raises(CannotStartError, match=r"\[global\] cacert: .*certificates"):
-        Rest(section(f"cacert={__file__}"))
+    with pytest.raises(CertificateError, match=r"^/nonexistent/ca.pem: No such file"):
+        Rest(Trust(cacert="/nonexistent/ca.pem"))
+    with pytest.raises(CertificateError, match="holds no certificates"):
+        Rest(Trust(cacert=__file__))
+    with pytest.raises(CertificateError, match="no certificate with its key"):
+        Rest(Trust(cert=__file__))
 
 
 def test_libraries_log_nothing(caplog: pytest.LogCaptureFixture, client: Rest) -> None:

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 
 from downtimer import config, secrecy
+from downtimer.account import Account, Method, Origin, Source
 from downtimer.config import Config
 from downtimer.errors import ConfigError, ExitCode
+from downtimer.sections import FILE
 from downtimer.supervisor.measurement import CHILDREN, SECRETS
 
 CLOUD = "[global]\nkeystone_endpoint = http://h:5000\n"
@@ -28,6 +30,7 @@ def secret_options() -> Iterator[tuple[str, str]]:
 
 
 EVERY = list(secret_options())
+ACCOUNT_SECRET = "Xyzzy-account"
 
 
 def field_of(section: str) -> str:
@@ -42,7 +45,10 @@ def with_every_secret() -> Config:
         field = field_of(section)
         changed = replace(getattr(found, field), **{option: secret(section, option)})
         found = replace(found, **{field: changed})
-    return found
+    named = Account(
+        url="http://h", method=Method.PASSWORD, secret=ACCOUNT_SECRET, origin=Origin(source=Source.FILE)
+    )
+    return replace(found, account=named)
 
 
 def secret(section: str, option: str) -> str:
@@ -58,35 +64,37 @@ def write(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
-def complete(path: Path, password: str | None = None) -> Config:
+def complete(path: Path) -> Config:
     """Read a configuration with its secrets."""
-    return secrecy.complete(config.load(str(path)), password=password)
+    return secrecy.complete(config.load(str(path)))
 
 
-def problem(path: Path, password: str | None = None) -> str:
+def problem(path: Path) -> str:
     """Return why that can't be done."""
     with pytest.raises(ConfigError) as caught:
-        complete(path, password)
+        complete(path)
     assert caught.value.exit_code == ExitCode.USAGE
     assert "\n" not in str(caught.value)
     return str(caught.value).removeprefix(f"{path}: ")
 
 
 def test_passwords_and_tokens_are_secret() -> None:
-    assert {("global", "password"), ("db", "password")} <= set(EVERY)
+    assert {("global", "password"), ("global", "application_credential_secret"), ("db", "token")} <= set(
+        EVERY
+    )
     named = [
         (name, field.name)
         for name, section in config.SECTIONS.items()
         for field in dataclasses.fields(section)
         if any(word in field.name for word in ("password", "token", "secret"))
-        and not field.name.endswith(config.FILE)
+        and not field.name.endswith(FILE)
     ]
     assert sorted(named) == sorted(EVERY)
 
 
 def test_no_secret_is_in_a_representation() -> None:
     found = with_every_secret()
-    assert msgspec.msgpack.encode(found).count(b"Xyzzy") == len(EVERY)
+    assert msgspec.msgpack.encode(found).count(b"Xyzzy") == len(EVERY) + 1
     assert "Xyzzy" not in repr(found)
 
 
@@ -96,9 +104,10 @@ def test_every_secret_may_stand_in_a_file_beside_the_configuration(
 ) -> None:
     value = "t0ken==" if option == "token" else ODD
     (tmp_path / "secret").write_text(f"{value}\nand more\n")
-    line = f"{option}{config.FILE} = secret\n"
+    line = f"{option}{FILE} = secret\n"
     text = CLOUD + ("password = x\n" if section != "global" else "") + f"[db]\n{line}"
-    path = write(tmp_path, CLOUD + line if section == "global" else text)
+    beside = "application_credential_id = x\n" if "credential" in option else ""
+    path = write(tmp_path, CLOUD + beside + line if section == "global" else text)
     assert getattr(getattr(complete(path), field_of(section)), option) == value
 
 
@@ -147,27 +156,23 @@ def test_pipe_without_a_writer_holds_nobody_up(tmp_path: Path) -> None:
     assert problem(path) == f"[global] password_file: {tmp_path / 'secret'} is no regular file"
 
 
-def test_environment_has_the_last_word_on_the_password(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("of the other file\n")
-    environment = "of the environment"
-    for line, password in (
-        ("password = of the file\n", "of the file"),
-        ("password_file = secret\n", "of the other file"),
-        ("", environment),
-    ):
-        assert complete(write(tmp_path, CLOUD + line), environment).global_.password == password
-
-
-@pytest.mark.parametrize("password", [None, ""])
-def test_cloud_without_a_password_is_one_line(tmp_path: Path, password: str | None) -> None:
-    line = "[global] password: missing; write it or password_file, or start with OS_PASSWORD"
-    assert problem(write(tmp_path, CLOUD), password) == line
-
-
-def test_without_a_cloud_no_password_is_wanted(tmp_path: Path) -> None:
-    path = write(tmp_path, "[static]\nips = 10.0.0.1\n")
-    assert complete(path, "secret").global_.password is None
-    assert not secrecy.wants_password(config.load(str(path)))
+@pytest.mark.parametrize(
+    ("text", "is_wanted"),
+    [
+        (CLOUD, True),
+        (CLOUD + "password = x\n", False),
+        (CLOUD + "password_file = x\n", False),
+        (CLOUD + "token_file = x\n", False),
+        (CLOUD + "application_credential_id = x\napplication_credential_secret_file = x\n", False),
+        ("[static]\nips = 10.0.0.1\n", False),
+        ("[global]\ncloud = x\n", False),
+    ],
+)
+def test_a_password_is_wanted_where_the_file_gives_nothing_to_sign_in_with(
+    text: str,
+    is_wanted: bool,  # noqa: FBT001 - a parameter of a test
+) -> None:
+    assert secrecy.wants_password(config.parse(text, PATH)) == is_wanted
 
 
 def test_commands_that_need_no_secret_do_without(tmp_path: Path) -> None:
@@ -178,10 +183,12 @@ def test_commands_that_need_no_secret_do_without(tmp_path: Path) -> None:
 def test_children_get_the_secrets_that_they_have_use_for(child: str) -> None:
     found = secrecy.without_secrets(with_every_secret(), but=SECRETS.get(child, ()))
     sent = msgspec.msgpack.encode(found).decode("latin-1")
-    sections = {"discovery": {"global"}, "api": {"global"}, "writer": {"db"}, "icmp": set[str]()}[child]
+    sections = {"writer": {"db"}}.get(child, set())
+    signs_in = child in ("discovery", "api")
+    assert (ACCOUNT_SECRET in sent) == signs_in
     for section, option in EVERY:
         assert (secret(section, option) in sent) == (section in sections)
-    assert secrecy.has_secrets(found) == bool(sections)
+    assert secrecy.has_secrets(found) == (signs_in or bool(sections))
 
 
 def test_whatever_others_can_read_is_told_with_what_mends_it(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from downtimer import clock, config
+from downtimer import clock
 from downtimer.clock import RunClock
 from downtimer.messages import Token
 from downtimer.model import SECOND_NS, Auth
 from downtimer.workers.tokens import Tokens
+from tests.configured import account
 from tests.engines import RecordingBus
 from tests.unit.machine import Machine
 
@@ -16,8 +17,8 @@ class Setting:
 
     def __init__(self) -> None:
         self.machine = Machine()
-        section = config.parse("[global]\nkeystone_endpoint=http://h\npassword=x\n", "/c").global_
-        self.tokens = Tokens(section, RunClock(clock.tie(self.machine), self.machine), RecordingBus())
+        who = account("[global]\nkeystone_endpoint=http://h\npassword=x\n")
+        self.tokens = Tokens(who, RunClock(clock.tie(self.machine), self.machine), RecordingBus())
 
     def take(self, *, lives_s: float | None = None) -> None:
         """Get a token that is asked for now."""
@@ -59,3 +60,26 @@ def test_first_token_is_awaited_for_two_seconds_and_no_other_is() -> None:
 
 def test_password_is_never_sure() -> None:
     assert not Setting().is_sure(Auth.PASSWORD)
+
+
+@pytest.mark.parametrize(
+    ("way", "unknown"),
+    [
+        ("password=x", {Auth.RESCOPE}),
+        ("application_credential_id=a\napplication_credential_secret=x", {Auth.RESCOPE, Auth.PASSWORD}),
+    ],
+)
+def test_what_keystone_does_not_know_it_may_answer_404(way: str, unknown: set[Auth]) -> None:
+    who = account(f"[global]\nkeystone_endpoint=http://h\n{way}\n")
+    machine = Machine()
+    tokens = Tokens(who, RunClock(clock.tie(machine), machine), RecordingBus())
+    assert {auth for auth in Auth if tokens.is_unknown(auth, 404)} == unknown
+    assert not any(tokens.is_unknown(auth, 500) for auth in Auth)
+
+
+def test_without_an_account_there_is_nothing_to_show() -> None:
+    machine = Machine()
+    tokens = Tokens(None, RunClock(clock.tie(machine), machine), RecordingBus())
+    assert not any(tokens.has(auth) for auth in Auth)
+    with pytest.raises(LookupError):
+        tokens.show(Auth.PASSWORD)
