@@ -17,7 +17,7 @@ from downtimer.config import Config
 from downtimer.errors import ExitCode
 from downtimer.messages import CannotStart
 from tests.fake_supervisor import FakeSupervisor
-from tests.integration.command import Command, Said, target
+from tests.integration.command import PROGRAM, Command, Said, target
 from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation
 from tests.waiting import wait_until
@@ -203,6 +203,17 @@ def test_idle_daemon_is_given_the_account_that_whoever_starts_it_has(
     command.ok("start", "--os-cloud", "token")
     assert until_measured(command, "works")["lacks"] == {"login": "signed in by a token"}
     command.ok("stop")
+
+
+def test_run_around_a_command_takes_a_cloud_too(
+    shared: Keystone, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clouds(tmp_path, night=by_credential(shared, credential(shared, "run")))
+    monkeypatch.setenv("DOWNTIMER_CONFIG", str(command.config))
+    argv = [*PROGRAM, "run", "--os-cloud", "night", "--format", "json", "--", "true"]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done
+    assert target(json.loads(done.stdout), "keystone")["lacks"] == {}
 
 
 def test_without_the_extra_the_environment_will_do_and_clouds_are_refused_in_a_line(
