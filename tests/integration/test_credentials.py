@@ -203,6 +203,9 @@ def test_idle_daemon_is_given_the_account_that_whoever_starts_it_has(
     command.ok("start", "--os-cloud", "token")
     assert until_measured(command, "works")["lacks"] == {"login": "signed in by a token"}
     command.ok("stop")
+    said = command.run("doctor", "--os-cloud", "token").out
+    assert f"{shared.url} takes a token for project 'admin', roles" in said
+    assert "min, and cannot be renewed" in said
 
 
 def test_run_around_a_command_takes_a_cloud_too(
