@@ -1,0 +1,60 @@
+"""The JSON report's fields, from its schema: a table for each kind of object."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from generated.markup import indented, prose, title
+
+_REFERENCE = "#/$defs/"
+_SIMPLE = ("seconds", "instant", "cause")
+"""Definitions that are named as a type, and have no table."""
+
+Node = Mapping[str, Any]
+
+
+def text(path: Path) -> str:
+    """Return a section for the report as a whole and for each object in it."""
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    objects = {"The report": schema} | {
+        name: node for name, node in schema["$defs"].items() if node.get("type") == "object"
+    }
+    return "\n".join(_object(name, node) for name, node in objects.items())
+
+
+def _object(name: str, node: Node) -> str:
+    about = [prose(node["description"]), ""] if "description" in node and "$defs" not in node else []
+    rows = "\n".join(_rows(node))
+    return "\n".join([title(name.capitalize() if name.islower() else name, "-"), *about, _table(rows)])
+
+
+def _table(rows: str) -> str:
+    head = ".. list-table::\n   :header-rows: 1\n   :widths: 22 22 56\n\n   * - Field\n     - Value\n     - Meaning\n"
+    return f"{head}{indented(rows)}\n"
+
+
+def _rows(node: Node, prefix: str = "") -> Iterator[str]:
+    """Yield a row for each field; the fields of objects without a name of their own follow them."""
+    for field, value in node["properties"].items():
+        yield f"* - ``{prefix}{field}``\n  - {_type(value)}\n  - {prose(value.get('description', ''))}"
+        inner = value.get("items", value)
+        if "properties" in inner:
+            yield from _rows(inner, f"{prefix}{field}{'[]' if 'items' in value else ''}.")
+
+
+def _type(node: Node) -> str:
+    """Return what a field's value may be, in words."""
+    if "$ref" in node:
+        return node["$ref"].removeprefix(_REFERENCE)
+    if "anyOf" in node:
+        return " or ".join(map(_type, node["anyOf"]))
+    if "const" in node:
+        return f"``{json.dumps(node['const'])}``"
+    if "enum" in node:
+        return " or ".join("null" if value is None else f"``{value}``" for value in node["enum"])
+    if node["type"] == "array":
+        return f"list of {_type(node['items'])}"
+    if node["type"] == "object" and "properties" not in node:
+        return f"{{name: {_type(node['additionalProperties'])}}}"
+    return " or ".join(node["type"]) if isinstance(node["type"], list) else str(node["type"])
