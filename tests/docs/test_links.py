@@ -1,0 +1,86 @@
+"""What the documentation names is there: pages, files, commands and their options, messages."""
+
+import html as markup
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+import docutils.core
+import docutils.nodes
+import pytest
+import yaml
+
+from downtimer.cli import COMMANDS
+from downtimer.cli import __doc__ as overview
+from tests.docs import words
+from tests.docs.conftest import ROOT
+
+LISTED = set(re.findall(r"[a-z]+", overview or ""))
+LEAST_FRAGMENT = 8
+"""A shorter piece of a message, between two things that are filled in, says nothing."""
+
+
+def test_every_link_leads_somewhere_and_nothing_is_loaded_from_elsewhere(html: Path) -> None:
+    pages = {page: page.read_text() for page in html.rglob("*.html")}
+    anchors = {page: set(re.findall(r'\bid="([^"]+)"', text)) for page, text in pages.items()}
+    assert [(page.name, link) for page, text in pages.items() for link in _broken(page, text, anchors)] == []
+    foreign = re.compile(r'src(?:set)?="(?:https?:)?//|<link[^>]+href="(?:https?:)?//')
+    assert [page.name for page, text in pages.items() if foreign.search(text)] == []
+
+
+def _broken(page: Path, text: str, anchors: dict[Path, set[str]]) -> Iterator[str]:
+    """Yield the links of a page that lead nowhere."""
+    for link in re.findall(r'(?:href|src)="([^"]*)"', text):
+        target, _, anchor = markup.unescape(link).partition("#")
+        if re.match(r"[a-z]+:", target):
+            continue
+        file = (page.parent / unquote(target.partition("?")[0])).resolve() if target else page
+        if not file.exists() or (anchor and unquote(anchor) not in anchors.get(file, {unquote(anchor)})):
+            yield link
+
+
+@pytest.mark.parametrize("name", ["README.rst", "CONTRIBUTING.rst", "CHANGELOG.rst"])
+def test_what_stands_beside_the_code_is_plain_restructuredtext_with_sound_links(name: str) -> None:
+    """As GitHub and PyPI render it, who know nothing of Sphinx."""
+    settings = {"report_level": 2, "halt_level": 2, "file_insertion_enabled": False}
+    tree = docutils.core.publish_doctree((ROOT / name).read_text(), settings_overrides=settings)
+    nodes = [node for node in tree.findall(docutils.nodes.Element) if {"refuri", "uri"} & node.attributes.keys()]
+    links = [node.get("refuri") or node["uri"] for node in nodes]
+    assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
+
+
+@pytest.mark.parametrize("source", words.SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_that_is_named_is_there(source: Path) -> None:
+    assert [path for path in words.paths(source.read_text()) if not (ROOT / path).exists()] == []
+
+
+def test_every_command_that_is_named_is_there_with_its_options(html: Path) -> None:
+    pages = [page for page in sorted(html.rglob("*.html")) if page.parent.name != "decisions"]
+    assert [(page.name, wrong) for page in pages for wrong in _unknown(words.code_of(page))] == []
+    assert list(_unknown((ROOT / "README.rst").read_text().replace("``", "\n"))) == []
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "doc" / "recipes").iterdir()), ids=lambda path: path.name)
+def test_recipes_call_what_is_there(recipe: Path) -> None:
+    texts = list(words.strings(yaml.safe_load(recipe.read_text())))
+    assert texts
+    assert list(_unknown("\n".join(texts))) == []
+
+
+def _unknown(text: str) -> Iterator[str]:
+    """Yield each command, and each option, that the program does not know."""
+    for call in words.calls(text):
+        if call.command not in LISTED:
+            yield call.command
+        elif call.command in COMMANDS:
+            known = words.usage_of(call.command)
+            yield from (f"{call.command} {one}" for one in call.options if f"{one}" not in known)
+
+
+def test_every_message_that_is_explained_is_one() -> None:
+    said = words.said()
+    for message in words.explained():
+        pieces = [piece for piece in map(str.strip, message.split("…")) if len(piece) >= LEAST_FRAGMENT]
+        assert pieces, message
+        assert [piece for piece in pieces if not any(piece in text for text in said)] == []
