@@ -13,7 +13,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 TOX := $(VENV)/bin/tox
 
-.PHONY: help demo test lint unit integration lowest accuracy bench upgrade chaos soak screenshot audit clean debian-demo debian-test
+.PHONY: help demo test lint unit docs integration lowest accuracy bench upgrade chaos soak screenshot audit clean debian-demo debian-docs debian-test
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /    make \1\t/p' Makefile | expand -t 24
@@ -22,7 +22,7 @@ demo: debian-demo $(VENV)/.downtimer ## measure a simulated upgrade on this mach
 	$(VENV)/bin/downtimer demo
 
 test: debian-test $(VENV)/.tox ## all checks and tests, with a real Keystone and a real InfluxDB
-	$(TOX) run-parallel --parallel 2 --parallel-no-spinner -e lint,unit
+	$(TOX) run-parallel --parallel 2 --parallel-no-spinner -e lint,unit,docs
 	$(TOX) run -e untimed,integration,lowest
 
 lint: debian-demo $(VENV)/.tox ## style, format and types
@@ -30,6 +30,9 @@ lint: debian-demo $(VENV)/.tox ## style, format and types
 
 unit: debian-demo $(VENV)/.tox ## tests of pure code, in seconds
 	$(TOX) run -e unit
+
+docs: debian-docs $(VENV)/.tox ## the documentation: doc/_build/html/index.html and doc/_build/man/downtimer.1
+	$(TOX) run -e docs
 
 integration: debian-test $(VENV)/.tox ## tests with real processes and servers
 	$(TOX) run -e untimed,integration
@@ -59,11 +62,14 @@ audit: $(VENV)/.tox ## look up known vulnerabilities of the packages that we nee
 	$(TOX) run -e audit
 
 clean: ## remove all that make made here (not the Debian packages, nor ~/.cache/downtimer-tests)
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist test-output *.egg-info
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist test-output *.egg-info doc/_build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 debian-demo:
 	@tests/setup/debian-packages python3-venv util-linux -o iproute2
+
+debian-docs:
+	@tests/setup/debian-packages python3-venv man-db
 
 debian-test:
 	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd tmux influxdb \

@@ -1,4 +1,4 @@
-"""How Sphinx makes the documentation: html and the man page. `make docs` calls it, with warnings as errors."""
+"""How Sphinx makes the documentation, html and the man page. `make docs` has it do so."""
 
 import sys
 from pathlib import Path
@@ -26,6 +26,12 @@ html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
 
 man_pages = [
-    ("reference/index", "downtimer", "measure how long APIs and floating IPs of a cloud are down", [author], 1)
+    (
+        "reference/index",
+        "downtimer",
+        "measure how long APIs and floating IPs of a cloud are down",
+        [author],
+        1,
+    )
 ]
 man_show_urls = False

@@ -30,8 +30,8 @@ def _object(name: str, node: Node) -> str:
 
 
 def _table(rows: str) -> str:
-    head = ".. list-table::\n   :header-rows: 1\n   :widths: 22 22 56\n\n   * - Field\n     - Value\n     - Meaning\n"
-    return f"{head}{indented(rows)}\n"
+    head = "* - Field\n  - Value\n  - Meaning\n"
+    return f".. list-table::\n   :header-rows: 1\n   :widths: 22 22 56\n\n{indented(head + rows)}\n"
 
 
 def _rows(node: Node, prefix: str = "") -> Iterator[str]:
@@ -46,13 +46,17 @@ def _rows(node: Node, prefix: str = "") -> Iterator[str]:
 def _type(node: Node) -> str:
     """Return what a field's value may be, in words."""
     if "$ref" in node:
-        return node["$ref"].removeprefix(_REFERENCE)
+        return str(node["$ref"]).removeprefix(_REFERENCE)
     if "anyOf" in node:
         return " or ".join(map(_type, node["anyOf"]))
-    if "const" in node:
-        return f"``{json.dumps(node['const'])}``"
-    if "enum" in node:
-        return " or ".join("null" if value is None else f"``{value}``" for value in node["enum"])
+    if "const" in node or "enum" in node:
+        values = node.get("enum", [node.get("const")])
+        return " or ".join("null" if value is None else f"``{value}``" for value in values)
+    return _plain(node)
+
+
+def _plain(node: Node) -> str:
+    """Return the same of what is described by its type alone."""
     if node["type"] == "array":
         return f"list of {_type(node['items'])}"
     if node["type"] == "object" and "properties" not in node:

@@ -16,8 +16,10 @@ def _build(builder: str) -> Path:
     """Build all of it anew, with warnings as errors, and return where it is."""
     to = BUILT / builder
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-q", "-E", "-W", "--keep-going", "-b", builder]
-        + ["-d", str(BUILT / "doctrees" / builder), str(ROOT / "doc"), str(to)],
+        [
+            *(sys.executable, "-m", "sphinx", "-q", "-E", "-W", "--keep-going", "-b", builder),
+            *("-d", BUILT / "doctrees" / builder, ROOT / "doc", to),
+        ],
         capture_output=True,
         text=True,
         timeout=BUILD_TIMEOUT_S,

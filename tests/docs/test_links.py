@@ -45,7 +45,9 @@ def test_what_stands_beside_the_code_is_plain_restructuredtext_with_sound_links(
     """As GitHub and PyPI render it, who know nothing of Sphinx."""
     settings = {"report_level": 2, "halt_level": 2, "file_insertion_enabled": False}
     tree = docutils.core.publish_doctree((ROOT / name).read_text(), settings_overrides=settings)
-    nodes = [node for node in tree.findall(docutils.nodes.Element) if {"refuri", "uri"} & node.attributes.keys()]
+    nodes = [
+        node for node in tree.findall(docutils.nodes.Element) if {"refuri", "uri"} & node.attributes.keys()
+    ]
     links = [node.get("refuri") or node["uri"] for node in nodes]
     assert [link for link in links if not link.startswith("http") and not (ROOT / link).exists()] == []
 

@@ -90,7 +90,9 @@ def test_formats_and_stores_are_offered() -> None:
 
 def test_runs_are_offered_by_the_configuration_that_is_named(tmp_path: Path) -> None:
     config = tmp_path / "conf.ini"
-    config.write_text(f"[global]\nstate_dir = {tmp_path}\nruntime_dir = {tmp_path}\n[static]\nips = 127.0.0.1\n")
+    config.write_text(
+        f"[global]\nstate_dir = {tmp_path}\nruntime_dir = {tmp_path}\n[static]\nips = 127.0.0.1\n"
+    )
     (tmp_path / "runs").mkdir()
     with contextlib.closing(JournalWriter(f"{tmp_path}/runs/{RUN.id}.sqlite", RUN, ships=False)):
         pass

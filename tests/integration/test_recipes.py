@@ -20,8 +20,10 @@ PLAYBOOKS: Final = [path for path in sorted(RECIPES.iterdir()) if "\n  hosts: " 
 @pytest.mark.parametrize("playbook", PLAYBOOKS, ids=lambda path: path.name)
 def test_a_playbook_is_sound(playbook: Path) -> None:
     done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "--syntax-check"]
-        + ["--inventory", "localhost,controller,", playbook],
+        [
+            *(Path(sys.executable).with_name("ansible-playbook"), "--syntax-check"),
+            *("--inventory", "localhost,controller,", playbook),
+        ],
         env=os.environ | {"LC_ALL": "C.UTF-8"},
         capture_output=True,
         text=True,
