@@ -80,6 +80,12 @@ def _unknown(text: str) -> Iterator[str]:
             yield from (f"{call.command} {one}" for one in call.options if f"{one}" not in known)
 
 
+def test_the_container_is_made_of_what_is_there() -> None:
+    copied = re.findall(r"(?m)^COPY (?!--)(.+) \S+$", (ROOT / "Containerfile").read_text())
+    assert copied
+    assert [path for line in copied for path in line.split() if not (ROOT / path).exists()] == []
+
+
 def test_every_message_that_is_explained_is_one() -> None:
     said = words.said()
     for message in words.explained():
