@@ -11,6 +11,7 @@ from generated.markup import indented, prose, title
 
 _HEAD = re.compile(r"([A-Z][\w ,()-]*):(?: +(.*))?")
 _INLINE = ("Usage", "Example")
+_ARGUMENT = re.compile(r"  ([A-Z]+(?:, [A-Z]+)*)  +(\S.*)")
 _OPTION = re.compile(r"  (-\S.*?)(?:  +(\S.*))?")
 
 
@@ -34,6 +35,10 @@ def _block(block: str) -> str:
     """Return a paragraph, or what stands below a word and a colon."""
     first, _, rest = block.partition("\n")
     head = _HEAD.fullmatch(first)
+    argument = _ARGUMENT.fullmatch(first)
+    if argument is not None:
+        about = prose("\n".join([argument[2], *map(str.strip, rest.splitlines())]))
+        return f"*{argument[1]}*\n{indented(about)}"
     if head is None or not (rest.startswith(" ") or head[1] in _INLINE):
         return _paragraph(block)
     if head[1] == "Options":

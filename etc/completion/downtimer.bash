@@ -3,7 +3,7 @@
 #     install -Dm644 etc/completion/downtimer.bash /usr/share/bash-completion/completions/downtimer
 #
 # or, for yourself, `source` it in ~/.bashrc. It knows nothing by itself: the command's own --help says what there is, and
-# the word that stands for an option's value there what may follow it: FILE, RUN, or words divided by "," and "or".
+# the word that stands for a value there what may be its values: FILE, RUN, or those that its line lists, with commas and "or".
 
 declare -gA _downtimer_helps # by program and command, once in each shell
 
@@ -67,7 +67,7 @@ _downtimer_takes() {
 _downtimer_argument() {
     _downtimer_help "$1" "$2"
     sed -nE '/^Usage:/,/^$/p' <<< "$REPLY" | sed -E 's/--?[a-z-]+[ =][A-Z]+//g; s/-- .*//' |
-        grep -oE '\b(RUN|FILE)\b' | head -n 1
+        grep -oE '\b(RUN|BEFORE|FILE)\b' | head -n 1
 }
 
 # Complete a value: a file, a run, or one of the words that stand beside the option.
@@ -77,13 +77,14 @@ _downtimer_value() {
             compopt -o filenames 2> /dev/null
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
-        RUN)
+        RUN | BEFORE)
             _downtimer_words "$("$program" runs --json "${config[@]}" 2> /dev/null | sed -nE 's/^ *"id": "(.*)",$/\1/p')"
             ;;
         ?*)
             _downtimer_help "$program" "$command"
-            [[ $REPLY =~ $'\n'"  $2 $1 "\ *([a-z]+((, | or )[a-z]+)+) ]] &&
-                _downtimer_words "$(sed 's/, / /g; s/ or / /g' <<< "${BASH_REMATCH[1]}")"
+            local said
+            said=$(sed -nE "s/^  (-[a-z] [A-Z]+, )?$2 $1 +//p" <<< "$REPLY" | sed -E 's/ ?[[(][^])]*[])]//g; s/^.*: //')
+            [[ $said =~ ^[a-z]+((, | or )[a-z]+)+ ]] && _downtimer_words "$(sed 's/, / /g; s/ or / /g' <<< "${BASH_REMATCH[0]}")"
             ;;
     esac
 }
