@@ -43,15 +43,20 @@ def _block(block: str) -> str:
         return _paragraph(block)
     if head[1] == "Options":
         return "\n".join(_options(rest))
-    lines = "\n".join(filter(None, [head[2], rest]))
-    shown = f".. code-block:: text\n\n{indented(_flush(lines))}"
-    return shown if head[1] == "Usage" else f"{prose(head[1])}:\n\n{shown}"
+    shown = _flush("\n".join(filter(None, [head[2], rest])))
+    if head[1] == "Usage":
+        return _literal(re.sub(r"(?m)^(?!downtimer )", "    ", shown))
+    return f"{prose(head[1])}:\n\n{_literal(shown)}"
+
+
+def _literal(block: str) -> str:
+    return f".. code-block:: text\n\n{indented(block)}"
 
 
 def _paragraph(block: str) -> str:
     """Return a paragraph; one whose lines are indented stands as it is, for a table or an example."""
     if block.startswith(" "):
-        return f".. code-block:: text\n\n{indented(_flush(block))}"
+        return _literal(_flush(block))
     lines = block.splitlines()
     if any(line.startswith("  ") for line in lines[1:]):
         kept = next(number for number, line in enumerate(lines) if line.startswith("  "))
