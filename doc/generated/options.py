@@ -6,7 +6,7 @@ import os
 import re
 import socket
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, get_args, get_type_hints
 from unittest import mock
 
 from downtimer import config
@@ -23,7 +23,8 @@ _ACCEPTED: Final = {"none of ": "one of ", "no ": "a ", "neither ": ""}
 
 def text() -> str:
     """Return a section for each section of the file, with its options as definitions."""
-    sections = {**config.SECTIONS, f"{config.CHECK}NAME": config.CheckSection}
+    of_one_service = get_args(get_type_hints(config.Config)["checks"])[1]
+    sections = {**config.SECTIONS, f"{config.CHECK}NAME": of_one_service}
     return "\n".join(_section(name, section) for name, section in sections.items())
 
 
@@ -36,29 +37,29 @@ def _section(name: str, section: type[Any]) -> str:
 
 def _option(field: "dataclasses.Field[Any]") -> str:
     option = config.option_of(field)
-    about = " ".join([prose(option.help), *_values(option), *_default(option)])
+    about = " ".join([prose(option.help), *_values(option.parse), *_default(option.default)])
     return f"``{field.name}``\n{indented(about)}\n"
 
 
-def _values(option: config.Option) -> Iterator[str]:
+def _values(parse: Callable[[str, Context], Any]) -> Iterator[str]:
     """Yield what its parser says that it accepts, where it says so in a list or a range."""
     try:
-        option.parse(_NOTHING, _CONTEXT)
+        parse(_NOTHING, _CONTEXT)
     except ValueError as exc:
         said = re.fullmatch(r"'\\x07' is (none of |no |neither )([^;]*)", str(exc))
         if said and re.search(r"^yes|,| from ", said[2]):
             yield f"Accepted: {_ACCEPTED[said[1]]}{said[2].replace(' nor ', ' or ')}."
 
 
-def _default(option: config.Option) -> Iterator[str]:
+def _default(default: str | Callable[[Context], str] | None) -> Iterator[str]:
     """Yield what holds without the option, if anything does."""
-    if not callable(option.default):
-        if option.default:
-            yield f"Default: ``{option.default}``."
-    elif option.default(_CONTEXT) == socket.gethostname():
+    if not callable(default):
+        if default:
+            yield f"Default: ``{default}``."
+    elif default(_CONTEXT) == socket.gethostname():
         yield "Default: the host's name."
     else:
-        root, other = _for(0, option.default), _for(1000, option.default)
+        root, other = _for(0, default), _for(1000, default)
         others = f" for root, ``{other}`` for others" if root != other else ""
         yield f"Default: ``{root}``{others}."
 

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -26,7 +27,8 @@ def code(word: str) -> str:
 
 def test_every_section_and_option_of_the_configuration_is_there(html: Path) -> None:
     page = (html / "reference" / "configuration.html").read_text()
-    for name, section in {**config.SECTIONS, "check NAME": config.CheckSection}.items():
+    of_one_service = get_args(get_type_hints(config.Config)["checks"])[1]
+    for name, section in {**config.SECTIONS, "check NAME": of_one_service}.items():
         part = page.partition(f"<h2>[{name}]")[2].partition("<h2>")[0]
         assert [one.name for one in dataclasses.fields(section) if code(one.name) not in part] == []
 
@@ -34,7 +36,7 @@ def test_every_section_and_option_of_the_configuration_is_there(html: Path) -> N
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_there_with_its_options(html: Path, name: str) -> None:
     page = (html / "reference" / "commands.html").read_text()
-    options = set(re.findall(r"--[a-z-]+", words.usage_of(name).partition("Options:")[2]))
+    options = set(re.findall(r"(?m)^  (?:-[a-z][ A-Z]*, )?(--[a-z-]+)", words.usage_of(name)))
     part = page.partition(f"<h2>downtimer {name}<")[2].partition("<h2>")[0]
     assert part
     assert [option for option in options if code(option) not in part] == []
