@@ -72,7 +72,7 @@ debian-docs:
 	@tests/setup/debian-packages python3-venv man-db
 
 debian-test:
-	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd tmux influxdb \
+	@tests/setup/debian-packages python3-venv util-linux iproute2 iputils-ping openssl strace systemd tmux man-db influxdb \
 	    victoria-metrics haproxy fping prometheus-blackbox-exporter mariadb-server-core mariadb-client-core \
 	    chromium chromium-driver
 

@@ -13,7 +13,8 @@ from tests.docs.conftest import ROOT
 
 SOURCES: Final = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted((ROOT / "doc").rglob("*.rst"))]
 
-_CALL = re.compile(r"\bdowntimer(?:\"? (?:-c|--config)[ =]\S+)? ([a-z]+)\b([^\n;&|>#]*)")
+_BEFORE = r"(?:^ *(?:[$#] )?|[&;|`'/] ?|-- |do )"
+_CALL = re.compile(_BEFORE + r"downtimer(?: (?:-c|--config)[ =]\S+)? ([a-z]+)\b([^\n;&|>#]*)", re.MULTILINE)
 _CODE = re.compile(r"<(pre|code)\b[^>]*>(.*?)</\1>", re.DOTALL)
 _PATH = re.compile(r"``((?:doc|etc|tests|downtimer|bin)/[\w./-]*)``")
 
@@ -39,16 +40,15 @@ def code_of(page: Path) -> str:
 
 
 def strings(node: Any) -> Iterator[str]:  # noqa: ANN401 - what YAML may hold
-    """Yield all texts of a document; a list of texts, as argv is, as one."""
+    """Yield all texts of a document; an argv as one. That is a list of texts which begins with a word."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
         for value in node.values():
             yield from strings(value)
     elif isinstance(node, list):
-        if all(isinstance(value, str) for value in node):
-            yield " ".join(node)
-        for value in node:
+        is_argv = all(isinstance(value, str) for value in node) and node and " " not in node[0]
+        for value in [" ".join(node)] if is_argv else node:
             yield from strings(value)
 
 
