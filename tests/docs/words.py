@@ -13,8 +13,10 @@ from tests.docs.conftest import ROOT
 
 SOURCES: Final = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted((ROOT / "doc").rglob("*.rst"))]
 
-_BEFORE = r"(?:^ *(?:[$#] )?|[&;|`'/] ?|-- |do )"
-_CALL = re.compile(_BEFORE + r"downtimer(?: (?:-c|--config)[ =]\S+)? ([a-z]+)\b([^\n;&|>#]*)", re.MULTILINE)
+_BEFORE = r"(?:^ *(?:[$#] )?|[&;|`'] ?|-- |do |bin/|\{\{ )"
+_CALL = re.compile(
+    _BEFORE + r"downtimer(?: }})?(?: (?:-c|--config)[ =]\S+)? ([a-z]+)\b([^\n;&|>#]*)", re.MULTILINE
+)
 _CODE = re.compile(r"<(pre|code)\b[^>]*>(.*?)</\1>", re.DOTALL)
 _PATH = re.compile(r"``((?:doc|etc|tests|downtimer|bin)/[\w./-]*)``")
 
@@ -40,15 +42,14 @@ def code_of(page: Path) -> str:
 
 
 def strings(node: Any) -> Iterator[str]:  # noqa: ANN401 - what YAML may hold
-    """Yield all texts of a document; an argv as one. That is a list of texts which begins with a word."""
+    """Yield all texts of a document, an argv as one."""
     if isinstance(node, str):
         yield node
     elif isinstance(node, dict):
-        for value in node.values():
-            yield from strings(value)
+        for key, value in node.items():
+            yield from strings(" ".join(value) if key == "argv" and isinstance(value, list) else value)
     elif isinstance(node, list):
-        is_argv = all(isinstance(value, str) for value in node) and node and " " not in node[0]
-        for value in [" ".join(node)] if is_argv else node:
+        for value in node:
             yield from strings(value)
 
 
