@@ -1,6 +1,7 @@
 """What the documentation names is there: pages, files, commands and their options, messages."""
 
 import html as markup
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import docutils.nodes
 import pytest
 import yaml
 
+from downtimer import assertions
 from downtimer.cli import COMMANDS
 from tests.docs import words
 from tests.docs.conftest import ROOT
@@ -77,6 +79,17 @@ def _unknown(text: str) -> Iterator[str]:
         else:
             known = words.usage_of(call.command)
             yield from (f"{call.command} {one}" for one in call.options - {"--help"} if one not in known)
+
+
+def test_every_assertion_that_is_shown_can_be_made(html: Path) -> None:
+    texts = [words.code_of(page) for page in html.rglob("*.html")]
+    texts += [recipe.read_text() for recipe in (ROOT / "doc" / "recipes").iterdir()]
+    shown = re.findall(
+        r"""--assert,? ['"](.+?)['"]|--assert ([a-z-]+)|- "((?:service|address):.+)\"""", "\n".join(texts)
+    )
+    assert len(shown) > 10
+    for expression in filter(None, itertools.chain(*shown)):
+        assertions.parse(expression)
 
 
 def test_the_container_is_made_of_what_is_there() -> None:
