@@ -101,6 +101,10 @@ def test_the_container_is_made_of_what_is_there() -> None:
 def test_every_message_that_is_explained_is_one() -> None:
     said = words.said()
     for message in words.explained():
-        pieces = [piece for piece in map(str.strip, message.split("…")) if len(piece) >= LEAST_FRAGMENT]
+        pieces = [
+            piece
+            for piece in (part.strip(" ,:;") for part in message.split("…"))
+            if len(piece) >= LEAST_FRAGMENT
+        ]
         assert pieces, message
         assert [piece for piece in pieces if not any(piece in text for text in said)] == []
