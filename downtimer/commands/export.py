@@ -2,11 +2,13 @@
 
 Usage: downtimer export [--config FILE] [--output FILE] [RUN]
 
-  RUN                     a run: its id or how that begins, latest, or latest~1; the latest if not given
+  RUN                     its id or how that begins, latest, or latest~1; the
+                          latest if not given
 
 Options:
   --output FILE           write there instead of printing; - is standard output
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
 A run that is under way is written as it stands now.
 

@@ -1,13 +1,16 @@
-"""Take in a run that was exported, or measured by something else; it is kept, and reported on, as others are.
+"""Take in a run that was exported, or measured by something else.
 
 Usage: downtimer import [--config FILE] [--from FORMAT] FILE
 
 Options:
-  --from FORMAT           downtimer (as `downtimer export` writes it) or rally (the results of a task, as
-                          `rally task results` or `rally task report --json` writes them) [default: downtimer]
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  --from FORMAT           downtimer, as `downtimer export` writes; or rally, as
+                          `rally task results` or `rally task report --json`
+                          does [default: downtimer]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
-FILE - is standard input. Nothing is kept of a file with anything wrong in it.
+The run is kept, and reported on, as others are. FILE - is standard input.
+Nothing is kept of a file with anything wrong in it.
 
 Example: zcat upgrade.jsonl.gz | downtimer import -
 """

@@ -3,7 +3,8 @@
 Usage: downtimer mark [--config FILE] [--] TEXT...
 
 Options:
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
 It returns once the daemon has it, and prints the instant. In a command that
 is run by `downtimer run` it needs no --config.

@@ -3,7 +3,8 @@
 Usage: downtimer pause [--config FILE]
 
 Options:
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
 It returns once all that was under way is resolved. That time is not observed,
 and the report says so: it is in no downtime, and percentages are of the rest.

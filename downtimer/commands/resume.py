@@ -3,7 +3,8 @@
 Usage: downtimer resume [--config FILE]
 
 Options:
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
 
 from typing import Final

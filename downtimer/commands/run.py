@@ -10,11 +10,14 @@ Options:
   --assert EXPR           a promise to judge the run by; `downtimer report
                           --help` has examples
   --lenient               what is undecided is no failure
-  --format FORMAT         of the report; text if not given
-  --output FILE           write the report there instead of printing it
+  --format FORMAT         of the report: text (if not given), json, html,
+                          markdown, junit
+  --output FILE           write it there instead of printing; - is standard
+                          output
   --new                   begin a new run, even if one was cut off just now
   --resume                go on with the run that was cut off, however long ago
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 
 The command begins once everything has been seen. It is measured until
 2 seconds after its end, or up to 10 while something is down that was not

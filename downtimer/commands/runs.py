@@ -5,7 +5,8 @@ Usage: downtimer runs [--config FILE] [--json] [--delete RUN]
 Options:
   --delete RUN            remove the run of exactly that name
   --json                  as JSON
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
 
 import contextlib

@@ -2,10 +2,12 @@
 
 Usage: downtimer ship [--config FILE] [RUN]
 
-  RUN                     a run: its id or how that begins, latest, or latest~1; all if not given
+  RUN                     its id or how that begins, latest, or latest~1; all if
+                          not given
 
 Options:
-  -c FILE, --config FILE  the configuration [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
+  -c FILE, --config FILE  the configuration
+                    [default: $DOWNTIMER_CONFIG or /etc/downtimer/conf.ini]
 """
 
 from typing import Final

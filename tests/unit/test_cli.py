@@ -68,4 +68,5 @@ def test_each_command_tells_of_itself(capsys: pytest.CaptureFixture[str], name: 
     assert code == 0
     assert text.strip() == (module.__doc__ or "").strip()
     assert f"Usage: downtimer {name}" in text
+    assert max(map(len, text.splitlines())) <= 80
     assert callable(module.run)
