@@ -81,12 +81,22 @@ _downtimer_value() {
             _downtimer_words "$("$program" runs --json "${config[@]}" 2> /dev/null | sed -nE 's/^ *"id": "(.*)",$/\1/p')"
             ;;
         ?*)
-            _downtimer_help "$program" "$command"
-            local said
-            said=$(sed -nE "s/^  (-[a-z] [A-Z]+, )?$2 $1 +//p" <<< "$REPLY" | sed -E 's/ ?[[(][^])]*[])]//g; s/^.*: //')
-            [[ $said =~ ^[a-z]+((, | or )[a-z]+)+ ]] && _downtimer_words "$(sed 's/, / /g; s/ or / /g' <<< "${BASH_REMATCH[0]}")"
+            local from said
+            for from in "$command" ${command:+report}; do # whose list holds for commands that only name the default
+                _downtimer_help "$program" "$from"
+                said=$(_downtimer_said "$2 $1")
+                [[ $said =~ ^[a-z]+((, | or )[a-z]+)+ ]] || continue
+                _downtimer_words "$(sed 's/, / /g; s/ or / /g' <<< "${BASH_REMATCH[0]}")"
+                break
+            done
             ;;
     esac
+}
+
+# Print what REPLY says of an option, without what stands in brackets.
+_downtimer_said() {
+    sed -nE "/^  (-[a-z] [A-Z]+, )?$1( |$)/,/^(  -|$)/p" <<< "$REPLY" |
+        sed -E "1s/^.*$1 +//; 2,\$ { /^(  -|$)/d; s/^ +/ / }" | tr -d '\n' | sed -E 's/ ?[[(][^])]*[])]//g; s/^[a-z ]*: //'
 }
 
 # Complete another command, whose own completion is used where bash-completion is there.

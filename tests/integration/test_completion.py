@@ -86,6 +86,8 @@ def test_formats_and_stores_are_offered() -> None:
     assert formats == set(report.FORMATS)
     assert begun == {name for name in report.FORMATS if name.startswith("j")}
     assert stores == {"journal", "influxdb"}
+    assert offered(["run", "--format", ""], ["stop", "--format", ""]) == [formats, formats]
+    assert offered(["compare", "--format", ""])[0] < formats
 
 
 def test_runs_are_offered_by_the_configuration_that_is_named(tmp_path: Path) -> None:
