@@ -5,6 +5,7 @@ bounds prove it, fails if they disprove it, and is undecided else. A target of w
 observed can fail, but not pass.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,7 +13,9 @@ from typing import Final
 
 from downtimer.assertions import Assertion, Case, Measure, Result
 from downtimer.findings import Episode, Outage, TargetSummary
-from downtimer.model import SECOND_NS, Kind, Target
+from downtimer.intervals import Cover
+from downtimer.model import NEVER_NS, SECOND_NS, Kind, Target
+from downtimer.pauses import CAUSE
 from downtimer.printable import printable
 from downtimer.report import wording
 from downtimer.report.wording import number, plural
@@ -29,6 +32,8 @@ An address that answers no echo is tried on ports before anything is recorded.""
 
 _CAUSES_SHOWN: Final = 3
 
+_NEVER: Final = Cover(())
+
 Bounds = tuple[Fraction | int, Fraction | int]
 
 
@@ -40,11 +45,13 @@ class Scene:
         start_utc_ns: UTC of its instant 0, ns since the epoch.
         through_ns: What was measured counts to here.
         name_of: Tells how the report calls a target; not yet safe to print.
+        pauses: When probing rested, as the user asked, up to the run's end.
     """
 
     start_utc_ns: int
     through_ns: int
     name_of: Callable[[Target], str]
+    pauses: Cover = _NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +123,24 @@ def coverage(target: TargetSummary, scene: Scene) -> Fraction:
         return Fraction(0)
     before_ns = target.start_ns - target.state.discovered_ns - PROMPT_NS
     after_ns = scene.through_ns - target.end_ns - PROMPT_NS if target.retired_ns is None else 0
-    whole_ns = target.window_ns + max(before_ns, 0) + max(after_ns, 0)
+    paused_before_ns, paused_after_ns = _paused_around(target, scene)
+    missed_ns = max(before_ns, paused_before_ns, 0) + max(after_ns, paused_after_ns, 0)
+    whole_ns = target.window_ns + missed_ns
     return Fraction(target.observed_ns, whole_ns) if whole_ns else Fraction(1)
+
+
+def _paused_around(target: TargetSummary, scene: Scene) -> tuple[int, int]:
+    """Return how long probing rested before a target's first probe, and after its last one.
+
+    Neither is in its window; but who asks how it fared in the run asks of that time, too.
+    """
+    if target.start_ns is None or target.end_ns is None:
+        return 0, 0
+    before_ns = scene.pauses.measure_between(
+        min(target.state.discovered_ns, target.start_ns), target.start_ns
+    )
+    after_ns = scene.pauses.measure_between(target.end_ns, NEVER_NS) if target.retired_ns is None else 0
+    return before_ns, after_ns
 
 
 def _is_open(result: Result, measure: Measure) -> bool:
@@ -206,8 +229,10 @@ def _tell_outages(target: TargetSummary, name: str, scene: Scene) -> str:
 
 
 def _tell_observed(target: TargetSummary, name: str, scene: Scene) -> str:
+    unobserved = Counter(target.unobserved)
+    unobserved[CAUSE] += sum(_paused_around(target, scene))
     causes = ", ".join(
-        f"{printable(cause)} {wording.seconds(length_ns)}" for cause, length_ns in target.unobserved.items()
+        f"{printable(cause)} {wording.seconds(length_ns)}" for cause, length_ns in (+unobserved).items()
     )
     return f"{name} was observed for {_percent(coverage(target, scene))} % of its time" + (
         f": {causes}" if causes else ""

@@ -176,7 +176,7 @@ def compare(before: Summary, after: Summary) -> Comparison:
 
 
 def _told(summary: Summary) -> list[_Told]:
-    scene = Scene(summary.run.start_utc_ns, summary.through_ns, summary.name_of)
+    scene = summary.scene
 
     def tell(summarized: TargetSummary) -> _Told:
         target = summarized.target

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from downtimer.assertions import Assertion, Judgement
 from downtimer.findings import TargetSummary
+from downtimer.intervals import Cover, unite
 from downtimer.model import (
     Event,
     Latency,
@@ -22,6 +23,7 @@ from downtimer.model import (
     phases_between,
 )
 from downtimer.outages import summarize
+from downtimer.pauses import find_pauses
 from downtimer.report.attributed import AttributedSpans
 from downtimer.report.cases import Scene
 from downtimer.report.cores import spread
@@ -95,6 +97,13 @@ class Summary:
         """Return how soon a service answered, by check and time; nothing for all other targets."""
         return self._spans.latencies(target)
 
+    @property
+    def scene(self) -> Scene:
+        """What is needed of it, besides its targets, to judge one."""
+        end_ns = self.through_ns if self.run.end_ns is None else self.run.end_ns
+        pauses = [(start_ns, min(stop_ns, end_ns)) for start_ns, stop_ns in find_pauses(self.events)]
+        return Scene(self.run.start_utc_ns, self.through_ns, self.name_of, Cover(unite(pauses)))
+
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.
 
@@ -117,7 +126,7 @@ def build(reader: Reader, assertions: Sequence[Assertion] = (), *, is_lenient: b
 
 
 def _judge(summary: Summary, assertions: Sequence[Assertion]) -> Sequence[Judgement]:
-    judge = Judge(assertions, Scene(summary.run.start_utc_ns, summary.through_ns, summary.name_of))
+    judge = Judge(assertions, summary.scene)
     for told in summary.of_each(judge.tell):
         judge.add(told)
     return judge.judgements()

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from downtimer.assertions import Judgement, Result, parse
 from downtimer.intervals import measure, unite
-from downtimer.model import SECOND_NS, Span, TargetId, TargetState
+from downtimer.model import SECOND_NS, Event, Span, TargetId, TargetState
 from downtimer.outages import summarize
+from downtimer.pauses import PAUSE, UNPAUSE
 from downtimer.report.cases import Scene, hold
 from downtimer.report.summary import build
 from tests.unit.runs import MemoryReader, address, down, ns, service, slow, unknown, up
@@ -182,6 +183,41 @@ def test_target_that_was_not_probed_to_the_end_was_not_observed_then() -> None:
     judgement = judge("service:nova <= 5s", spans, service("nova"), service("glance"))
     assert judgement.result is Result.UNDECIDED
     assert judgement.why == "nova was observed for 42.85 % of its time only, 90% is needed"
+
+
+@pytest.mark.parametrize(("paused", "resumed"), [(20.2, None), (20.2, 90)])
+def test_pause_after_the_last_probe_is_time_that_was_not_observed(
+    paused: float, resumed: float | None
+) -> None:
+    events = [Event(at_ns=ns(paused), kind=PAUSE, text="")]
+    if resumed is not None:
+        events.append(Event(at_ns=ns(resumed), kind=UNPAUSE, text=""))
+    reader = MemoryReader(states=[service("nova")], the_spans=[up(0, 20)], the_events=events)
+    texts = ["zero-downtime", "<= 5s", "observed >= 99%", "outages <= 0"]
+    results = {one.assertion: one for one in build(reader, [parse(text) for text in texts]).judgements}
+    assert {text: one.result for text, one in results.items()} == {
+        "zero-downtime": Result.UNDECIDED,
+        "<= 5s": Result.UNDECIDED,
+        "observed >= 99%": Result.FAIL,
+        "outages <= 0": Result.UNDECIDED,
+    }
+    rested = "79.8" if resumed is None else "69.8"
+    assert results["observed >= 99%"].why.endswith(f": paused {rested} s")
+
+
+def test_pause_before_the_first_probe_is_time_that_was_not_observed() -> None:
+    events = [Event(at_ns=ns(1), kind=PAUSE, text=""), Event(at_ns=ns(21), kind=UNPAUSE, text="")]
+    reader = MemoryReader(states=[service("nova")], the_spans=[up(22, 100)], the_events=events)
+    (judgement,) = build(reader, [parse("observed >= 90%")]).judgements
+    assert judgement.why == "nova was observed for 79.59 % of its time: paused 20.0 s"
+
+
+def test_pause_outside_a_retired_target_is_not_held_against_it() -> None:
+    events = [Event(at_ns=ns(60.2), kind=PAUSE, text="")]
+    gone = address("10.0.0.5", missing=60, retired=60)
+    reader = MemoryReader(states=[gone], the_spans=ping("10.0.0.5", up(0, 60)), the_events=events)
+    (judgement,) = build(reader, [parse("observed >= 99%")]).judgements
+    assert judgement.result is Result.PASS
 
 
 def test_target_without_probes_is_undecided() -> None:
