@@ -6,7 +6,7 @@ observed can fail, but not pass.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
@@ -158,10 +158,7 @@ def _bounds(measure: Measure, target: TargetSummary, scene: Scene) -> Bounds:
         case Measure.SHARE:
             return _share(target.down_min_ns, target), _share(target.down_max_ns, target)
         case Measure.LONGEST:
-            return (
-                max([episode.min_ns for episode in target.episodes], default=0),
-                max([episode.max_ns for episode in target.episodes], default=0),
-            )
+            return longest_bounds_ns(target)
         case Measure.OBSERVED:
             missing = 1 - coverage(target, scene)
             return missing, missing
@@ -170,7 +167,7 @@ def _bounds(measure: Measure, target: TargetSummary, scene: Scene) -> Bounds:
         case Measure.NO_FAILURE:
             count = sum(episode.failed for episode in target.episodes)
         case Measure.NO_FAILURES_IN_A_ROW:
-            count = max([outage.failed for outage in _outages(target) if outage.failed > 1], default=0)
+            count = max([count for count, _ in _in_a_row(target) if count > 1], default=0)
     return count, count
 
 
@@ -185,12 +182,41 @@ def compare(assertion: Assertion, bounds: Bounds) -> Result:
     return Result.FAIL if lower else Result.UNDECIDED if upper else Result.PASS
 
 
-def _outages(target: TargetSummary) -> list[Outage]:
-    return [outage for episode in target.episodes for outage in episode.outages]
+def longest_bounds_ns(target: TargetSummary) -> tuple[int, int]:
+    """Return how long the longest episode was, at least and at most; 0 if there is none.
+
+    It may have been over, and begun anew, while nobody looked.
+    """
+    return (
+        max([_proven_ns(episode) for episode in target.episodes], default=0),
+        max([episode.max_ns for episode in target.episodes], default=0),
+    )
+
+
+def _proven_ns(episode: Episode) -> int:
+    return max(episode.min_ns - episode.unobserved_ns, 0)
+
+
+def _in_a_row(target: TargetSummary) -> Iterator[tuple[int, Outage]]:
+    """Yield how many probes failed with no good answer between them, and the first outage of these.
+
+    It may be several outages, for a long time without probes parts one. These have the same bounds.
+    """
+    count, first = 0, None
+    latest_ns = 0
+    for outage in (outage for episode in target.episodes for outage in episode.outages):
+        if first is not None and outage.earliest_ns < latest_ns:
+            count += outage.failed
+            continue
+        if first is not None:
+            yield count, first
+        count, first, latest_ns = outage.failed, outage, outage.latest_ns
+    if first is not None:
+        yield count, first
 
 
 def _isolated(target: TargetSummary) -> int:
-    return sum(1 for outage in _outages(target) if outage.failed == 1)
+    return sum(1 for count, _ in _in_a_row(target) if count == 1)
 
 
 def _resolution(target: TargetSummary) -> list[tuple[str, int]]:
@@ -215,8 +241,9 @@ def _tell_share(target: TargetSummary, name: str, scene: Scene) -> str:
 def _tell_longest(target: TargetSummary, name: str, scene: Scene) -> str:
     if not target.episodes:
         return f"{name} was not down"
-    longest = max(target.episodes, key=lambda episode: (episode.min_ns, episode.max_ns))
-    return f"{name} was down at a stretch for {wording.duration(longest)}{_from(longest, scene)}"
+    longest = max(target.episodes, key=lambda episode: (_proven_ns(episode), episode.max_ns))
+    length = wording.bounded(longest.duration_ns, _proven_ns(longest), longest.max_ns)
+    return f"{name} was down at a stretch for {length}{_from(longest, scene)}"
 
 
 def _tell_outages(target: TargetSummary, name: str, scene: Scene) -> str:
@@ -246,11 +273,11 @@ def _tell_failure(target: TargetSummary, name: str, scene: Scene) -> str:
 
 
 def _tell_in_a_row(target: TargetSummary, name: str, scene: Scene) -> str:
-    several = [outage for outage in _outages(target) if outage.failed > 1]
+    several = [(count, first) for count, first in _in_a_row(target) if count > 1]
     if not several:
         return f"no two probes of {name} in a row failed"
-    worst = max(several, key=lambda outage: outage.failed)
-    return f"{number(worst.failed)} probes of {name} in a row failed{_from(worst, scene)}"
+    count, first = max(several, key=lambda one: one[0])
+    return f"{number(count)} probes of {name} in a row failed{_from(first, scene)}"
 
 
 _WORDS: Final = {

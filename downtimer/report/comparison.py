@@ -13,7 +13,7 @@ import msgspec
 
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind, Run
-from downtimer.report.cases import COVERAGE, Scene, coverage
+from downtimer.report.cases import COVERAGE, Scene, coverage, longest_bounds_ns
 from downtimer.report.summary import Summary
 
 Bounds = tuple[int, int]
@@ -60,10 +60,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             down_ns=target.down_ns,
             down_bounds_ns=(target.down_min_ns, target.down_max_ns),
             longest_ns=target.longest_ns,
-            longest_bounds_ns=(
-                max([episode.min_ns for episode in target.episodes], default=0),
-                max([episode.max_ns for episode in target.episodes], default=0),
-            ),
+            longest_bounds_ns=longest_bounds_ns(target),
             episodes=len(target.episodes),
             slow_ns=target.slow_ns,
             observed_ns=target.observed_ns,

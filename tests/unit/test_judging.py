@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import groupby
 from typing import Final
 
 import pytest
@@ -17,7 +18,7 @@ from downtimer.pauses import PAUSE, UNPAUSE
 from downtimer.report.cases import Scene, hold
 from downtimer.report.summary import build
 from tests.unit.runs import MemoryReader, address, down, ns, service, slow, unknown, up
-from tests.unit.sampled import CHECKS, NOVA, Sampled
+from tests.unit.sampled import CHECKS, NOVA, Sampled, is_down
 
 NINETY_FIVE: Final = [up(0, 10), down(10.5, 20), up(20.5, 100)]
 """Nova, down for 10 s (9.5-10.5) of 100."""
@@ -278,6 +279,37 @@ def test_accessible_forbids_two_losses_in_a_row() -> None:
     assert judgement.why == (
         "3 probes of 10.0.0.5 in a row failed from 2026-11-22 16:37:25.373 UTC: refused 3; 1 isolated loss"
     )
+
+
+def test_losses_with_a_long_time_unobserved_between_them_are_in_a_row() -> None:
+    spans = ping("10.0.0.5", up(0, 1000), down(1000.5, 1000.5), down(1070, 1070), up(1070.5, 7200))
+    judgement = judge("accessible", spans, address("10.0.0.5"))
+    assert judgement.result is Result.FAIL
+    assert judgement.why.startswith("2 probes of 10.0.0.5 in a row failed from 2026-11-22 16:53:45")
+    assert judgement.why.endswith("; 0 isolated losses")
+
+
+def test_longest_is_not_proven_by_time_in_which_nobody_looked() -> None:
+    spans = [up(0, 10), down(10.5, 10.5), unknown(11, 59), down(60, 60), up(60.5, 3600)]
+    judgement = judge("longest <= 30s", spans)
+    assert judgement.result is Result.UNDECIDED
+    assert judgement.why.startswith("nova was down at a stretch for 50.0 s (0.0–50.5) from ")
+    assert judge("longest <= 50.5s", spans).result is Result.PASS
+
+
+@given(CHECKS)
+@settings(max_examples=300, deadline=None)
+def test_failures_in_a_row_are_those_with_no_good_answer_between(checks: Sequence[Sampled]) -> None:
+    check = checks[0]
+    target = summarize(NOVA, check.spans())
+    rows = [len(list(row)) for failed, row in groupby(check.known(), key=is_down) if failed]
+    finding = hold(
+        parse("accessible"), target, "nova", Scene(0, check.probes[-1].sent_ns, lambda one: one.name)
+    )
+    assert finding.isolated == rows.count(1)
+    assert finding.case is not None
+    if target.observed_ns:
+        assert (finding.case.result is Result.FAIL) == (max(rows, default=0) > 1)
 
 
 def test_several_episodes_are_counted_and_the_longest_is_dated() -> None:
