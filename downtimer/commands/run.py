@@ -135,7 +135,7 @@ class _Measured:
                 stop.end(self._config, keep=self._was_idle)
                 raise
             self._see_aftermath(_down(status), signals)
-            concluded = self._concluded()
+            concluded = self._concluded(status["run"]["id"])
             return code or concluded
 
     @contextlib.contextmanager
@@ -186,12 +186,27 @@ class _Measured:
             "DOWNTIMER_RUN": run,
         }
 
-    def _concluded(self) -> int:
+    def _concluded(self, run: str) -> int:
         """End the run and report; return the exit code of that."""
         try:
+            self._check_still(run)
             return stop.report_on(stop.end(self._config, keep=self._was_idle), self._wanted)
         except DowntimerError as exc:
             warn(str(exc))
             return ExitCode.FAILED
         except BrokenPipeError:  # whoever read our output has enough
             return ExitCode.SIGNALLED + signal.SIGPIPE
+
+    def _check_still(self, run: str) -> None:
+        """See that the run under way is ours: the command may have ended that, and begun another.
+
+        Raises:
+            DowntimerError: It is not.
+        """
+        found = run
+        with contextlib.suppress(NotRunningError, ControlError):  # the end of the run will tell
+            found = self._status()["run"]["id"]
+        if found != run:
+            raise DowntimerError(
+                f"run {run} was ended by someone else; run {found} is under way, and goes on"
+            )

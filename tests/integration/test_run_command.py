@@ -199,3 +199,13 @@ def test_a_run_that_cannot_be_ended_fails_a_good_command(command: Command) -> No
     report = json.loads(said.out)
     assert [event["kind"] for event in report["events"]] == ["resume", "pause", "resume", "unpause"]
     assert all("paused" in one["unobserved"] for one in report["targets"])
+
+
+def test_another_run_than_ours_is_not_ended_and_not_reported_as_ours(command: Command) -> None:
+    script = f"{DOWNTIMER} stop --keep > /dev/null && {DOWNTIMER} start > /dev/null"
+    said = command.run("run", "--assert", "observed >= 0%", "--", "sh", "-c", script)
+    assert (said.code, said.out) == (1, "")
+    ours, theirs = (run["id"] for run in runs(command))
+    line = f"run {ours} was ended by someone else; run {theirs} is under way, and goes on"
+    assert said.err.splitlines()[-1] == f"downtimer: {line}"
+    assert command.status()["run"]["id"] == theirs
