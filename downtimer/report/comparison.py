@@ -135,7 +135,8 @@ class Comparison(NamedTuple):
         after: The second one.
         pairs: In the order of the second run's report; what it has not comes last.
         remarks: What makes the two hard to compare, a line each; not yet safe to print.
-        never_answered: Addresses that never answered in one of the runs; they are in no pair.
+        never_answered: Addresses that never answered in the first run, or are only in the second and never
+            answered there; they are in no pair.
     """
 
     before: Side
@@ -152,13 +153,15 @@ class _Told(NamedTuple):
     kind: Kind
     name: str  # as the report calls it
     plain: str  # as the cloud does
-    figures: Figures | None  # None: an address that never answered
+    figures: Figures
+    is_silent: bool  # an address that never answered
 
 
 def compare(before: Summary, after: Summary) -> Comparison:
     """Return what became of each target from one run to the other. All targets of both are read once."""
     told_before, told_after = _told(before), _told(after)
-    silent = {target.id for target in (*told_before, *told_after) if target.figures is None}
+    answered = {target.id for target in told_before if not target.is_silent}
+    silent = {target.id for target in (*told_before, *told_after) if target.is_silent} - answered
     sides = (
         Side(before.run, before.through_ns, len(told_before)),
         Side(after.run, after.through_ns, len(told_after)),
@@ -178,8 +181,8 @@ def _told(summary: Summary) -> list[_Told]:
     def tell(summarized: TargetSummary) -> _Told:
         target = summarized.target
         is_silent = target.kind is Kind.ADDRESS and not summarized.has_answered
-        figures = None if is_silent else Figures.of(summarized, scene)
-        return _Told(target.id, target.kind, summary.name_of(target), target.name, figures)
+        figures = Figures.of(summarized, scene)
+        return _Told(target.id, target.kind, summary.name_of(target), target.name, figures, is_silent)
 
     return list(summary.of_each(tell))
 

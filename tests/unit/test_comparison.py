@@ -128,6 +128,19 @@ def test_addresses_that_never_answered_are_left_out_and_counted() -> None:
     )
 
 
+def test_address_that_answers_no_more_is_worse() -> None:
+    dead = of(down(0, 100), "address:10.0.0.1", "icmp")
+    well = of(up(0, 100), "address:10.0.0.1", "icmp")
+    comparison = compared([well], [dead], address("10.0.0.1"))
+    assert [(pair.name, pair.down) for pair in comparison.pairs] == [("10.0.0.1", Change.WORSE)]
+    assert comparison.never_answered == 0
+    both = compared([dead], [dead], address("10.0.0.1"))
+    assert (list(both.pairs), both.never_answered) == ([], 1)
+    new = MemoryReader(states=[address("10.0.0.1")], the_spans=[dead])
+    only_after = compare(build(MemoryReader(states=[])), build(new))
+    assert (list(only_after.pairs), only_after.never_answered) == ([], 1)
+
+
 def test_what_makes_runs_hard_to_compare_is_said() -> None:
     before = MemoryReader(states=[NOVA], the_spans=[up(0, 100)])
     after = MemoryReader(
