@@ -2,11 +2,13 @@
 
 import heapq
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from downtimer.findings import PhaseFigures, TargetSummary
-from downtimer.model import Kind, Phase
+from downtimer.intervals import Interval, unite
+from downtimer.model import NEVER_NS, Kind, Phase
 from downtimer.report import wording
 from downtimer.report.summary import Summary
 from downtimer.report.titles import name_of
@@ -24,7 +26,7 @@ class Share(NamedTuple):
         kind: Of the target.
         name: Safe to print.
         figures: By phase.
-        windows_ns: By phase, how much of the target's window lies in it.
+        windows_ns: By phase, how much lies in it of the target's window, and of pauses around that.
     """
 
     kind: Kind
@@ -97,24 +99,30 @@ class Gathering:
 
     def __init__(self, summary: Summary) -> None:
         self._summary = summary
+        self._pauses = summary.pauses
         self.rows = [Row(phase) for phase in summary.phases]
 
     def tell(self, target: TargetSummary) -> Share | None:
         """Return what matters of a target. Another process may be asked."""
         if not self.rows or (target.target.kind is Kind.ADDRESS and not target.has_answered):
             return None
-        start_ns, end_ns = target.start_ns or 0, target.end_ns or 0
+        times = [(target.start_ns or 0, target.end_ns or 0)]
+        if self._pauses:
+            times = unite([*times, *self._paused(target)])
         return Share(
             target.target.kind,
             name_of(self._summary, target),
             target.phases,
-            tuple(
-                [
-                    max(min(row.phase.end_ns, end_ns) - max(row.phase.start_ns, start_ns), 0)
-                    for row in self.rows
-                ]
-            ),
+            tuple([_length_within(row.phase, times) for row in self.rows]),
         )
+
+    def _paused(self, target: TargetSummary) -> Iterator[Interval]:
+        """Yield the pauses while a target was there: time to be observed, within its window or not."""
+        until_ns = NEVER_NS if target.retired_ns is None else target.retired_ns
+        for start_ns, end_ns in self._pauses:
+            first_ns, last_ns = max(start_ns, target.state.discovered_ns), min(end_ns, until_ns)
+            if first_ns < last_ns:
+                yield first_ns, last_ns
 
     def add(self, told: Share) -> None:
         """Take a target into account."""
@@ -123,3 +131,9 @@ class Gathering:
             row.window_ns += window_ns
             if figures.down_ns:
                 row.downs[told.kind].add(told.name, figures)
+
+
+def _length_within(phase: Phase, times: Iterable[Interval]) -> int:
+    return sum(
+        [max(min(phase.end_ns, end_ns) - max(phase.start_ns, start_ns), 0) for start_ns, end_ns in times]
+    )

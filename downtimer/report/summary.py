@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from downtimer.assertions import Assertion, Judgement
 from downtimer.findings import TargetSummary
-from downtimer.intervals import Cover, unite
+from downtimer.intervals import Cover, Interval, unite
 from downtimer.model import (
     Event,
     Latency,
@@ -98,11 +98,15 @@ class Summary:
         return self._spans.latencies(target)
 
     @property
+    def pauses(self) -> Sequence[Interval]:
+        """When probing rested, as the user asked; in order, up to the run's end."""
+        end_ns = self.through_ns if self.run.end_ns is None else self.run.end_ns
+        return unite((start_ns, min(stop_ns, end_ns)) for start_ns, stop_ns in find_pauses(self.events))
+
+    @property
     def scene(self) -> Scene:
         """What is needed of it, besides its targets, to judge one."""
-        end_ns = self.through_ns if self.run.end_ns is None else self.run.end_ns
-        pauses = [(start_ns, min(stop_ns, end_ns)) for start_ns, stop_ns in find_pauses(self.events)]
-        return Scene(self.run.start_utc_ns, self.through_ns, self.name_of, Cover(unite(pauses)))
+        return Scene(self.run.start_utc_ns, self.through_ns, self.name_of, Cover(self.pauses))
 
     def name_of(self, target: Target) -> str:
         """Return how a target is called: ``nova``, or ``nova (RegionTwo)`` where that is needed.

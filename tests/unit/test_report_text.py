@@ -12,6 +12,7 @@ from msgspec import structs
 from downtimer.assertions import parse
 from downtimer.errors import DowntimerError
 from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetId, TargetState, Verdict
+from downtimer.pauses import PAUSE
 from downtimer.report import render, wording
 from downtimer.report.output import write_atomically
 from downtimer.report.wording import REASONS
@@ -624,6 +625,17 @@ def test_phase_in_which_nothing_was_observed_says_so() -> None:
     )
     rows = section("".join(render(reader)), "By phase")[1:]
     assert [re.findall(r"[0-9.]+ %", row) for row in rows] == [["66.7 %"], ["0.0 %"], ["66.7 %"]]
+
+
+def test_pause_to_the_end_is_in_its_phases_time_that_was_not_observed() -> None:
+    reader = MemoryReader(
+        states=[service("nova"), address("10.0.0.5", missing=41, retired=45)],
+        the_spans=[up(0, 40), up(0, 40, target="address:10.0.0.5", check="icmp")],
+        the_marks=[Mark(at_ns=ns(30), text="upgrade"), Mark(at_ns=ns(80), text="check")],
+        the_events=[Event(at_ns=ns(40), kind=PAUSE, text="")],
+    )
+    rows = section("".join(render(reader)), "By phase")[1:]
+    assert [re.findall(r"[0-9.]+ %", row) for row in rows] == [["100.0 %"], ["33.3 %"], ["0.0 %"]]
 
 
 def test_no_name_forges_or_garbles_a_line() -> None:
