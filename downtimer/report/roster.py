@@ -102,7 +102,7 @@ def _name(targets: Sequence[Target]) -> dict[TargetId, str]:
 
 def _numerically(name: str) -> _Numeric:
     """Rank an address, IPv4 first; what is none comes last."""
-    with suppress(OSError):  # most are of this kind, and this is ten times as fast as what follows
+    with suppress(OSError, ValueError):  # most are of this kind; ten times as fast as what follows
         return 4, int.from_bytes(inet_pton(AF_INET, name), "big"), name
     try:
         address = ipaddress.ip_address(name)

@@ -82,6 +82,15 @@ def test_services_come_by_name_then_addresses_by_number_with_ipv4_first() -> Non
     ]
 
 
+@pytest.mark.parametrize("odd", ["10.0.0.1\0", "\udcff", "fe80::1%eth0", "", "1.2.3.4/8", "010.0.0.1"])
+def test_address_that_is_none_comes_last_whatever_it_is(odd: str) -> None:
+    names = (odd, "10.0.0.9")
+    shown = report(
+        *(one for name in names for one in icmp(name, up(0, 10))), states=[address(name) for name in names]
+    )
+    assert lines(shown)[0].startswith("Address 10.0.0.9 was")
+
+
 @pytest.mark.parametrize(("length", "shown"), [(0.49, "0"), (0.5, "1"), (1.5, "2"), (2.5, "3")])
 def test_seconds_of_services_are_rounded_halves_up(length: float, shown: str) -> None:
     assert wording.whole_seconds(ns(length)) == shown
