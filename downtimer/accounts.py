@@ -218,9 +218,9 @@ def of_entry(entry: Entry) -> Account:
 
 
 def _text(entry: Entry, option: str, value: object) -> str:
-    """Return a value of YAML or of the environment as text."""
-    if not isinstance(value, str | int | float):
-        raise ConfigError(f"{entry.origin.place_of(option)}: is no text")
+    """Return a value of YAML, to which ``yes`` is none, or of the environment as text."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ConfigError(f"{entry.origin.place_of(option)}: is no text; put it in quotes")
     _check_text(entry.origin.where(option), str(value))
     return str(value)
 
@@ -235,7 +235,7 @@ def _check_text(where: str, value: str) -> None:
 def _method(entry: Entry, auth: Mapping[str, str]) -> Method:
     """Return how to sign in; where nothing or only the default is said, by the secret that there is."""
     kind = entry.auth_type or "password"
-    if kind not in _METHODS:
+    if not isinstance(kind, str) or kind not in _METHODS:
         raise ConfigError(
             f"{entry.origin.place_of('auth_type')}: {kind!r} is no way in which downtimer can sign in; those "
             "are v3password, v3applicationcredential and v3token"

@@ -75,9 +75,7 @@ def of_clouds(name: str) -> Entry:
         try:
             return _entry(found, name, origin)
         except _faults() as exc:
-            raise ConfigError(
-                f"cloud {name!r} in {origin.place}: cannot be used: {' '.join(str(exc).split())}"
-            ) from exc
+            raise ConfigError(f"cloud {name!r} in {origin.place}: cannot be used: {_said_by(exc)}") from None
 
 
 def _entry(found: "OpenStackConfig", name: str, origin: Origin) -> Entry:
@@ -116,7 +114,7 @@ def _read() -> "OpenStackConfig":
     try:
         return OpenStackConfig()
     except _faults() as exc:
-        raise ConfigError(f"clouds.yaml: cannot be used: {' '.join(str(exc).split())}") from exc
+        raise ConfigError(f"clouds.yaml: cannot be used: {_said_by(exc)}") from None
 
 
 def _faults() -> tuple[type[Exception], ...]:
@@ -124,6 +122,15 @@ def _faults() -> tuple[type[Exception], ...]:
     from openstack.exceptions import SDKException  # noqa: PLC0415
 
     return (SDKException, OSError, yaml.YAMLError, *_FAULTS)
+
+
+def _said_by(error: object) -> str:
+    """Return in a line what is wrong; of what is no YAML only where, for its parser quotes: ``*secret``."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:
+        place = f"line {mark.line + 1}, column {mark.column + 1}"
+        return f"no YAML at {place}; a value with such characters has to be in quotes"
+    return " ".join(str(error).split())
 
 
 def _why_unknown(name: str, found: "OpenStackConfig", complaints: list[str]) -> str:
@@ -144,7 +151,13 @@ def _complaints() -> Iterator[list[str]]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            lines.append(" ".join(record.getMessage().split()))
+            if isinstance(record.args, tuple):
+                record.args = tuple(
+                    _said_by(one) if isinstance(one, Exception) else one for one in record.args
+                )
+            line = " ".join(record.getMessage().split())
+            if line not in lines:  # it reads a file more than once
+                lines.append(line)
 
     log, handler = logging.getLogger("openstack"), Handler(logging.WARNING)
     log.addHandler(handler)

@@ -263,6 +263,8 @@ def test_cloud_that_cannot_be_had_is_one_line(tmp_path: Path, asked: str, line: 
             "{auth: {auth_url: 'http://h', username: u, password: p}, interface: x}",
             "'x' is none",
         ),
+        ("{auth: {auth_url: 'http://h', username: u, password: yes}}", "no text; put it in quotes"),
+        ("{auth_type: [v3token], auth: {auth_url: 'http://h'}}", "['v3token'] is no way in which"),
         ("{auth: nonsense}", "cannot be used"),
         ("nonsense", "cannot be used"),
     ],
@@ -285,6 +287,16 @@ def test_entry_that_cannot_be_used_is_one_line(tmp_path: Path, entry: str, line:
 def test_file_that_is_none_of_clouds_is_one_line(tmp_path: Path, content: str, line: str) -> None:
     (tmp_path / "clouds.yaml").write_text(content)
     assert line.format(tmp_path) in problem("[global]\ncloud = night\n")
+
+
+@pytest.mark.parametrize("secret", ["*sesame", "!sesame x", "&sesame", "!x!sesame y", "{sesame", "'sesame"])
+def test_secret_that_is_no_yaml_is_not_shown(tmp_path: Path, secret: str) -> None:
+    entry = "{auth_url: 'http://h', username: u, project_name: s,\n    password: " + secret + "}"
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  x:\n    auth: {entry}\n")
+    said = problem(asked="x")
+    assert "sesame" not in said
+    assert said.count(f"{tmp_path}/clouds.yaml") == 1
+    assert "no YAML at line" in said or "auth.password of cloud 'x'" in said
 
 
 def test_without_any_file_it_is_said_where_it_is_looked_for(tmp_path: Path) -> None:
