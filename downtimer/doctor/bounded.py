@@ -54,6 +54,8 @@ def findings_of(name: str, check: Check, seconds: float = CHECK_S) -> list[Findi
             found.append(fail(name, str(exc)))
         except OSError as exc:
             found.append(fail(name, f"could not be found out: {exc.strerror or exc}"))
+        except Exception as exc:  # noqa: BLE001 - what breaks off must not pass for a check without findings
+            found.append(fail(name, f"could not be found out: {type(exc).__name__}: {exc}"))
         finally:
             done.set()
 

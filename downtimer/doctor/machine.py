@@ -87,8 +87,7 @@ def read_unit(text: str) -> Mapping[str, str]:
 
 
 def _problems(path: Path, options: Mapping[str, str], config: Config) -> Iterator[Finding]:
-    words = shlex.split(options.get("ExecStart", ""))
-    program = words[0].lstrip("@-:+!") if words else ""
+    program = _program(options.get("ExecStart", ""))
     if not os.access(program, os.X_OK):
         yield fail(UNIT, f"{path}: ExecStart: {program or 'nothing'} can't be run", "name where downtimer is")
     name = options.get("User", "root")
@@ -111,6 +110,15 @@ def _problems(path: Path, options: Mapping[str, str], config: Config) -> Iterato
             f"the unit runs as {name}, and permissions were looked at as those of {_own_name()}",
             f"`runuser -u {name} -- downtimer doctor` looks at that user's",
         )
+
+
+def _program(line: str) -> str:
+    """Return what a line of a unit starts; empty if that can't be told."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # a quote that does not end
+        return ""
+    return words[0].lstrip("@-:+!") if words else ""
 
 
 def _own_name() -> str:

@@ -92,6 +92,9 @@ def test_what_hangs_is_a_finding_and_so_is_what_raises() -> None:
     never.set()
     assert findings_of("a", refuse) == [fail("a", "wrong")]
     assert findings_of("a", break_off) == [fail("a", "could not be found out: not for you")]
+    assert findings_of("a", lambda: [ok("a", str(1 // 0))]) == [
+        fail("a", "could not be found out: ZeroDivisionError: integer division or modulo by zero")
+    ]
 
 
 def test_silence_ends_what_is_not_heard_of_and_nothing_else() -> None:
@@ -173,6 +176,8 @@ def test_a_unit_that_fits_is_well_and_one_that_does_not_is_told_with_the_remedy(
     assert levels(unit(tmp_path, "/bin/sh", own)) == ["ok"]
     (missing,) = unit(tmp_path, "/nowhere/downtimer", own)
     assert "/nowhere/downtimer can't be run" in missing.text
+    (odd,) = unit(tmp_path, "'/bin/sh", own)
+    assert "nothing can't be run" in odd.text
     (nobody,) = unit(tmp_path, "/bin/sh", "no-such-user")
     assert "systemd-sysusers" in nobody.remedy
 
