@@ -57,7 +57,10 @@ class RunLine(_Part, frozen=True, kw_only=True):
 
 
 class SpanLine(_Part, frozen=True, kw_only=True):
-    """A `Span`. `life` is its incarnation; without `max_gap_ns` no distance is too large to be observed."""
+    """A `Span`. `life` is its incarnation; without `max_gap_ns` no distance is too large to be observed.
+
+    Without `widest_ns` nothing is known of where its probes were, but for the first and the last.
+    """
 
     target: Id
     check: Check
@@ -65,7 +68,7 @@ class SpanLine(_Part, frozen=True, kw_only=True):
     first: Instant
     last: Instant
     probes: Count
-    widest_ns: Length = 0
+    widest_ns: Length | None = None
     causes: dict[str, Count] = {}
     max_gap_ns: Length | None = None
     dated: Instant | None = None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
 from downtimer.exchange import instants
 from downtimer.exchange.lines import (
@@ -168,7 +169,7 @@ def span_line(span: Span) -> SpanLine:
         first=span.first_sent_ns,
         last=span.last_sent_ns,
         probes=span.probes,
-        widest_ns=span.widest_ns,
+        widest_ns=None if span.widest_ns == _widest_at_most(span) else span.widest_ns,
         causes=dict(span.causes),
         max_gap_ns=None if span.max_gap_ns == NEVER_NS else span.max_gap_ns,
         dated=span.dated_ns,
@@ -190,20 +191,26 @@ def span_of(line: SpanLine, start_ns: int) -> Span:
     for cause in line.causes:
         if not _fits(cause, line.verdict):
             raise ValueError(f"cause {cause!r:.60}: no probe that is {line.verdict} has it")
-    return Span(
+    span = Span(
         target=TargetId(line.target),
         check=line.check,
         verdict=line.verdict,
         first_sent_ns=first_ns,
         last_sent_ns=last_ns,
         probes=line.probes,
-        widest_ns=line.widest_ns,
+        widest_ns=line.widest_ns or 0,
         causes=line.causes,
         max_gap_ns=NEVER_NS if line.max_gap_ns is None else line.max_gap_ns,
         dated_ns=optional_ns(line.dated, start_ns),
         watched_ns=watched_ns,
         incarnation=Incarnation(line.life),
     )
+    return span if line.widest_ns is not None else structs.replace(span, widest_ns=_widest_at_most(span))
+
+
+def _widest_at_most(span: Span) -> int:
+    """Return how far two neighbouring probes of a span can have been from each other."""
+    return span.last_sent_ns - span.first_sent_ns if span.probes > 1 else 0
 
 
 def verdict_of_sample(line: SampleLine) -> Verdict:

@@ -287,6 +287,20 @@ def test_distance_beyond_max_gap_is_not_observed(tmp_path: Path) -> None:
     reader.close()
 
 
+@pytest.mark.parametrize(
+    ("span", "resolution_s"),
+    [({"last": ns(90), "probes": 10}, 90), ({"last": ns(90), "probes": 10, "widest_ns": ns(10)}, 10)],
+)
+def test_nothing_between_the_probes_of_a_span_is_taken_for_seen_unless_it_is_said(
+    tmp_path: Path, span: dict[str, int], resolution_s: int
+) -> None:
+    line = {"span": {"target": "a", "check": "answers", "verdict": "up", "first": 0, **span}}
+    reader = JournalReader(take_in(file_of(HEAD, SERVICE, line, END), tmp_path))
+    (nova,) = json.loads("".join(report.render(reader, "json")))["targets"]
+    assert nova["resolution_s"] == resolution_s
+    reader.close()
+
+
 # --- what is refused ---
 
 SPAN = {"target": "a", "check": "answers", "verdict": "up", "first": 5, "last": 7, "probes": 2}
