@@ -38,7 +38,7 @@ def _begin(answer: _Answer) -> Iterator[str]:
 def _turned(before: _Answer, after: _Answer) -> Iterator[str]:
     old, new = _by_key(before), _by_key(after)
     went = [item for key, item in new.items() if key not in old or old[key]["since"] != item["since"]]
-    came = [item for key, item in old.items() if key not in new]
+    came = [item for key, item in old.items() if key not in new and not _may_be_cut_off(item, after)]
     passed_s = after["uptime_s"] - before["uptime_s"]
     if len(went) > MANY:
         yield f"down: {len(went)} checks"
@@ -50,6 +50,18 @@ def _turned(before: _Answer, after: _Answer) -> Iterator[str]:
     else:
         for item in came:
             yield f"up: {name_of(item)} {item['check']}, after about {duration(item['for_s'] + passed_s)}"
+
+
+def _may_be_cut_off(item: _Answer, answer: _Answer) -> bool:
+    """Tell whether an answer that names only what has been down for longest may have no room for this."""
+    if not answer.get("more_down"):
+        return False
+    return bool(_age(item) > max(map(_age, answer["down"]), default=("", "")))
+
+
+def _age(item: _Answer) -> _Key:
+    """Return what `status` orders by: what has been down for longest comes first."""
+    return item["since"], item["target"]
 
 
 def _by_key(answer: _Answer) -> dict[_Key, _Answer]:

@@ -51,6 +51,20 @@ def test_many_at_once_are_counted() -> None:
     assert list(changes(answer(down=down), later())) == [f"{LATER}up: {MANY + 1} checks"]
 
 
+def test_what_the_answer_has_no_room_for_any_more_has_not_come_back() -> None:
+    first, second, third = (
+        failing(f"address/10.0.0.{number}", "icmp", since=f"2026-11-26T02:11:0{number}.000000Z")
+        for number in (1, 2, 3)
+    )
+    before = answer(down=[first, third])
+    assert list(changes(before, later(down=[first, second], more_down=1))) == [
+        f"{LATER}down: 10.0.0.2 icmp, refused, since 02:11:02"
+    ]
+    assert list(changes(before, later(down=[third], more_down=1))) == [
+        f"{LATER}up: 10.0.0.1 icmp, after about 18.2 s"
+    ]
+
+
 def test_marks_pauses_and_troubles_of_the_daemon_are_told() -> None:
     mark = {"at": "2026-11-26T02:11:17.000000Z", "text": "step\x1b one"}
     processes = [process | {"restarts": int(process["name"] == "api")} for process in answer()["processes"]]
