@@ -225,6 +225,22 @@ def test_bars_are_where_the_json_report_says(page: tuple[Browser, dict[str, Any]
             assert width * 102 == pytest.approx(outage["duration_s"], abs=0.2)
 
 
+def test_what_was_not_observed_of_an_outage_is_not_drawn_as_down(chromium: Browser, tmp_path: Path) -> None:
+    spans = [up(0, 10), down(10.5, 30), unknown(30.5, 70, causes="paused"), down(70.5, 90), up(90.5, 100)]
+    chromium.open(write(MemoryReader(states=[service("nova")], the_spans=spans), tmp_path))
+    shown = chromium.script(
+        """const box = document.querySelector('.row:not(.group) .track').getBoundingClientRect();
+        const at = (second) => document.elementFromPoint(
+            box.left + box.width * (second + 1) / 102, box.top + box.height / 2).className;
+        return [at(5), at(15), at(50), at(85), at(95)];"""
+    )
+    assert shown == ["seen", "down", "unobserved", "down", "seen"]
+    chromium.hover(chromium.find(".row .unobserved:last-child"))
+    told = chromium.find(".tooltip").text
+    assert "down 80.0 s" in told
+    assert "not observed then: paused" in told
+
+
 def _seconds(rfc3339: str) -> float:
     minutes, seconds = rfc3339[14:-1].split(":")
     return int(minutes) * 60 + float(seconds) - (37 * 60 + 5.123)

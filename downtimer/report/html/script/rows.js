@@ -82,6 +82,7 @@ function drawTarget(track, target) {
   bars(track, "slow", target.slow);
   bars(track, "edge", target.outages.map(({ earliest, latest }) => ({ start: earliest, end: latest })));
   bars(track, target.isSilent ? "silent" : "down", target.outages);
+  bars(track, "unobserved", target.unseen);
 }
 
 /** Draw intervals, ordered by start; what would not be told apart is one bar. */

@@ -35,7 +35,21 @@ function readTarget(told) {
   target.longestMs = longest ? longest.end - longest.start : 0;
   target.longest = longest ? estimate(longest.duration) : "";
   target.outages = target.episodes.flatMap((episode) => episode.outages);
+  target.unseen = within(target.unobserved, target.outages);
   return target;
+}
+
+/** The parts of intervals that lie within others; both are in order of time. */
+function within(these, those) {
+  const found = [];
+  let first = 0;
+  for (const one of these) {
+    while (first < those.length && those[first].end <= one.start) first += 1;
+    for (let i = first; i < those.length && those[i].start < one.end; i += 1) {
+      found.push({ ...one, start: Math.max(one.start, those[i].start), end: Math.min(one.end, those[i].end) });
+    }
+  }
+  return found;
 }
 
 /** A figure without its bounds. */

@@ -8,7 +8,11 @@ function tell(target, at, tolerance) {
   const touches = ({ start, end }) => start <= at + tolerance && at - tolerance <= end;
   const outages = target.outages.filter(touches);
   if (outages.length > 1) return [...tellSeveral(outages), ...tellOutage(outages[0]).map((line) => `  ${line}`)];
-  if (outages.length) return tellOutage(outages[0]);
+  if (outages.length) {
+    const unseen = target.unseen.find(({ start, end }) => start <= at && at <= end);
+    const more = unseen ? [`but not observed then: ${unseen.cause}`, period(unseen.start, unseen.end)] : [];
+    return [...tellOutage(outages[0]), ...more];
+  }
   const edge = target.outages.find(({ earliest, latest }) => touches({ start: earliest, end: latest }));
   const unobserved = target.unobserved.find(touches);
   if (unobserved) return [`not observed: ${unobserved.cause}`, period(unobserved.start, unobserved.end)];
