@@ -65,7 +65,10 @@ function rowOfGroup({ group, members }) {
   const title = groupTitle(group);
   const { all, down } = groupCounts.get(group);
   const track = element("div", { className: "track" });
-  if (isClosed) bars(track, "down", members.flatMap((target) => target.outages).sort((a, b) => a.start - b.start));
+  if (isClosed) {
+    const down = members.filter((target) => !target.isSilent).flatMap((target) => target.outages);
+    bars(track, "down", down.sort((a, b) => a.start - b.start));
+  }
   const count = down ? `${down} of ${all} down` : `${all}`;
   return element(
     "div",
