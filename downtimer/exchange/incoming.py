@@ -46,6 +46,8 @@ def put(state_dir: str, arrivals: Iterable[Arrival]) -> None:
             if kept.exists():
                 removal = f"`downtimer runs --delete {run.id}` removes it"
                 raise StoreError(f"run {run.id} is in {folder} already; {removal}")
+            if (making / kept.name).exists():
+                raise StoreError(f"two runs are called {run.id}")
             _write(str(making / kept.name), run, parts)
         for made in sorted(making.iterdir()):
             made.replace(folder / made.name)

@@ -10,8 +10,9 @@ Both forms have changed over the years, and their files hold much more: what is 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, BinaryIO, Final
@@ -156,7 +157,16 @@ def read_rally(file: BinaryIO, name: str) -> list[RallyRun]:
         raise ExchangeError(f"{name}: not results of a Rally task: {exc}") from exc
     if not runs:
         raise ExchangeError(f"{name}: no iteration is in these results")
-    return runs
+    return list(_told_apart(runs))
+
+
+def _told_apart(runs: Iterable[RallyRun]) -> Iterator[RallyRun]:
+    """Yield the runs; those that would be called like one before them get a number."""
+    seen: Counter[RunId] = Counter()
+    for one in runs:
+        seen[one.run.id] += 1
+        count = seen[one.run.id]
+        yield one if count == 1 else replace(one, run=replace(one.run, id=RunId(f"{one.run.id}-{count}")))
 
 
 def _read(file: BinaryIO, name: str) -> bytes:

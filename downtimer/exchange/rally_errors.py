@@ -10,7 +10,7 @@ from typing import Final
 
 from downtimer.verdicts import UNTOLD
 
-_STATUS: Final = re.compile(r"\b(?:HTTP(?:/\d(?:\.\d)?)?|status(?: code)?)[ :=]*([1-5]\d\d)\b", re.IGNORECASE)
+_STATUS: Final = re.compile(r"\b(?:HTTP(?:/\d(?:\.\d)?)?|status(?: code)?)[ :=]*([45]\d\d)\b", re.IGNORECASE)
 _SIGNS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (

@@ -221,6 +221,12 @@ def test_run_that_is_there_is_not_replaced(journal: JournalWriter, tmp_path: Pat
     assert everything(journal.path)[1] == exported
 
 
+def test_two_runs_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=f"two runs are called {RUN.id}"):
+        put(str(tmp_path), [(RUN, [Facts()]), (RUN, [Facts()])])
+    assert left_in(tmp_path) == []
+
+
 @given(st.integers(0, START_MAX_NS))
 def test_instant_is_the_same_as_text_and_wherever_its_clock_is(utc_ns: int) -> None:
     text = instants.render(utc_ns)

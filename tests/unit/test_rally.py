@@ -196,6 +196,8 @@ def test_episodes_are_what_the_rule_makes_of_any_iterations(
         ("SSLFailure: SSL exception connecting to https://…: certificate verify failed", "tls"),
         ("GetResourceErrorStatus: Resource <Server: s> has ERROR status. Fault: {'code': 500}", "failed"),
         ("AssertionError: 5000 is not 503", "failed"),
+        ("Boom: Expected status code 200, got status 503", "http-503"),
+        ("Boom: Expected status code 200", "failed"),
     ],
 )
 def test_error_has_the_cause_that_it_names(error: str, cause: str) -> None:
@@ -229,6 +231,12 @@ def test_what_is_no_result_of_rally_is_one_line(results: object, why: str) -> No
     assert str(caught.value).startswith("FILE: ")
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_entries_that_are_alike_are_runs_of_their_own() -> None:
+    entry = {"key": {"name": "a"}, "result": [{"timestamp": 5, "duration": 1}]}
+    names = [found.run.id for found in read([entry, entry, entry])]
+    assert names == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
 
 
 def test_hook_before_the_first_iteration_begins_the_run_and_one_that_never_began_is_no_mark() -> None:
