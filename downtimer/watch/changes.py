@@ -9,6 +9,8 @@ from downtimer.printable import printable
 MANY: Final = 20
 """If more than so many turn between two answers, they are counted instead of named."""
 
+_KNOWN: Final = ("up", "slow", "down", "unknown")
+
 _Answer = Mapping[str, Any]
 _Key = tuple[str, str]
 
@@ -38,18 +40,27 @@ def _begin(answer: _Answer) -> Iterator[str]:
 def _turned(before: _Answer, after: _Answer) -> Iterator[str]:
     old, new = _by_key(before), _by_key(after)
     went = [item for key, item in new.items() if key not in old or old[key]["since"] != item["since"]]
-    came = [item for key, item in old.items() if key not in new and not _may_be_cut_off(item, after)]
+    gone = [item for key, item in old.items() if key not in new and not _may_be_cut_off(item, after)]
     passed_s = after["uptime_s"] - before["uptime_s"]
     if len(went) > MANY:
         yield f"down: {len(went)} checks"
     else:
         for item in went:
             yield f"down: {name_of(item)} {item['check']}, {item['cause']}, since {clock_of(item['since'])}"
-    if len(came) > MANY:
-        yield f"up: {len(came)} checks"
-    else:
-        for item in came:
-            yield f"up: {name_of(item)} {item['check']}, after about {duration(item['for_s'] + passed_s)}"
+    for is_lost, word in ((False, "up"), (True, "out of sight")):
+        left = [item for item in gone if _is_out_of_sight(item, after) is is_lost]
+        if len(left) > MANY:
+            yield f"{word}: {len(left)} checks"
+            continue
+        for item in left:
+            length = duration(item["for_s"] + passed_s)
+            yield f"{word}: {name_of(item)} {item['check']}, after about {length}"
+
+
+def _is_out_of_sight(item: _Answer, answer: _Answer) -> bool:
+    """Tell whether nothing of its kind is known: probing is paused, or its process begins anew."""
+    counts = answer["targets"].get(item["kind"])
+    return bool(counts and counts["probed"]) and not any(counts[state] for state in _KNOWN)
 
 
 def _may_be_cut_off(item: _Answer, answer: _Answer) -> bool:

@@ -65,6 +65,21 @@ def test_what_the_answer_has_no_room_for_any_more_has_not_come_back() -> None:
     ]
 
 
+def test_what_is_not_probed_any_more_has_not_come_back() -> None:
+    before = answer(down=[failing("service/nova"), failing("service/glance")])
+    nothing = {"service": counts(probed=2), "address": counts(), "agent": counts()}
+    paused = later(targets=nothing, paused="2026-11-26T02:11:17.500000Z")
+    assert list(changes(before, paused)) == [
+        f"{LATER}out of sight: nova answers, after about 18.2 s",
+        f"{LATER}out of sight: glance answers, after about 18.2 s",
+        f"{LATER}paused",
+    ]
+    restarted = later(targets=nothing | {"service": counts(probed=2, unseen=2)})
+    assert list(changes(answer(down=[failing("service/nova")]), restarted)) == [
+        f"{LATER}out of sight: nova answers, after about 18.2 s"
+    ]
+
+
 def test_marks_pauses_and_troubles_of_the_daemon_are_told() -> None:
     mark = {"at": "2026-11-26T02:11:17.000000Z", "text": "step\x1b one"}
     processes = [process | {"restarts": int(process["name"] == "api")} for process in answer()["processes"]]
