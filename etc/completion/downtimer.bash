@@ -78,7 +78,9 @@ _downtimer_value() {
             mapfile -t COMPREPLY < <(compgen -f -- "$current")
             ;;
         RUN | BEFORE)
-            _downtimer_words "$("$program" runs --json "${config[@]}" 2> /dev/null | sed -nE 's/^ *"id": "(.*)",$/\1/p')"
+            # No other letters: compgen runs what stands in $(), as it may in the name of a file that is no journal.
+            _downtimer_words "$("$program" runs --json "${config[@]}" 2> /dev/null |
+                sed -nE 's/^ *"id": "([A-Za-z0-9._-]+)",$/\1/p')"
             ;;
         ?*)
             local from said

@@ -98,12 +98,11 @@ def test_runs_are_offered_by_the_configuration_that_is_named(tmp_path: Path) -> 
     (tmp_path / "runs").mkdir()
     with contextlib.closing(JournalWriter(f"{tmp_path}/runs/{RUN.id}.sqlite", RUN, ships=False)):
         pass
+    (tmp_path / "runs" / "$(touch evil).sqlite").touch()
     named = ["--config", str(config)]
-    assert offered([*named, "report", "--run", ""], ["ship", *named, ""], ["ship", *named, "1999"]) == [
-        {RUN.id},
-        {RUN.id},
-        set(),
-    ]
+    lines = [[*named, "report", "--run", ""], ["ship", *named, ""], ["ship", *named, "1999"]]
+    assert offered(*lines, cwd=tmp_path) == [{RUN.id}, {RUN.id}, set()]
+    assert not (tmp_path / "evil").exists()
 
 
 def test_files_are_offered_where_one_is_to_be_named(tmp_path: Path) -> None:
