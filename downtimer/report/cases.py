@@ -27,8 +27,14 @@ COVERAGE_OF_NO_FAILURE: Final = Fraction(99, 100)
 """The same for ``zero-downtime``."""
 
 PROMPT_NS: Final = 30 * SECOND_NS
-"""The first probe of a target may come so long after it was found, and the last one so long before the end.
-An address that answers no echo is tried on ports before anything is recorded."""
+"""The first probe of a target may come so long after it was found: an address that answers no echo is tried
+on ports before anything is recorded. The last one comes so long before the end at most."""
+
+LATE_NS: Final = 5 * SECOND_NS
+"""The last probe of a target may come so long before the end, and `LATE_INTERVALS` more: each worker ends
+when what it has under way is resolved."""
+
+LATE_INTERVALS: Final = 3
 
 _CAUSES_SHOWN: Final = 3
 
@@ -122,11 +128,17 @@ def coverage(target: TargetSummary, scene: Scene) -> Fraction:
     if target.start_ns is None or target.end_ns is None:
         return Fraction(0)
     before_ns = target.start_ns - target.state.discovered_ns - PROMPT_NS
-    after_ns = scene.through_ns - target.end_ns - PROMPT_NS if target.retired_ns is None else 0
+    after_ns = scene.through_ns - target.end_ns - _late_ns(target) if target.retired_ns is None else 0
     paused_before_ns, paused_after_ns = _paused_around(target, scene)
     missed_ns = max(before_ns, paused_before_ns, 0) + max(after_ns, paused_after_ns, 0)
     whole_ns = target.window_ns + missed_ns
     return Fraction(target.observed_ns, whole_ns) if whole_ns else Fraction(1)
+
+
+def _late_ns(target: TargetSummary) -> int:
+    """Return how long before the end its last probe may have come."""
+    intervals = [check.interval_ns for check in target.checks if check.interval_ns is not None]
+    return min(LATE_NS + LATE_INTERVALS * min(intervals), PROMPT_NS) if intervals else PROMPT_NS
 
 
 def _paused_around(target: TargetSummary, scene: Scene) -> tuple[int, int]:
