@@ -212,8 +212,8 @@ class Stamps:
 
 
 def to_utc(start_utc_ns: int, at_ns: int) -> datetime:
-    """Return the UTC of a run's instant, to the microsecond."""
-    return _EPOCH + timedelta(microseconds=(start_utc_ns + at_ns) // 1000)
+    """Return the UTC of a run's instant, to the nearest microsecond, as reports give it."""
+    return _EPOCH + timedelta(microseconds=(start_utc_ns + at_ns + 500) // 1000)
 
 
 def format_utc(at: datetime) -> str:

@@ -7,6 +7,7 @@ import pytest
 from downtimer import clock
 from downtimer.clock import RunClock, Stamps
 from downtimer.model import SECOND_NS, Run, RunId
+from downtimer.report.wording import rfc3339
 from tests.unit.machine import UTC_NS, Machine
 
 
@@ -67,7 +68,12 @@ def test_a_run_never_goes_on_before_its_last_stored_instant() -> None:
 
 
 def test_an_instant_of_the_run_is_shown_in_utc_to_the_microsecond() -> None:
-    assert clock.to_utc(UTC_NS, 1_234_567_891).isoformat() == "2026-11-22T16:37:06.234567+00:00"
+    assert clock.to_utc(UTC_NS, 1_234_567_891).isoformat() == "2026-11-22T16:37:06.234568+00:00"
+
+
+@pytest.mark.parametrize("at_ns", [1_234_567_499, 1_234_567_500, 1_234_567_999])
+def test_an_instant_reads_the_same_in_answers_and_in_reports(at_ns: int) -> None:
+    assert clock.format_utc(clock.to_utc(UTC_NS, at_ns)) == rfc3339(UTC_NS + at_ns)
 
 
 def test_the_system_clocks_agree_with_themselves() -> None:
