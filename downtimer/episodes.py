@@ -121,6 +121,7 @@ def _join(members: _Group, around: Surroundings, make: type[_T], **more: tuple[O
     """Return the outage, or the episode, that the members make up."""
     start, end = _edges(members)
     start_ns, end_ns = start.at_ns, end.at_ns
+    unobserved, seen_ns = around.unobserved, end.after_ns - start.by_ns
     down_min_ns, down_ns, down_max_ns = _measures(members)
     good, failed, causes = around.probes.count(start_ns, end_ns)
     is_ongoing = any([member.is_ongoing for member in members])  # noqa: C419 - most have one member
@@ -129,12 +130,12 @@ def _join(members: _Group, around: Surroundings, make: type[_T], **more: tuple[O
         end_ns=end_ns,
         earliest_ns=start.after_ns,
         latest_ns=end.by_ns,
-        min_ns=end.after_ns - start.by_ns,
+        min_ns=max(seen_ns - unobserved.measure_between(start.by_ns, end.after_ns), 0),
         max_ns=end.by_ns - start.after_ns,
         down_ns=down_ns,
         down_min_ns=down_min_ns,
         down_max_ns=down_max_ns,
-        unobserved_ns=around.unobserved.measure_between(start_ns, end_ns),
+        unobserved_ns=unobserved.measure_between(start_ns, end_ns),
         probes=good + failed,
         failed=failed,
         causes=causes,

@@ -20,7 +20,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
         end_ns: Estimated edge; while it is ongoing, the last failed probe.
         earliest_ns: The start is not before this: the last good answer, or the window's start.
         latest_ns: The end is not after this: the first good answer, or the window's end.
-        min_ns: Lower bound of the duration from edge to edge.
+        min_ns: Lower bound of the duration: from the first failed probe to the last, less unobserved time.
         max_ns: Upper bound of it.
         down_ns: Downtime inside: the duration less good answers and unobserved time.
         down_min_ns: Lower bound of the downtime.
@@ -69,11 +69,10 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
         distance of the probes between them. For before an outage probes are sparser, so that its first
         failure, which is always one, would weigh more than all others.
         """
-        duration_ns, min_ns, unobserved_ns = self.duration_ns, self.min_ns, self.unobserved_ns
-        seen_ns = max(min_ns - unobserved_ns, 0)
-        distance_ns = seen_ns // (self.probes - 1) if self.probes > 1 else 0
-        excess_ns = max(duration_ns - min_ns - distance_ns, 0)
-        observed_ns = duration_ns - unobserved_ns - excess_ns
+        seen_ns, seen_min_ns = self.duration_ns - self.unobserved_ns, self.min_ns
+        distance_ns = seen_min_ns // (self.probes - 1) if self.probes > 1 else 0
+        excess_ns = max(seen_ns - seen_min_ns - distance_ns, 0)
+        observed_ns = seen_ns - excess_ns
         return max(self.down_ns - excess_ns, 0) / observed_ns if observed_ns > 0 else 1.0
 
 

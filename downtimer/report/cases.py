@@ -100,6 +100,9 @@ def hold(assertion: Assertion, target: TargetSummary, name: str, scene: Scene) -
     elif covered < needed and _is_open(result, assertion.measure):
         result = Result.UNDECIDED
         why = f"{name} was observed for {_percent(covered)} % of its time only, {float(needed):.0%} is needed"
+    elif result is Result.PASS and assertion.measure is Measure.NO_FAILURE and (blind := _blind(target)):
+        result = Result.UNDECIDED
+        why = f"less than {float(COVERAGE):.0%} of its time was {name} observed by {', '.join(blind)}"
     elif result is Result.UNDECIDED:
         why = f"{why}; the limit of {printable(assertion.limit_text)} lies between the bounds"
     return Finding(
@@ -155,6 +158,15 @@ def _paused_around(target: TargetSummary, scene: Scene) -> tuple[int, int]:
     return before_ns, after_ns
 
 
+def _blind(target: TargetSummary) -> list[str]:
+    """Return the checks that saw too little for it to matter that they saw nothing fail."""
+    return [
+        printable(check.name)
+        for check in target.checks
+        if check.observed_ns < COVERAGE * (check.observed_ns + sum(check.unobserved.values()))
+    ]
+
+
 def _is_open(result: Result, measure: Measure) -> bool:
     """Tell whether a result would be another one if more had been observed."""
     if measure is Measure.OBSERVED:
@@ -195,18 +207,11 @@ def compare(assertion: Assertion, bounds: Bounds) -> Result:
 
 
 def longest_bounds_ns(target: TargetSummary) -> tuple[int, int]:
-    """Return how long the longest episode was, at least and at most; 0 if there is none.
-
-    It may have been over, and begun anew, while nobody looked.
-    """
+    """Return how long the longest episode was, at least and at most; 0 if there is none."""
     return (
-        max([_proven_ns(episode) for episode in target.episodes], default=0),
+        max([episode.min_ns for episode in target.episodes], default=0),
         max([episode.max_ns for episode in target.episodes], default=0),
     )
-
-
-def _proven_ns(episode: Episode) -> int:
-    return max(episode.min_ns - episode.unobserved_ns, 0)
 
 
 def _in_a_row(target: TargetSummary) -> Iterator[tuple[int, Outage]]:
@@ -253,8 +258,8 @@ def _tell_share(target: TargetSummary, name: str, scene: Scene) -> str:
 def _tell_longest(target: TargetSummary, name: str, scene: Scene) -> str:
     if not target.episodes:
         return f"{name} was not down"
-    longest = max(target.episodes, key=lambda episode: (_proven_ns(episode), episode.max_ns))
-    length = wording.bounded(longest.duration_ns, _proven_ns(longest), longest.max_ns)
+    longest = max(target.episodes, key=lambda episode: (episode.min_ns, episode.max_ns))
+    length = wording.duration(longest)
     return f"{name} was down at a stretch for {length}{_from(longest, scene)}"
 
 

@@ -57,6 +57,7 @@ class Daemon:
         self._manager = manager
         self._measurement: Measurement | None = None
         self._beginning: asyncio.Task[list[str]] | None = None
+        self._resuming: asyncio.Task[int | None] | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._reloading: asyncio.Task[None] | None = None
         self._is_ready = False  # the first start is over, and well
@@ -204,9 +205,10 @@ class Daemon:
         return None if self._answers.are_printed else self.config.global_.log_file
 
     async def _stop_and_end(self) -> None:
-        """End whatever is under way: a first start is given up, a stop is waited for."""
-        if self._beginning is not None:
-            self._beginning.cancel()
+        """End whatever is under way: a first start and a resume are given up, a stop is waited for."""
+        for task in (self._beginning, self._resuming):
+            if task is not None:
+                task.cancel()
         async with self._changing:
             try:
                 ended = await self._end_run() if self._measurement is not None else None
@@ -294,7 +296,11 @@ class Daemon:
         measurement = self._under_way()
         self._check_unchanging()
         async with self._changing:
-            return {"since": status.utc(measurement, await measurement.resume())}
+            self._resuming = asyncio.create_task(measurement.resume())
+            try:
+                return {"since": status.utc(measurement, await self._resuming)}
+            except asyncio.CancelledError:
+                raise ControlError("failed", "stopped by a signal before it measured again") from None
 
     def _under_way(self) -> Measurement:
         if self._measurement is None:

@@ -276,6 +276,14 @@ def test_zero_downtime_wants_nearly_all_observed() -> None:
     assert judgement.why.startswith("nova was observed for 97.50 % of its time only, 99% is needed")
 
 
+def test_zero_downtime_wants_each_check_to_have_seen_most() -> None:
+    blind = [of(one, "service:nova", "works") for one in (up(0, 10), unknown(12, 98), up(100, 100))]
+    judgement = judge("zero-downtime", [up(0, 100), *blind])
+    assert judgement.result is Result.UNDECIDED
+    assert judgement.why.startswith("less than 90% of its time was nova observed by works")
+    assert judge("service:* <= 5s", [up(0, 100), *blind]).result is Result.PASS
+
+
 def test_accessible_allows_losses_that_stand_alone_and_counts_them() -> None:
     spans = ping("10.0.0.5", up(0, 10), down(10.5, 10.5), up(11, 20), down(20.5, 20.5), up(21, 60))
     judgement = judge("accessible", spans, address("10.0.0.5"))

@@ -151,12 +151,12 @@ def test_restart_is_unobserved_however_short() -> None:
     assert summary.resolution_ns == ns(0.5)
 
 
-def test_restart_inside_an_outage_counts_in_its_upper_bound_only() -> None:
+def test_restart_inside_an_outage_counts_in_its_upper_bounds_only() -> None:
     summary = of(up(0, 10), down(10.5, 15, life=1), down(16, 20, life=2), up(20.5, 60, life=2))
     episode = only_episode(summary)
     assert len(episode.outages) == 1
     assert bounds(summary) == (8.5, 9, 10.5)
-    assert (episode.min_ns, episode.duration_ns, episode.max_ns) == (ns(9.5), ns(10), ns(10.5))
+    assert (episode.min_ns, episode.duration_ns, episode.max_ns) == (ns(8.5), ns(10), ns(10.5))
     assert episode.unobserved_ns == ns(1)
     assert episode.failed_share == 1
 
