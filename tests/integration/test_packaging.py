@@ -72,7 +72,8 @@ def test_what_the_html_report_is_made_of_is_installed(installed: Path, checkout:
     written = {path.relative_to(source) for path in source.rglob("*.*") if path.is_file()}
     assert len(written) > 15
     assert {path for path in written if not (package / path).exists()} == set()
-    assert list(package.glob("vendor/*/LICENSE"))
+    (about,) = installed.glob("lib/python3*/site-packages/downtimer-*.dist-info")
+    assert len(list(about.glob("licenses/**/LICENSE"))) == 2
 
 
 def test_installed_requirements_agree(installed: Path) -> None:
