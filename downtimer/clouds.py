@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from keystoneauth1 import loading
 
@@ -70,7 +70,9 @@ def of_clouds(name: str) -> Entry:
     with _complaints() as complaints:
         found = _read()
         if name not in found.get_cloud_names():
-            raise ConfigError(f"cloud {name!r}: {_why_unknown(name, found, complaints)}")
+            raise ConfigError(f"cloud {name!r}: {_why_unknown(name, found, complaints.all)}")
+        if complaints.faults:  # it may have the secret, or stand before the file that was taken
+            raise ConfigError(f"cloud {name!r}: {'; '.join(complaints.faults)}")
         origin = Origin(source=Source.CLOUD, place=found.config_filename or "", name=name)
         try:
             return _entry(found, name, origin)
@@ -144,20 +146,28 @@ def _why_unknown(name: str, found: "OpenStackConfig", complaints: list[str]) -> 
     return f"{found.config_filename} has no entry of that name{hint}"
 
 
+class _Complaints(NamedTuple):
+    """What openstacksdk would log, and which of that is about a file that it skips."""
+
+    all: list[str]
+    faults: list[str]
+
+
 @contextmanager
-def _complaints() -> Iterator[list[str]]:
-    """Have what openstacksdk would log, such as that it skips a file that is no YAML, in a list instead."""
-    lines: list[str] = []
+def _complaints() -> Iterator[_Complaints]:
+    """Have what openstacksdk would log, such as that it skips a file that is no YAML, in lists instead."""
+    told = _Complaints([], [])
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            if isinstance(record.args, tuple):
-                record.args = tuple(
-                    _said_by(one) if isinstance(one, Exception) else one for one in record.args
-                )
+            given = record.args if isinstance(record.args, tuple) else ()
+            is_fault = any(isinstance(one, Exception) for one in given)
+            if is_fault:
+                record.args = tuple(_said_by(one) if isinstance(one, Exception) else one for one in given)
             line = " ".join(record.getMessage().split())
-            if line not in lines:  # it reads a file more than once
-                lines.append(line)
+            for lines in (told.all, told.faults) if is_fault else (told.all,):
+                if line not in lines:  # it reads a file more than once
+                    lines.append(line)
 
     log, handler = logging.getLogger("openstack"), Handler(logging.WARNING)
     log.addHandler(handler)
@@ -165,7 +175,7 @@ def _complaints() -> Iterator[list[str]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            yield lines
+            yield told
     finally:
         log.propagate = propagate
         log.removeHandler(handler)

@@ -299,6 +299,13 @@ def test_secret_that_is_no_yaml_is_not_shown(tmp_path: Path, secret: str) -> Non
     assert "no YAML at line" in said or "auth.password of cloud 'x'" in said
 
 
+def test_file_of_secrets_that_is_no_yaml_is_not_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "secure.yaml").write_text("clouds: {bare: {auth: {password: *sesame}}}\n")
+    said = problem(asked="bare")
+    assert f"{tmp_path}/secure.yaml: no YAML at line 1, column 34" in said
+    assert "sesame" not in said
+
+
 def test_without_any_file_it_is_said_where_it_is_looked_for(tmp_path: Path) -> None:
     (tmp_path / "clouds.yaml").unlink()
     said = problem("[global]\ncloud = night\n")
