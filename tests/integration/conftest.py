@@ -1,5 +1,7 @@
 """The servers that integration tests share. A component that is missing is a failure, never a skip."""
 
+import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,16 @@ from tests.integration.keystone_env import Keystone
 from tests.integration.keystone_install import KeystoneInstallation, install_keystone
 
 pytest.register_assert_rewrite("tests.integration.checks")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # a shell's job in the background, and all it starts
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for temporary files, whose path leaves room for those of sockets."""
+    with tempfile.TemporaryDirectory(prefix="dt-", dir="/tmp") as directory:
+        yield Path(directory)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,13 +20,6 @@ pytestmark = pytest.mark.untimed
 
 LONG_S = 90
 ADDRESS = "172.16.166.151"
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder for temporary files, whose path leaves room for those of sockets."""
-    with tempfile.TemporaryDirectory(prefix="dt-", dir="/tmp") as directory:
-        yield Path(directory)
 
 
 @contextmanager

@@ -150,10 +150,10 @@ def test_a_start_shows_on_a_terminal_how_far_it_is_and_leaves_what_scripts_read(
     assert command.run("start").err == ""
 
 
-def test_the_demo_shows_on_a_terminal_how_far_it_is(tmp_path: Path) -> None:
-    environment = {"TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+def test_the_demo_shows_on_a_terminal_how_far_it_is(place: Path) -> None:
+    environment = {"TMPDIR": str(place), "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     argv = [sys.executable, "-m", "downtimer.cli", "demo"]
-    with Terminal(tmp_path, argv, environment=environment) as shown:
+    with Terminal(place, argv, environment=environment) as shown:
         shown.until(lambda text: "a simulated cloud is being started" in text, "its first words")
         shown.until(lambda text: "first samples of" in text, "the start of the daemon")
         playing = shown.until(lambda text: " of 30 s   " in text, "the upgrade")
