@@ -1,6 +1,6 @@
 """downtimer: how long was each OpenStack API and each floating IP down?
 
-Usage: downtimer COMMAND [OPTIONS]     (downtimer COMMAND --help tells of one)
+Usage: downtimer COMMAND [OPTIONS]         (downtimer help COMMAND tells of one)
 
 Measure
   run      measure while another command does its work, report, and judge
@@ -27,7 +27,6 @@ import importlib
 import io
 import keyword
 import os
-import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -37,6 +36,7 @@ import docopt
 
 import downtimer
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
+from downtimer.misuse import explain
 from downtimer.options import hint
 from downtimer.printable import printable
 
@@ -84,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     name, rest = _split(words)
+    if name == "help":
+        name, rest = rest[0] if rest else "--help", ["--help"]
     if name in ("--help", "-h"):
         print((__doc__ or "").strip())
         return ExitCode.DONE
@@ -121,7 +123,7 @@ def _parsed(name: str, usage: str, words: list[str]) -> Mapping[str, Any]:
     try:
         arguments: Mapping[str, Any] = docopt.docopt(usage, [name, *words], default_help=False)
     except docopt.DocoptExit:
-        raise ConfigError(f"{_wrong(name, usage, words)}; `downtimer {name} --help` tells more") from None
+        raise ConfigError(f"{explain(name, usage, words)}; `downtimer {name} --help` tells more") from None
     return arguments
 
 
@@ -129,39 +131,11 @@ def _unknown(name: str) -> str:
     """Return what is wrong with a word that is no command."""
     if not name:
         return f"no command given; there are {', '.join(COMMANDS)}"
+    if name in ("-V", "-v", "version"):
+        return f"unknown {'option' if name.startswith('-') else 'command'} {name}; did you mean --version?"
     if name.startswith("-"):
         return f"unknown option {name}; an option comes after the command, as in `downtimer status --json`"
     return f"unknown command {name!r}{hint(name, COMMANDS)}; there are {', '.join(COMMANDS)}"
-
-
-def _wrong(name: str, usage: str, words: list[str]) -> str:
-    """Return what is wrong with arguments that docopt refused."""
-    known: dict[str, str] = {}  # by option, what it takes; empty for a switch
-    for option, takes in re.findall(r"(--[a-z-]+)(?:[ =]([A-Z]+))?", usage):
-        known[option] = known.get(option) or takes
-    for position, word in enumerate(words):
-        option, equals, _ = word.partition("=")
-        if option == "--":
-            break
-        if not option.startswith("--"):
-            continue
-        fitting = [one for one in known if one.startswith(option)]
-        if not fitting:
-            return f"unknown option {option}{hint(option, known)}"
-        if option not in known and len(fitting) > 1:
-            return f"{option} may be {' or '.join(fitting)}"
-        value = known[option if option in known else fitting[0]]
-        if value and not equals and position == len(words) - 1:
-            return f"{option} needs a value ({value})"
-        if equals and not value:
-            return f"{option} takes no value"
-    return f"wrong usage: {' '.join([name, *words])}; it is {_synopsis(usage)}"
-
-
-def _synopsis(usage: str) -> str:
-    """Return the usage pattern of a command, on one line."""
-    pattern = re.search(r"Usage:\s*((?:.+\n?)+)", usage)
-    return " ".join(pattern.group(1).split()) if pattern is not None else usage
 
 
 def _open_standard_streams() -> None:

@@ -299,9 +299,13 @@ def named_urls(value: str, context: Context) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
+_NEAR: Final = 0.7
+"""So alike are words of which one was meant for the other: a letter more, less, or two in another order."""
+
+
 def hint(word: str, known: Iterable[str]) -> str:
     """Return the end of a message about `word`: what was probably meant; empty if nothing is near."""
-    near = next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
+    near = next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)), None)
     return f"; did you mean {printable(near)}?" if near else ""
 
 
