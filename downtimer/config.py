@@ -40,6 +40,8 @@ __all__ = ("SECTIONS", "option_of")  # what the options are is asked for here, b
 DEFAULT_PATH: Final = "/etc/downtimer/conf.ini"
 CONTROL_SOCKET: Final = "control.sock"
 SIZE_MAX: Final = 16 << 20
+VARIABLE: Final = "DOWNTIMER_CONFIG"
+
 HOW_TO_BEGIN: Final = (
     "copy etc/conf.ini.sample there, name another file by --config, or set OS_CLOUD and go without"
 )
@@ -111,7 +113,8 @@ def load(path: str | None = None, *, may_wait: bool = True) -> Config:
 
 def _read(path: str | None, *, may_wait: bool = True) -> tuple[str, str]:
     """Return the absolute path of the file, and its text."""
-    path = os.path.abspath(path or os.environ.get("DOWNTIMER_CONFIG") or DEFAULT_PATH)  # noqa: PTH100 - keeps symlinks
+    named = "" if path or not os.environ.get(VARIABLE) else f" that {VARIABLE} names"
+    path = os.path.abspath(path or os.environ.get(VARIABLE) or DEFAULT_PATH)  # noqa: PTH100 - keeps symlinks
     try:
         path.encode()
         return path, _text_of(path, may_wait=may_wait)
@@ -120,10 +123,10 @@ def _read(path: str | None, *, may_wait: bool = True) -> tuple[str, str]:
     except FileNotFoundError as exc:
         if path == DEFAULT_PATH:
             return path, ""
-        why = f"cannot read the configuration: {exc.strerror}; {HOW_TO_BEGIN}"
+        why = f"cannot read the configuration{named}: {exc.strerror}; {HOW_TO_BEGIN}"
         raise ConfigError(f"{path}: {why}") from exc
     except OSError as exc:
-        raise ConfigError(f"{path}: cannot read the configuration: {exc.strerror}") from exc
+        raise ConfigError(f"{path}: cannot read the configuration{named}: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
 

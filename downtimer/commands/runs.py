@@ -11,6 +11,7 @@ Options:
 
 import contextlib
 
+from downtimer.commands.choosing import choose
 from downtimer.commands.common import (
     Arguments,
     configuration,
@@ -20,7 +21,7 @@ from downtimer.commands.common import (
     warn,
 )
 from downtimer.config import Config
-from downtimer.errors import DowntimerError, ExitCode
+from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.model import RunId
 from downtimer.store import journal, runs_text
 from downtimer.supervisor.lock import HeldError, measuring_nowhere
@@ -46,7 +47,10 @@ def _delete(config: Config, run: RunId) -> None:
     state_dir = config.global_.state_dir
     if run == run_under_way(config):
         raise DowntimerError(f"run {run} is under way; `downtimer stop` ends it")
-    entry = next((entry for entry in journal.list_runs(state_dir) if entry.id == run), None)
+    entries = journal.list_runs(state_dir)
+    entry = next((entry for entry in entries if entry.id == run), None)
+    if entry is None:
+        _refuse_to_guess(config, run)
     is_open = entry is not None and entry.is_open
     try:
         with measuring_nowhere(state_dir) if is_open else contextlib.nullcontext():
@@ -55,3 +59,18 @@ def _delete(config: Config, run: RunId) -> None:
             warn(f"{entry.backlog} points of run {run} had not reached InfluxDB; they are gone with it")
     except HeldError as exc:
         raise DowntimerError(f"run {run} is under way (pid {exc.holder}); `downtimer stop` ends it") from exc
+
+
+def _refuse_to_guess(config: Config, given: str) -> None:
+    """See that what is to be removed is not named as a run may be elsewhere.
+
+    Raises:
+        ConfigError: It is.
+    """
+    try:
+        meant = choose(config, given)
+    except ConfigError:
+        raise
+    except DowntimerError:  # it names none, which is for others to say
+        return
+    raise ConfigError(f"--delete {given}: wants the whole name: {meant.id}")

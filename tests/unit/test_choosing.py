@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from downtimer import config
+from downtimer import cli, config
 from downtimer.commands.choosing import choose
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError
@@ -63,3 +63,19 @@ def test_run_that_can_not_be_read_is_told_with_the_reason(tmp_path: Path) -> Non
     )
     with pytest.raises(DowntimerError, match=r"r2\.sqlite: file is not a database"):
         choose(of(tmp_path), "r2")
+
+
+@pytest.mark.parametrize("given", ["latest", "20261122", "latest~0"])
+def test_no_run_is_removed_that_is_not_named_in_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], given: str
+) -> None:
+    make(tmp_path, "20261122-163705-1234")
+    config_file = tmp_path / "conf.ini"
+    config_file.write_text(f"[global]\nstate_dir = {tmp_path}\nruntime_dir = {tmp_path}/run\n")
+    words = ["runs", "--config", str(config_file), "--delete"]
+    assert cli.main([*words, given]) == 2
+    line = f"downtimer: --delete {given}: wants the whole name: 20261122-163705-1234\n"
+    assert capsys.readouterr() == ("", line)
+    assert cli.main([*words, "2027"]) == 1
+    assert capsys.readouterr().err.startswith("downtimer: no run 2027 in ")
+    assert cli.main([*words, "20261122-163705-1234"]) == 0

@@ -267,6 +267,11 @@ def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "c.ini").write_text(HOWTO)
     monkeypatch.setenv("DOWNTIMER_CONFIG", str(tmp_path / "c.ini"))
     assert config.load().path == str(tmp_path / "c.ini")
+    monkeypatch.setenv("DOWNTIMER_CONFIG", str(tmp_path / "gone.ini"))
+    with pytest.raises(
+        ConfigError, match=r"gone\.ini: cannot read the configuration that DOWNTIMER_CONFIG names: No "
+    ):
+        config.load()
 
 
 SAMPLE = Path(__file__).parents[2] / "etc" / "conf.ini.sample"
