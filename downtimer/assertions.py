@@ -57,7 +57,8 @@ class Judgement:
 
     Attributes:
         assertion: As the user gave it, safe to print.
-        result: A case that failed fails it; else one that is undecided leaves it undecided.
+        result: A case that failed fails it; else one that is undecided leaves it undecided. It fails, too, if
+            it is about no target.
         why: One line, safe to print. Of a failure it names the target, the second and the cause.
         cases: In the order of the report; at least one.
     """

@@ -126,8 +126,9 @@ class _Tally:
         assertion = self.assertion
         if not self.cases:
             why = self._why_nothing(names)
-            case = Case(None, None, Result.UNDECIDED, why)
-            return Judgement(assertion.text, Result.UNDECIDED, why, (case,))
+            # Addresses that never answered may be down or not; but no promise is kept of nothing at all.
+            result = Result.UNDECIDED if self.left_out else Result.FAIL
+            return Judgement(assertion.text, result, why, (Case(None, None, result, why),))
         result = next(result for result in _SEVERITY if result in self.worst)
         if assertion.measure is Measure.OUTAGES and len(self.cases) > 1:
             return self._judgement_of_all(result)

@@ -150,11 +150,12 @@ def test_nothing_down_is_said_once_for_many() -> None:
     )
 
 
-def test_selector_that_fits_nothing_leaves_it_undecided_with_a_hint() -> None:
+def test_selector_that_fits_nothing_fails_with_a_hint() -> None:
     judgement = judge("service:nvoa <= 5s", NINETY_FIVE)
-    assert judgement.result is Result.UNDECIDED
+    assert judgement.result is Result.FAIL
     assert judgement.why == "no target fits service:nvoa; did you mean nova?"
     assert [case.target for case in judgement.cases] == [None]
+    assert judge("accessible", NINETY_FIVE).result is Result.FAIL
     assert judge("accessible", NINETY_FIVE).why == "there is nothing to judge: no address was measured"
     assert judge("project:shpo <= 1%", ping("10.0.0.5", up(0, 60)), address("10.0.0.5")).why == (
         "no target fits project:shpo; did you mean shop?"
