@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from downtimer import config
-from downtimer.config import Config
+from downtimer.config import VARIABLE, Config
 from downtimer.control import client, progress
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError, StoreError
 from downtimer.model import LABEL_MAX, RunId
@@ -18,6 +18,9 @@ from downtimer.supervisor.lock import holder
 from downtimer.terminal_line import TerminalLine
 
 Arguments = Mapping[str, Any]
+Say = Callable[[str], None]
+
+_REMEDY: Final = f"; `downtimer start` begins; another configuration: --config, or {VARIABLE}"
 
 ANSWER_S: Final = 30.0
 
@@ -63,11 +66,12 @@ def ask_daemon(
 
 @contextlib.contextmanager
 def hinting_of_run(config: Config) -> Iterator[None]:
-    """Say what became of the last run, if there is no daemon."""
+    """Say what became of the last run if there is no daemon, or how there may be one."""
     try:
         yield
     except NotRunningError as exc:
-        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
+        remedy = _REMEDY if isinstance(exc, client.NobodyListensError) else ""
+        raise NotRunningError(f"{exc}{_hint_of_run(config) or remedy}") from exc
 
 
 def label(arguments: Arguments) -> str | None:
@@ -88,7 +92,7 @@ def label(arguments: Arguments) -> str | None:
     return given
 
 
-def hint_of_run(config: Config) -> str:
+def _hint_of_run(config: Config) -> str:
     """Return what to do about a run whose daemon does not answer, to end a line with; empty without one."""
     last = _open_run(config)
     if last is None:
@@ -164,8 +168,8 @@ def print_file(path: str) -> None:
 
 
 @contextlib.contextmanager
-def showing_start(config: Config, say: Callable[[str], None]) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal how far a start is; give what says lines that stay, as `say` does.
+def showing_start(config: Config, say: Say) -> Iterator[tuple[Say, Say]]:
+    """Show on a terminal how far a start is; give what says lines that stay, as `say` and `warn` do.
 
     Elsewhere nothing is shown: who reads the output of a start wants its last line.
     """
@@ -174,12 +178,15 @@ def showing_start(config: Config, say: Callable[[str], None]) -> Iterator[Callab
     def say_aside(text: str) -> None:
         line.aside(lambda: say(text))
 
+    def warn_aside(text: str) -> None:
+        line.aside(lambda: warn(text))
+
     if not line.is_live:
-        yield say
+        yield say, warn
         return
     url = None if config.account is None else config.account.url
     with progress.watched(config.control_socket, url, line.show):
-        yield say_aside
+        yield say_aside, warn_aside
 
 
 def tell(line: str) -> None:

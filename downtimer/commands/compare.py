@@ -21,7 +21,7 @@ from pathlib import Path
 from downtimer import report as reports
 from downtimer.commands.choosing import LATEST, open_journal
 from downtimer.commands.common import Arguments, configuration, print_text
-from downtimer.commands.delivering import STANDARD_OUTPUT
+from downtimer.commands.delivering import output_of
 from downtimer.errors import ExitCode
 from downtimer.report import comparison_text
 from downtimer.report.comparison import compare
@@ -32,14 +32,14 @@ def run(arguments: Arguments) -> int:
     """Compare two runs."""
     form = arguments["--format"] or next(iter(comparison_text.FORMATS))
     comparison_text.check_format(form)
+    output = output_of(arguments)
     config = configuration(arguments)
     with (
         contextlib.closing(open_journal(config, arguments["BEFORE"] or f"{LATEST}~1")) as before,
         contextlib.closing(open_journal(config, arguments["AFTER"] or LATEST)) as after,
     ):
         text = comparison_text.FORMATS[form](compare(reports.build(before), reports.build(after)))
-    output = arguments["--output"]
-    if output in (None, STANDARD_OUTPUT):
+    if output is None:
         print_text(text)
     else:
         write_atomically(Path(output), text)

@@ -1,4 +1,4 @@
-"""What `report` and `stop` have in common: which report is wanted, of what promises, and where it goes."""
+"""What `report`, `stop` and `run` share: which report is wanted, of what promises, and where it goes."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,21 @@ from downtimer import report as reports
 from downtimer.assertions import Assertion, Result, holds, parse
 from downtimer.commands.common import Arguments, print_file, print_text, warn
 from downtimer.errors import DowntimerError, ExitCode
-from downtimer.report.output import write_atomically
+from downtimer.report.output import check_output, write_atomically
 from downtimer.report.summary import Summary
 from downtimer.store.reader import Reader
 
 STANDARD_OUTPUT: Final = "-"
 
 _TEXT: Final = "text"
+
+
+class UndeliveredError(DowntimerError):
+    """A report could not be put where it belongs; the exit code is that of its verdicts unless these hold."""
+
+    def __init__(self, message: str, judged: ExitCode) -> None:
+        super().__init__(message)
+        self.exit_code = judged or ExitCode.FAILED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +55,25 @@ class Wanted:
             report_file: To be replaced by the report as text, too; None for nothing.
 
         Raises:
-            DowntimerError: It could not be written. If that is true of `report_file` alone it was printed.
+            UndeliveredError: It could not be written; what does not hold was said all the same. If that is
+                true of `report_file` alone it was printed.
         """
         summary = reports.build(reader, self.assertions, is_lenient=self.is_lenient)
-        if report_file is None:
-            self._put(self._written(summary))
-        else:
-            self._put_beside(summary, Path(report_file))
+        try:
+            if report_file is None:
+                self._put(self._written(summary))
+            else:
+                self._put_beside(summary, Path(report_file))
+        except DowntimerError as exc:
+            raise UndeliveredError(str(exc), self._judge(summary)) from exc
+        except BrokenPipeError:  # whoever read it had enough, but not of the verdicts
+            self._judge(summary)
+            raise
         return self._judge(summary)
 
     def nothing_measured(self) -> ExitCode:
-        """Return what comes of a run that there was not."""
-        return ExitCode.DONE if self.is_lenient or not self.assertions else ExitCode.ASSERTION
+        """Return what comes of a run that there was not: no promise is kept by that."""
+        return ExitCode.ASSERTION if self.assertions else ExitCode.DONE
 
     def _written(self, summary: Summary) -> Iterator[str]:
         return reports.write(summary, self.form)
@@ -94,14 +109,26 @@ def wanted(arguments: Arguments) -> Wanted:
     """Return what a command line asks for.
 
     Raises:
-        ConfigError: It asks for a format that is none, or an assertion is none.
+        ConfigError: It asks for a format that is none, an assertion is none, or there can be no such file.
     """
     form = arguments["--format"] or _TEXT
     reports.check_format(form)
-    output = arguments["--output"]
     return Wanted(
         assertions=[parse(text) for text in arguments["--assert"]],
         is_lenient=bool(arguments["--lenient"]),
         form=form,
-        output=None if output == STANDARD_OUTPUT else output,
+        output=output_of(arguments),
     )
+
+
+def output_of(arguments: Arguments) -> str | None:
+    """Return the file that ``--output`` names; None for standard output.
+
+    Raises:
+        ConfigError: It can't be written.
+    """
+    output: str | None = arguments["--output"]
+    if output in (None, STANDARD_OUTPUT):
+        return None
+    check_output(output)
+    return output

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from downtimer.commands.choosing import open_journal
 from downtimer.commands.common import Arguments, configuration, print_text
-from downtimer.commands.delivering import STANDARD_OUTPUT
+from downtimer.commands.delivering import output_of
 from downtimer.errors import ExitCode
 from downtimer.exchange.writing import export
 from downtimer.report.output import write_atomically
@@ -30,10 +30,10 @@ from downtimer.report.output import write_atomically
 
 def run(arguments: Arguments) -> int:
     """Write a run as JSON Lines."""
+    output = output_of(arguments)
     config = configuration(arguments)
-    output = arguments["--output"]
     with contextlib.closing(open_journal(config, arguments["RUN"])) as reader:
-        if output not in (None, STANDARD_OUTPUT):
+        if output is not None:
             write_atomically(Path(output), export(reader), what="the export")
         else:
             if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal likes

@@ -8,7 +8,8 @@ Options:
   --run RUN               which run: its id, or how that begins;
                           latest, latest~1
   --assert EXPR           a promise to judge it by; several may be given
-  --lenient               what is undecided is no failure
+  --lenient               what is undecided is no failure; a promise about
+                          nothing, as of a misspelt name, still is one
   --format FORMAT         text (if not given), json, html, markdown, junit
   --output FILE           write there instead of printing; - is standard output
   --from STORE            journal or influxdb [default: journal]

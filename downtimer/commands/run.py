@@ -9,11 +9,12 @@ Options:
   --label TEXT            what the run is of, for the report
   --assert EXPR           a promise to judge the run by; `downtimer report
                           --help` has examples
-  --lenient               what is undecided is no failure
+  --lenient               what is undecided is no failure; a promise about
+                          nothing, as of a misspelt name, still is one
   --format FORMAT         of the report: text (if not given), json, html,
                           markdown, junit
-  --output FILE           write it there instead of printing; - is standard
-                          output
+  --output FILE           write it there; else it follows, on standard output,
+                          what the command has written there
   --new                   begin a new run, even if one was cut off just now
   --resume                go on with the run that was cut off, however long ago
   -c FILE, --config FILE  the configuration
@@ -45,8 +46,9 @@ from typing import Any, Final
 from downtimer.commands import start, stop
 from downtimer.commands.common import ANSWER_S, Arguments, configuration, label, warn
 from downtimer.commands.delivering import wanted
-from downtimer.config import Config
+from downtimer.config import VARIABLE, Config
 from downtimer.control import client
+from downtimer.control.wording import down_already
 from downtimer.errors import ControlError, DowntimerError, ExitCode, NotRunningError
 from downtimer.foreground import InterruptionError, Signals, check_command
 from downtimer.model import Kind
@@ -124,15 +126,17 @@ class _Measured:
             DowntimerError: The command was not begun.
             InterruptionError: It was not, for a signal; or another one came while the run was ended.
         """
-        self._was_idle = start.begin(self._config, self._arguments, warn)
+        with start.saying_what_is_left(self._config, InterruptionError):
+            self._was_idle = start.begin(self._config, self._arguments, warn)
         with self._told_if_left():
             try:
                 status = self._until_seen()
-                warn("everything was seen; the command begins")
                 code = signals.run(command, self._environment(status["run"]["id"]), PATIENCE)
             except (DowntimerError, InterruptionError):
                 signals.be_patient(PATIENCE)
-                stop.end(self._config, keep=self._was_idle)
+                run = stop.end(self._config, keep=self._was_idle)["run"]
+                shown = "" if run is None else f"; `downtimer report --run {run}` shows what was measured"
+                warn(f"the command was not begun{shown}")
                 raise
             self._see_aftermath(_down(status), signals)
             concluded = self._concluded(status["run"]["id"])
@@ -152,7 +156,7 @@ class _Measured:
             raise
 
     def _until_seen(self) -> Mapping[str, Any]:
-        """Wait until everything has been seen once; return how it stands. If the run is paused it goes on."""
+        """Wait until everything has been seen once; say, and return, how it stands. A paused run goes on."""
         deadline_s = time.monotonic() + SEEN_S
         while True:
             status = self._status()
@@ -160,6 +164,7 @@ class _Measured:
             if status["paused"] is not None:
                 client.request(self._config.control_socket, "resume", timeout_s=start.START_S)
             elif not unseen:
+                warn(f"everything was seen; {down_already(status) or 'the command begins'}")
                 return status
             elif time.monotonic() > deadline_s:
                 warn(f"{unseen} targets were not seen within {SEEN_S:.0f} s; `downtimer status` tells more")
@@ -182,7 +187,7 @@ class _Measured:
     def _environment(self, run: str) -> Mapping[str, str]:
         return {
             **os.environ,
-            "DOWNTIMER_CONFIG": str(Path(self._config.path).absolute()),
+            VARIABLE: str(Path(self._config.path).absolute()),
             "DOWNTIMER_RUN": run,
         }
 
@@ -193,7 +198,7 @@ class _Measured:
             return stop.report_on(stop.end(self._config, keep=self._was_idle), self._wanted)
         except DowntimerError as exc:
             warn(str(exc))
-            return ExitCode.FAILED
+            return ExitCode.ASSERTION if exc.exit_code == ExitCode.ASSERTION else ExitCode.FAILED
         except BrokenPipeError:  # whoever read our output has enough
             return ExitCode.SIGNALLED + signal.SIGPIPE
 

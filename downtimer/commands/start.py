@@ -21,8 +21,10 @@ Example:
   downtimer start --label "nova 28 to 29" && ./upgrade.sh; downtimer stop
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -32,15 +34,20 @@ from downtimer.certificates import unverified
 from downtimer.commands.common import (
     ANSWER_S,
     Arguments,
+    Say,
     configuration,
     label,
+    run_under_way,
     showing_start,
     tell,
     warn,
 )
 from downtimer.config import Config
 from downtimer.control import client
+from downtimer.control.wording import down_already
 from downtimer.errors import ControlError, DowntimerError, ExitCode, NotRunningError
+from downtimer.store import journal
+from downtimer.store.schema import SUFFIX
 from downtimer.supervisor import launch
 
 START_S: Final = 180.0
@@ -51,32 +58,61 @@ def run(arguments: Arguments) -> int:
     config = configuration(arguments)
     if arguments["--foreground"]:
         launch.become_daemon(_orders(config, arguments))
-    begin(config, arguments, tell)
+    with saying_what_is_left(config, KeyboardInterrupt):
+        begin(config, arguments, tell)
+    with contextlib.suppress(DowntimerError):  # it measures; what is down `status` tells, too
+        found = down_already(client.request(config.control_socket, "status", timeout_s=ANSWER_S))
+        if found:
+            warn(found)
     return ExitCode.DONE
 
 
-def begin(config: Config, arguments: Arguments, say: Callable[[str], None]) -> bool:
+@contextlib.contextmanager
+def saying_what_is_left(config: Config, interruption: type[BaseException]) -> Iterator[None]:
+    """Say, should a start be interrupted, that nothing was begun, or what is left of it."""
+    before = _journals(config)
+    try:
+        yield
+    except interruption:
+        going_on, made = run_under_way(config), sorted(_journals(config) - before)
+        if going_on is not None:
+            warn(f"interrupted; run {going_on} begins all the same, `downtimer stop` ends it")
+        elif made:
+            warn(f"interrupted; run {made[-1]} was ended, `downtimer report --run {made[-1]}` shows it")
+        else:
+            warn("interrupted; nothing was begun")
+        raise
+
+
+def _journals(config: Config) -> set[str]:
+    return {path.stem for path in Path(journal.folder_of(config.global_.state_dir)).glob(f"*{SUFFIX}")}
+
+
+def begin(config: Config, arguments: Arguments, say: Say) -> bool:
     """Begin a run, in a daemon that was left idle or in a new one; return whether it was left idle.
 
     Args:
         config: For the run, as it was read.
         arguments: Which may have ``--os-cloud``, ``--label``, ``--new`` and ``--resume``.
-        say: Takes lines that tell how far it is, and last what is measured.
+        say: Takes lines that tell how far it is, and last what is measured. What is not as it should be is
+            said on standard error.
 
     Raises:
         DowntimerError: No run began.
     """
     if not _is_idle(config):
         orders = _orders(config, arguments)
-        with showing_start(orders.config, say) as say_aside:
-            launch.start_daemon(orders, say_aside)
+        with showing_start(orders.config, say) as (say_aside, warn_aside):
+            launch.start_daemon(orders, say_aside, warn_aside)
         return False
     if arguments["--resume"]:
         raise DowntimerError("the daemon was left idle by `stop --keep`: there is nothing to resume")
     asked = _asked(config, arguments)
-    with showing_start(config, say) as say_aside:
-        for line in client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]:
-            say_aside(line)
+    with showing_start(config, say) as (say_aside, warn_aside):
+        *complaints, line = client.request(config.control_socket, "start", asked, timeout_s=START_S)["lines"]
+        for complaint in complaints:
+            warn_aside(complaint)
+        say_aside(line)
     return True
 
 

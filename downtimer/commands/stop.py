@@ -9,7 +9,8 @@ Options:
   --keep                  leave the daemon running, without a run
   --assert EXPR           a promise to judge the run by, as zero-downtime or
                           'service:nova <= 30s'; several may be given
-  --lenient               what is undecided is no failure
+  --lenient               what is undecided is no failure; a promise about
+                          nothing, as of a misspelt name, still is one
   --format FORMAT         of what is printed: text (if not given), json, html,
                           markdown, junit
   --output FILE           write there instead of printing; - is standard output
@@ -28,15 +29,15 @@ from typing import Any, Final
 from downtimer.commands.common import (
     Arguments,
     configuration_of_daemon,
-    hint_of_run,
+    hinting_of_run,
     label,
     print_file,
     warn,
 )
-from downtimer.commands.delivering import Wanted, wanted
+from downtimer.commands.delivering import UndeliveredError, Wanted, wanted
 from downtimer.config import Config
 from downtimer.control import client
-from downtimer.errors import DowntimerError, ExitCode, NotRunningError
+from downtimer.errors import DowntimerError, ExitCode
 from downtimer.store import journal
 from downtimer.store.outbox import SHIP_S
 from downtimer.supervisor.lock import wait_for_end
@@ -70,11 +71,8 @@ def end(config: Config, *, keep: bool, name: str | None = None) -> dict[str, Any
         DowntimerError: There is none, or its end could not be recorded.
     """
     asked = {"keep": keep} if name is None else {"keep": keep, "label": name}
-    try:
-        with _telling_what_it_waits_for(config):
-            ended = client.request(config.control_socket, "stop", asked, timeout_s=STOP_S)
-    except NotRunningError as exc:
-        raise NotRunningError(f"{exc}{hint_of_run(config)}") from exc
+    with hinting_of_run(config), _telling_what_it_waits_for(config):
+        ended = client.request(config.control_socket, "stop", asked, timeout_s=STOP_S)
     if not keep:
         wait_for_end(config, END_S)
     return ended
@@ -86,13 +84,18 @@ def report_on(ended: Mapping[str, Any], asked: Wanted) -> int:
     Raises:
         DowntimerError: It could not be printed or written.
     """
-    code = _report(ended, asked)
-    if ended["influxdb_left"]:
-        warn(
-            f"{ended['influxdb_left']} points are not in InfluxDB yet; "
-            f"`downtimer ship {ended['run']}`, or the next start, delivers them"
-        )
-    return code
+    try:
+        return _report(ended, asked)
+    except UndeliveredError as exc:
+        raise UndeliveredError(
+            f"{exc}; `downtimer report --run {ended['run']}` has it", ExitCode(exc.exit_code)
+        ) from exc
+    finally:
+        if ended["influxdb_left"]:
+            warn(
+                f"{ended['influxdb_left']} points are not in InfluxDB yet; "
+                f"`downtimer ship {ended['run']}`, or the next start, delivers them"
+            )
 
 
 def _report(ended: Mapping[str, Any], asked: Wanted) -> int:
@@ -104,7 +107,9 @@ def _report(ended: Mapping[str, Any], asked: Wanted) -> int:
     with contextlib.closing(journal.JournalReader(ended["journal"])) as reader:
         code = asked.deliver(reader, ended["report_file"] if is_to_be_judged else None)
     if ended["report_error"] is not None:
-        raise DowntimerError(ended["report_error"])
+        error = DowntimerError(ended["report_error"])
+        error.exit_code = code or error.exit_code
+        raise error
     return code
 
 

@@ -16,6 +16,10 @@ CONNECT_S: Final = 5.0
 _POLL_S: Final = 0.02
 
 
+class NobodyListensError(NotRunningError):
+    """There is no daemon, or it has another socket."""
+
+
 def request(
     path: str, command: str, arguments: dict[str, Any] | None = None, *, timeout_s: float
 ) -> dict[str, Any]:
@@ -68,7 +72,7 @@ def _connect(connection: socket.socket, path: str) -> None:
                 raise ControlError("failed", f"the daemon has let nobody in for {CONNECT_S:.0f} s") from exc
             time.sleep(_POLL_S)
         except (FileNotFoundError, ConnectionRefusedError) as exc:
-            raise NotRunningError(f"no daemon is running (nobody listens on {path})") from exc
+            raise NobodyListensError(f"no daemon is running (nobody listens on {path})") from exc
         except OSError as exc:
             raise ControlError("failed", f"{path}: {exc.strerror or exc}") from exc
         else:

@@ -8,6 +8,9 @@ from downtimer.printable import printable
 
 _WORDS: Final = {"service": ("service", "services"), "address": ("address", "addresses")}
 
+_DOWN_SHOWN: Final = 5
+"""So many names a line has."""
+
 
 def duration(seconds: float) -> str:
     """Return a duration as people say it."""
@@ -27,6 +30,18 @@ def name_of(item: Mapping[str, Any]) -> str:
     """Return the name of a target, with its region if it has one."""
     region = f" ({printable(item['region'])})" if item["region"] else ""
     return f"{printable(item['name'])}{region}"
+
+
+def down_already(answer: Mapping[str, Any]) -> str:
+    """Return what is down by a `status` answer, in part of a line; empty if nothing is."""
+    causes: dict[str, set[str]] = {}
+    for item in answer["down"]:
+        causes.setdefault(name_of(item), set()).add(item["cause"])
+    if not causes:
+        return ""
+    shown = [f"{name} ({printable(', '.join(sorted(causes[name])))})" for name in list(causes)[:_DOWN_SHOWN]]
+    more = len(causes) - len(shown) + answer["more_down"]
+    return f"down already: {', '.join(shown)}{f' and {more} more' if more else ''}"
 
 
 def clock_of(instant: str) -> str:

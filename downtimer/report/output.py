@@ -1,13 +1,32 @@
 """Puts a report where it belongs: whole, or not at all."""
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from downtimer.durable import sync_folder
-from downtimer.errors import DowntimerError
+from downtimer.errors import ConfigError, DowntimerError
+
+
+def check_output(given: str) -> None:
+    """Check that the file of ``--output`` can be written, as far as that can be known before there is a text.
+
+    Raises:
+        ConfigError: It can't be.
+    """
+    try:
+        path = Path(given).resolve()
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if path.is_file() or not path.exists():
+            tempfile.TemporaryFile(dir=path.parent).close()
+        elif not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except (OSError, RuntimeError, ValueError) as exc:  # links in a circle, a NUL
+        raise ConfigError(f"--output {given}: cannot be written: {_reason(exc)}") from exc
 
 
 def write_atomically(
@@ -50,5 +69,8 @@ def write_atomically(
 
 
 def _failure(path: Path, what: str, exc: Exception) -> DowntimerError:
-    reason = exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)
-    return DowntimerError(f"cannot write {what} {path}: {reason}")
+    return DowntimerError(f"cannot write {what} {path}: {_reason(exc)}")
+
+
+def _reason(exc: Exception) -> str:
+    return exc.strerror if isinstance(exc, OSError) and exc.strerror else str(exc)

@@ -100,7 +100,7 @@ class Daemon:
                 raise DowntimerError("stopped by a signal before it measured anything")
             *complaints, line = self._beginning.result()
             for complaint in complaints:
-                self._answers.tell(complaint)
+                self._answers.warn(complaint)
             self._answers.conclude(line, ExitCode.DONE)
             self._manager.ready(line)
             self._is_ready = True
@@ -341,6 +341,10 @@ class Answers:
         """Tell how far the start is."""
         self._write(Answer(text=text))
 
+    def warn(self, text: str) -> None:
+        """Tell what of the configuration has no effect."""
+        self._write(Answer(text=text, is_warning=True))
+
     def conclude(self, text: str, code: int) -> None:
         """Tell how the start ended, and close."""
         self._write(Answer(text=text, code=code))
@@ -352,6 +356,8 @@ class Answers:
         if self._fd is not None:
             with contextlib.suppress(OSError):  # it did not wait for us
                 os.write(self._fd, msgspec.json.encode(answer) + b"\n")
+        elif answer.is_warning:
+            print(f"downtimer: {answer.text}", file=sys.stderr, flush=True)  # noqa: T201 - as below
         elif answer.code is None or answer.code == ExitCode.DONE:
             print(answer.text, flush=True)  # noqa: T201 - in the foreground this is the user's terminal
 

@@ -43,18 +43,21 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         text: For the user; one line.
         code: None: more lines follow. 0: it measures. Else it could not start, and this is why.
+        is_warning: Of the configuration something has no effect.
     """
 
     text: str
     code: int | None = None
+    is_warning: bool = False
 
 
-def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
+def start_daemon(orders: Orders, tell: Callable[[str], None], warn: Callable[[str], None]) -> None:
     """Start a daemon, and wait until it measures.
 
     Args:
         orders: What it is to do.
         tell: Called with lines that tell how far it is.
+        warn: Likewise with what of the configuration has no effect.
 
     If something is raised meanwhile, as on Ctrl-C, the daemon is told to end.
 
@@ -81,7 +84,7 @@ def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
         for fd in (write_fd, log_fd, orders_fd):
             os.close(fd)
     try:
-        conclusion = _listen(read_fd, tell)
+        conclusion = _listen(read_fd, tell, warn)
     except BaseException:
         process.terminate()
         process.wait()
@@ -92,13 +95,13 @@ def start_daemon(orders: Orders, tell: Callable[[str], None]) -> None:
     raise DowntimerError(f"the daemon ended before it measured; see {orders.config.global_.log_file}")
 
 
-def _listen(read_fd: int, tell: Callable[[str], None]) -> Answer | None:
+def _listen(read_fd: int, tell: Callable[[str], None], warn: Callable[[str], None]) -> Answer | None:
     """Return the daemon's last word, None if it ended without one; what comes before it is told."""
     with open(read_fd, "rb") as answers:
         for line in answers:
             answer = msgspec.json.decode(line, type=Answer)
             if answer.code is None or answer.code == ExitCode.DONE:
-                tell(answer.text)
+                (warn if answer.is_warning else tell)(answer.text)
             if answer.code is not None:
                 return answer
     return None

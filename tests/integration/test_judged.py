@@ -62,9 +62,12 @@ def test_run_is_judged_when_it_stops_and_whenever_it_is_looked_at(
     assert sum(phase["down_s"] for phase in glance["phases"]) == pytest.approx(glance["down_s"])
     assert glance["phases"][0]["down_min_s"] == 0 < glance["phases"][1]["down_min_s"]
 
-    undecided = "service:neutron <= 1s"
+    undecided = f"service:glance <= {(glance['down_min_s'] + glance['down_max_s']) / 2:.3f}s"
     assert command.run("report", "--assert", undecided).code == 4
     assert command.run("report", "--assert", undecided, "--lenient").code == 0
+    about_nothing = command.run("report", "--assert", "service:glnace <= 1s", "--lenient")
+    assert about_nothing.code == 4
+    assert about_nothing.err.endswith(" failed: no target fits service:glnace; did you mean glance?\n")
     path = command.directory / "junit.xml"
     junit = ("report", "--assert", "zero-downtime", "--format", "junit", "--output", str(path))
     assert command.run(*junit).code == 4

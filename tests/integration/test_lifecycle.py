@@ -60,6 +60,7 @@ def test_nothing_runs_is_exit_code_three_and_one_line(command: Command, word: st
     said = command.run(word)
     assert (said.code, said.out) == (3, "")
     assert said.err.startswith("downtimer: no daemon is running (nobody listens on ")
+    assert "); `downtimer start` begins; another configuration: --config, or DOWNTIMER_CONFIG\n" in said.err
     assert said.err.count("\n") == 1
 
 
@@ -89,13 +90,15 @@ def test_what_has_no_effect_in_the_configuration_is_told_by_every_start_and_the_
 ) -> None:
     command.write(static_targets(lonely_cloud) | {"check nvoa": {"works": "no"}})
     line = "[check nvoa]: the catalog has no service of that name or type"
-    first, *_ = command.ok("start").splitlines()
-    assert first == f"{command.config}: {line}"
+    started = command.run("start")
+    assert (started.code, started.err) == (0, f"downtimer: {command.config}: {line}\n")
+    assert started.out.startswith("measuring 1 service and 2 addresses as run ")
     assert command.status()["complaints"] == [line]
     assert f"About the configuration:\n  {line}\n" in command.ok("status")
     command.ok("stop", "--keep")
-    first, *_ = command.ok("start").splitlines()
-    assert first == f"{command.config}: {line}"
+    started = command.run("start")
+    assert (started.code, started.err) == (0, f"downtimer: {command.config}: {line}\n")
+    assert started.out.startswith("measuring 1 service and 2 addresses as run ")
 
 
 def test_what_is_down_is_in_the_status_with_its_beginning(
@@ -556,7 +559,7 @@ def test_no_permission_for_icmp_is_one_line_that_names_both_remedies(
         ([], "no command given; there are run, start, "),
         (["begin"], "unknown command 'begin'; there are run, start, "),
         (["start", "--labl", "x"], "unknown option --labl; did you mean --label?"),
-        (["start", "--new", "--resume"], "wrong usage: start --new --resume"),
+        (["start", "--new", "--resume"], "--new and --resume exclude each other"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_two(command: Command, words: list[str], problem: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from downtimer.demo.cloud import SimulatedCloud
 from tests.integration.command import PROGRAM, Command, Said, is_alive, processes_of
 from tests.waiting import wait_until
 
@@ -89,9 +90,14 @@ def test_the_command_has_our_streams_and_its_exit_code_is_ours(command: Command,
         (["--", ""], 127, ": command not found"),
         (["--assert", "zero-downtme", "--", "true"], 125, "assertion 'zero-downtme': "),
         (["--format", "pdf", "--", "true"], 125, "--format pdf: there are "),
+        (
+            ["--output", "/no/such/file", "--", "true"],
+            125,
+            "--output /no/such/file: cannot be written: No such ",
+        ),
         (["--label", "x" * 1_001, "--", "true"], 125, "--label: longer than "),
-        (["true"], 125, "wrong usage: run "),
-        (["--"], 125, "wrong usage: run "),
+        (["true"], 125, "no `--` before the command; it is downtimer run "),
+        (["--"], 125, "no command behind the `--`; "),
     ],
 )
 def test_what_cannot_be_run_is_one_line_and_no_run(
@@ -101,6 +107,25 @@ def test_what_cannot_be_run_is_one_line_and_no_run(
     assert (said.code, said.out, said.err.count("\n")) == (code, "", 1), said
     assert said.err.startswith(f"downtimer: {problem}")
     assert not command.state_dir.exists()
+
+
+def test_a_report_that_cannot_be_written_at_the_end_hides_no_verdict(command: Command) -> None:
+    folder = command.directory / "gone"
+    folder.mkdir()
+    options = ["--assert", "service:nosuch <= 1s", "--output", str(folder / "report")]
+    said = command.run("run", *options, "--", "rmdir", str(folder))
+    (run,) = runs(command)
+    assert (said.code, said.out) == (4, "")
+    verdict, where = said.err.splitlines()[-2:]
+    assert verdict == "downtimer: assertion 'service:nosuch <= 1s' failed: no target fits service:nosuch"
+    problem = f"cannot write the report {folder}/report: No such file or directory"
+    assert where == f"downtimer: {problem}; `downtimer report --run {run['id']}` has it"
+
+    command.ok("start")
+    for words in (["stop"], ["report"], ["compare"], ["export"]):
+        said = command.run(*words, "--output", str(folder / "report"))
+        assert (said.code, said.out, said.err.count("\n")) == (2, "", 1), said
+    command.ok("status")
 
 
 def test_a_run_under_way_is_not_disturbed_and_an_idle_daemon_stays_idle(command: Command) -> None:
@@ -181,7 +206,35 @@ def test_a_signal_before_the_command_leaves_nothing(command: Command) -> None:
     if "never" in said.out:  # it was quicker than we
         pytest.fail("the command began before it could be interrupted")
     assert (said.code, said.out) == (130, "")
+    last = said.err.splitlines()[-1].partition("; ")[0]
+    assert last in ("downtimer: interrupted", "downtimer: the command was not begun")
     wait_until(lambda: processes_of(command) == [], timeout_s=10, what="the daemon to end")
+
+
+def test_ctrl_c_during_a_start_is_one_line_and_begins_nothing(command: Command) -> None:
+    with subprocess.Popen(
+        command.argv("start"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        wait_until(lambda: "supervisor" in command.log(), timeout_s=20, what="the daemon to be there")
+        process.send_signal(signal.SIGINT)
+        said = finished(process)
+    if said.code == 0:  # it was quicker than we
+        pytest.fail("it measured before it could be interrupted")
+    assert said == Said(130, "", "downtimer: interrupted; nothing was begun\n")
+    assert runs(command) == []
+    assert processes_of(command) == []
+
+
+def test_what_is_down_before_the_command_is_said(lonely_cloud: SimulatedCloud, command: Command) -> None:
+    lonely_cloud.service("glance").kill()
+    try:
+        said = command.run("run", "--", "true")
+        started = command.run("start")
+    finally:
+        lonely_cloud.service("glance").start()
+    assert "downtimer: everything was seen; down already: glance (refused)" in said.err.splitlines()
+    assert (started.code, started.err) == (0, "downtimer: down already: glance (refused)\n")
+    assert len(started.out.splitlines()) == 1
 
 
 def test_a_run_that_cannot_be_ended_fails_a_good_command(command: Command) -> None:

@@ -10,11 +10,11 @@ import pytest
 from msgspec import structs
 
 from downtimer.assertions import parse
-from downtimer.errors import DowntimerError
+from downtimer.errors import ConfigError, DowntimerError
 from downtimer.model import SECOND_NS, Event, Kind, Mark, Span, TargetId, TargetState, Verdict
 from downtimer.pauses import PAUSE
 from downtimer.report import render, wording
-from downtimer.report.output import write_atomically
+from downtimer.report.output import check_output, write_atomically
 from downtimer.report.wording import REASONS
 from downtimer.verdicts import CAUSES
 from tests.unit import hostile
@@ -456,6 +456,21 @@ def test_device_is_written_to_not_replaced() -> None:
 def test_report_that_can_not_be_written_is_one_clear_line(tmp_path: Path, path: str) -> None:
     with pytest.raises(DowntimerError, match=r"^cannot write the report .*: (No such file|Is a) [^\n]*$"):
         write_atomically(tmp_path / path, ["new"])
+
+
+@pytest.mark.parametrize("path", ["missing/report", ".", "", "file/report", "loop", "a\0b"])
+def test_output_that_can_not_be_written_is_known_before_and_nothing_is_left(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ConfigError, match=r"^--output .*: cannot be written: [^\n]+$"):
+        check_output(str(tmp_path / path))
+    check_output(str(tmp_path / "new"))
+    check_output(str(tmp_path / "file"))
+    check_output("/dev/null")
+    assert sorted(tmp_path.iterdir()) == before
 
 
 # --- checks, Keystone, projects, agents ----------------------------------------------------------
