@@ -111,7 +111,7 @@ def _read() -> "OpenStackConfig":
     except ImportError:
         raise ConfigError(
             "clouds.yaml is read by openstacksdk, which is not installed; "
-            f"`{sys.executable} -m pip install 'downtimer[clouds]'` mends that"
+            f"`{sys.executable} -m pip install openstacksdk` mends that"
         ) from None
     try:
         return OpenStackConfig()

@@ -108,3 +108,10 @@ def test_every_message_that_is_explained_is_one() -> None:
         ]
         assert pieces, message
         assert [piece for piece in pieces if not any(piece in text for text in said)] == []
+
+
+def test_nothing_is_installed_by_our_name_from_an_index_that_does_not_have_it() -> None:
+    """Whoever took the name there would be run as root."""
+    sources = [*words.SOURCES, *(ROOT / "downtimer").rglob("*.py"), *(ROOT / "doc" / "recipes").iterdir()]
+    asked = re.compile(r"pip3? install [^\n`]*(?<![\w./-])downtimer(?![\w/-])")
+    assert [(path.name, found[0]) for path in sources if (found := asked.search(path.read_text()))] == []

@@ -239,7 +239,7 @@ def test_without_the_extra_the_environment_will_do_and_clouds_are_refused_in_a_l
     line = refusal(run_with(python, command, "start", "--os-cloud", "night"), ExitCode.USAGE)
     assert line == (
         "--os-cloud: clouds.yaml is read by openstacksdk, which is not installed; "
-        f"`{python} -m pip install 'downtimer[clouds]'` mends that"
+        f"`{python} -m pip install openstacksdk` mends that"
     )
 
 

@@ -318,7 +318,7 @@ def test_without_openstacksdk_it_is_said_how_to_install_it(monkeypatch: pytest.M
     monkeypatch.setenv("OS_CLOUD", "night")
     assert problem() == (
         "OS_CLOUD: clouds.yaml is read by openstacksdk, which is not installed; "
-        f"`{sys.executable} -m pip install 'downtimer[clouds]'` mends that"
+        f"`{sys.executable} -m pip install openstacksdk` mends that"
     )
 
 
