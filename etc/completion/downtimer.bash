@@ -98,7 +98,7 @@ _downtimer_value() {
 # Print what REPLY says of an option, without what stands in brackets.
 _downtimer_said() {
     sed -nE "/^  (-[a-z] [A-Z]+, )?$1( |$)/,/^(  -|$)/p" <<< "$REPLY" |
-        sed -E "1s/^.*$1 +//; 2,\$ { /^(  -|$)/d; s/^ +/ / }" | tr -d '\n' | sed -E 's/ ?[[(][^])]*[])]//g; s/^[a-z ]*: //'
+        sed -E "1s/^.*$1 *//; 2,\$ { /^(  -|$)/d; s/^ +/ / }" | tr -d '\n' | sed -E 's/ ?[[(][^])]*[])]//g; s/^ *([a-z ]*: )?//'
 }
 
 # Complete another command, whose own completion is used where bash-completion is there.

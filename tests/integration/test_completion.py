@@ -19,6 +19,7 @@ import pytest
 
 from downtimer import report
 from downtimer.cli import COMMANDS
+from downtimer.report import comparison_text
 from downtimer.store.recording import JournalWriter
 from tests.unit.runs import RUN
 
@@ -38,10 +39,10 @@ def environment() -> dict[str, str]:
     return os.environ | {"PATH": path, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
-def offered(*lines: list[str], cwd: Path = ROOT) -> list[set[str]]:
+def offered(*lines: list[str], cwd: Path = ROOT, program: str = PROGRAM) -> list[set[str]]:
     """Return what a bash offers for each line of words, the last of which is to be completed."""
     asked = "".join(
-        f"COMP_WORDS=({shlex.join([PROGRAM, *line])}); COMP_CWORD={len(line)}; _downtimer\n"
+        f"COMP_WORDS=({shlex.join([program, *line])}); COMP_CWORD={len(line)}; _downtimer\n"
         f"printf '%s\\n' \"${{COMPREPLY[@]}}\" {END}\n"
         for line in lines
     )
@@ -80,14 +81,34 @@ def test_every_option_of_every_command_is_offered_and_no_other() -> None:
 
 
 def test_formats_and_stores_are_offered() -> None:
-    formats, begun, stores = offered(
-        ["report", "--format", ""], ["report", "--format", "=", "j"], ["report", "--from", ""]
-    )
-    assert formats == set(report.FORMATS)
+    begun, stores = offered(["report", "--format", "=", "j"], ["report", "--from", ""])
     assert begun == {name for name in report.FORMATS if name.startswith("j")}
     assert stores == {"journal", "influxdb"}
-    assert offered(["run", "--format", ""], ["stop", "--format", ""]) == [formats, formats]
-    assert offered(["compare", "--format", ""])[0] < formats
+
+
+def test_every_command_that_has_formats_offers_all_of_its_own() -> None:
+    having = [name for name in COMMANDS if "--format" in usage_of(name)]
+    assert {"run", "stop", "report", "compare"} <= set(having)
+    for name, offer in zip(having, offered(*([name, "--format", ""] for name in having)), strict=True):
+        assert offer == set(comparison_text.FORMATS if name == "compare" else report.FORMATS), name
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        ["--format FORMAT  text, json, html, markdown or junit"],
+        ["--format FORMAT  of the report: text (if not given), json,", "   html, markdown, junit"],
+        ["--format FORMAT  text (if not given;", "   not json), json, html, markdown, junit; of", "   these"],
+        ["--format FORMAT", "   text (if not given), json, html,", "   markdown, junit"],
+        ["-f FORMAT, --format FORMAT", "   text,", "   json,", "   html,", "   markdown,", "   junit"],
+    ],
+)
+def test_a_list_may_be_wrapped_anywhere(tmp_path: Path, described: list[str]) -> None:
+    program, usage = tmp_path / "downtimer", "Usage: downtimer stop [--format FORMAT]\n\nOptions:\n"
+    usage += "".join(f"  {line}\n" for line in [*described, "--keep  or what, json", "", "The end."])
+    program.write_text(f"#!/bin/sh\ncat <<'EOF'\n{usage}EOF\n")
+    program.chmod(0o755)
+    assert offered(["stop", "--format", ""], program=str(program)) == [set(report.FORMATS)]
 
 
 def test_runs_are_offered_by_the_configuration_that_is_named(tmp_path: Path) -> None:
