@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from generated import causes, commands, options, schema
+from generated import causes, commands, manual, options, schema
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +34,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     }
     for name, (text, sources) in made.items():
         app.add_directive(name, _directive(text, sources))
+    app.connect("doctree-resolved", _resolved)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _resolved(app: Sphinx, tree: nodes.document, _: str) -> None:
+    if app.builder.name == "man":
+        manual.arrange(tree)
 
 
 def _directive(text: Callable[[], str], sources: list[Path]) -> type[SphinxDirective]:

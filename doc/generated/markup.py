@@ -3,11 +3,14 @@
 import re
 
 _CODE = re.compile(r"`([^`]+)`")
-_MEANT = re.compile(r"([\\*|_<])")
+_MEANT = re.compile(r"([\\*|_<]|:(?=\S))")
 
 
 def prose(words: str) -> str:
-    """Return a line or more of plain text as markup: what stands in backticks is code, all else as it is."""
+    """Return a line or more of plain text as markup: what stands in backticks is code, all else as it is.
+
+    A colon within a word makes a link of that to docutils, and ``service`` is a scheme.
+    """
     parts = _CODE.split(words)
     return "".join(
         f"``{part}``" if number % 2 else _MEANT.sub(r"\\\1", part) for number, part in enumerate(parts)

@@ -26,7 +26,12 @@ def text(path: Path) -> str:
 def _object(name: str, node: Node) -> str:
     about = [prose(node["description"]), ""] if "description" in node and "$defs" not in node else []
     rows = "\n".join(_rows(node))
-    return "\n".join([title(name.capitalize() if name.islower() else name, "-"), *about, _table(rows)])
+    return "\n".join([title(_words(name), "-"), *about, _table(rows)])
+
+
+def _words(name: str) -> str:
+    """Return the name of a definition as a heading."""
+    return name.replace("_", " ").capitalize() if name.islower() else name
 
 
 def _table(rows: str) -> str:
@@ -46,7 +51,7 @@ def _rows(node: Node, prefix: str = "") -> Iterator[str]:
 def _type(node: Node) -> str:
     """Return what a field's value may be, in words."""
     if "$ref" in node:
-        return str(node["$ref"]).removeprefix(_REFERENCE)
+        return str(node["$ref"]).removeprefix(_REFERENCE).replace("_", " ")
     if "anyOf" in node:
         return " or ".join(map(_type, node["anyOf"]))
     if "const" in node or "enum" in node:
