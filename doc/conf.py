@@ -18,12 +18,18 @@ exclude_patterns = ["_build"]
 nitpicky = True
 language = "en"
 smartquotes = False  # commands and options stand in the text
+highlight_language = "none"  # output of ours is in no language
 
 html_theme = "furo"
 html_title = f"downtimer {release}"
 html_show_sphinx = False
 html_copy_source = False
-html_theme_options = {"navigation_with_keys": True}
+html_static_path = ["_static"]
+html_css_files = ["wide.css"]
+html_theme_options = {
+    "navigation_with_keys": True,
+    "light_css_variables": {"code-font-size": "75%"},
+}
 
 man_pages = [
     (

@@ -17,6 +17,9 @@ from downtimer.cli import COMMANDS
 from tests.docs import words
 from tests.docs.conftest import ROOT
 
+WIDEST = 120
+"""Characters of an example, as ``doc/_static/wide.css`` has room for."""
+
 LEAST_FRAGMENT = 8
 """A shorter piece of a message, between two things that are filled in, says nothing."""
 
@@ -115,3 +118,14 @@ def test_nothing_is_installed_by_our_name_from_an_index_that_does_not_have_it() 
     sources = [*words.SOURCES, *(ROOT / "downtimer").rglob("*.py"), *(ROOT / "doc" / "recipes").iterdir()]
     asked = re.compile(r"pip3? install [^\n`]*(?<![\w./-])downtimer(?![\w/-])")
     assert [(path.name, found[0]) for path in sources if (found := asked.search(path.read_text()))] == []
+
+
+def test_no_example_is_wider_than_the_column_or_in_another_language_than_it_says(html: Path) -> None:
+    """But reports of a measurement that `make` writes as they are."""
+    pages = [
+        page for page in html.rglob("*.html") if page.name not in ("keystone-upgrade.html", "search.html")
+    ]
+    assert len(pages) > 20
+    lines = [(page.name, line) for page in pages for line in words.blocks_of(page)]
+    assert [(name, line) for name, line in lines if len(line) > WIDEST] == []
+    assert [page.name for page in pages if 'class="err"' in page.read_text()] == []

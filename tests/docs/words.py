@@ -41,6 +41,13 @@ def code_of(page: Path) -> str:
     return "\n".join(html.unescape(re.sub(r"<[^>]+>", "", piece)) for piece in pieces)
 
 
+def blocks_of(page: Path) -> Iterator[str]:
+    """Yield each line of the examples on a page."""
+    for tag, piece in _CODE.findall(page.read_text()):
+        if tag == "pre":
+            yield from html.unescape(re.sub(r"<[^>]+>", "", piece)).splitlines()
+
+
 def strings(node: Any) -> Iterator[str]:  # noqa: ANN401 - what YAML may hold
     """Yield all texts of a document, an argv as one."""
     if isinstance(node, str):
