@@ -1,6 +1,7 @@
 """Export and import as commands: of a real run, under way and ended, into another installation."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_rally_results_are_taken_in_all_or_none(elsewhere: Command) -> None:
 
 def test_csv_is_converted_as_the_guide_says(elsewhere: Command) -> None:
     (_, example) = GUIDE.read_text().split(".. code-block:: python\n")
-    indented = example.split("\n::\n")[0]
+    indented = example.split("\n.. code-block:: bash\n")[0]
     program = "\n".join(line.removeprefix("    ") for line in indented.splitlines())
     rows = "time,ok,seconds\n" + "".join(f"{1_795_721_385 + i}.5,{int(i != 3)},0.0{i}\n" for i in range(9))
     converted = subprocess.run(
@@ -120,6 +121,20 @@ def test_csv_is_converted_as_the_guide_says(elsewhere: Command) -> None:
     assert take_in(elsewhere, converted.stdout).out.startswith("run from-csv: 1 targets, 9 samples;")
     (web,) = elsewhere.report("--run", "from-csv")["targets"]
     assert (web["down_s"], web["down_min_s"], web["down_max_s"], web["window_s"]) == (1.0, 0.0, 2.0, 8.0)
+    text = elsewhere.ok("report", "--run", "from-csv")
+    assert ("not yet" in text, "prober" in text, "2026-11-26 19:29:53.500 UTC" in text) == (False, True, True)
+
+
+def test_examples_of_the_guide_can_be_taken_in(elsewhere: Command) -> None:
+    _, *blocks = GUIDE.read_text().split(".. code-block:: json\n")
+    assert len(blocks) == 2
+    for block in blocks:
+        (lines,) = re.findall(r"\n((?:    .+\n)+)", block.partition("\n\n\n")[0])[:1]
+        run = (
+            take_in(elsewhere, lines.replace("\n     ", "").replace("    ", "")).out.split(":")[0].split()[1]
+        )
+        text = elsewhere.ok("report", "--run", run)
+        assert ("not yet" in text, "vantage" in text) == (False, True)
 
 
 @pytest.mark.parametrize(
