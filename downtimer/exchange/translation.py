@@ -47,8 +47,8 @@ _OF_STATE: Final = frozenset(field.name for field in dataclasses.fields(TargetSt
 # --- a run --------------------------------------------------------------------------------------
 
 
-def head_of(run: Run, through_ns: int) -> RunLine:
-    """Return the first line on a run."""
+def head_of(run: Run, through_ns: int | None) -> RunLine:
+    """Return the first line on a run; None if it was never told up to when all is recorded."""
     return RunLine(
         format=FORMAT,
         version=VERSION,

@@ -16,7 +16,9 @@ def export(reader: Reader) -> Iterator[str]:
     spans = latencies = 0
     marks, events = reader.marks(), reader.events()
     targets = [state.target.id for state in reader.targets()]
-    yield encode(Line(run=head_of(reader.run(), reader.through_ns())))
+    run = reader.run()
+    is_guessed = run.is_imported and not reader.tells_progress()
+    yield encode(Line(run=head_of(run, None if is_guessed else reader.through_ns())))
     for state, theirs in reader.with_spans(targets):
         yield encode(Line(target=fields_of(state)))
         for span in theirs:

@@ -8,8 +8,7 @@ from downtimer.model import Kind
 from downtimer.printable import printable
 from downtimer.report import wording
 from downtimer.report.summary import Summary
-from downtimer.report.titles import moment_of
-from downtimer.report.wording import plural
+from downtimer.report.titles import moment_of, told_counts
 
 
 class Head:
@@ -44,11 +43,7 @@ class Head:
             yield f"  measured  {each} each, first to last probe; percentages are of what was observed\n"
 
     def _targets(self) -> str:
-        counts = [
-            plural(self._counts[kind], kind.value)
-            for kind in (Kind.SERVICE, Kind.ADDRESS)
-            if self._counts[kind]
-        ]
+        counts = told_counts(self._counts)
         if not counts:
             return "none: nothing was found to measure"
         return f"{', '.join(counts)}; {self._down or 'none'} with outages"
@@ -59,14 +54,16 @@ def _run(summary: Summary) -> Iterator[str]:
     yield f"Run {printable(run.id)}\n"
     if run.label:
         yield f"  label     {printable(run.label)}\n"
-    yield f"  vantage   {printable(run.vantage)}\n"
+    if run.vantage:
+        yield f"  vantage   {printable(run.vantage)}\n"
     for name, has_answered in summary.references.items():
         failed = "" if has_answered else " (never answered: it can't prove this host's own link)"
         yield f"  reference {printable(name)}{failed}\n"
     yield f"  start     {moment_of(summary, 0)} UTC\n"
     if run.end_ns is None:
         through = moment_of(summary, summary.through_ns)
-        yield f"  end       not yet (running, or cut off); figures count to {through} UTC\n"
+        why = "no end was given" if summary.is_endless else "not yet (running, or cut off)"
+        yield f"  end       {why}; figures count to {through} UTC\n"
     else:
         cut_off = " (interrupted)" if run.interrupted else ""
         yield f"  end       {moment_of(summary, run.end_ns)} UTC{cut_off}\n"

@@ -43,7 +43,7 @@ def _share(check: CheckSummary) -> str:
 
 def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
     if episode.is_ongoing:
-        end = "ongoing" if summary.run.end_ns is None else "not ended"
+        end = "not ended" if summary.run.end_ns is not None or summary.is_endless else "ongoing"
         times = f"{moment_of(summary, episode.start_ns)} – {end}"
     else:
         times = period_of(summary, episode.start_ns, episode.end_ns)

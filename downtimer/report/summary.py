@@ -50,6 +50,8 @@ class Summary:
         notes: What the source lacks.
         judgements: Of each assertion, in the order given; none without assertions.
         is_lenient: What is undecided is no failure.
+        is_endless: It came from a file that told of no end, nor how far it had come: nobody knows whether it
+            had ended.
     """
 
     run: Run
@@ -62,6 +64,7 @@ class Summary:
     notes: Sequence[str]
     judgements: Sequence[Judgement] = ()
     is_lenient: bool = False
+    is_endless: bool = False
     _roster: Roster = field(repr=False)
     _spans: AttributedSpans = field(repr=False)
 
@@ -152,6 +155,7 @@ def _read(reader: Reader) -> Summary:
         phases=phases_between(marks, through_ns if run.end_ns is None else run.end_ns),
         events=reader.events(),
         notes=reader.notes(),
+        is_endless=run.is_imported and run.end_ns is None and not reader.tells_progress(),
         _roster=roster,
         _spans=spans,
     )

@@ -19,6 +19,11 @@ RESULTS: Final[Mapping[Result, str]] = MappingProxyType(
 """What is said of assertions with each result, the worst first."""
 
 
+def told_counts(counts: Mapping[Kind, int]) -> list[str]:
+    """Return ``9 services`` and ``20 addresses``, each if there are any; what else there is, is no target."""
+    return [wording.plural(counts[kind], kind.value) for kind in KINDS if counts.get(kind)]
+
+
 def name_of(summary: Summary, target: TargetSummary) -> str:
     """Return ``nova``, or ``nova (RegionTwo)``; safe to print."""
     return printable(summary.name_of(target.target))

@@ -71,6 +71,13 @@ class Reader(Protocol):
         """
         ...
 
+    def tells_progress(self) -> bool:
+        """Tell whether it was ever said up to when everything is recorded; else it is guessed from spans.
+
+        A file that something else wrote need not say so.
+        """
+        ...
+
     def notes(self) -> list[str]:
         """Return what is missing from this source, a line each; empty for the journal.
 

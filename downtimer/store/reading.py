@@ -124,6 +124,12 @@ class TableReader:
         with translated(self._where):
             return read_through_ns(self._connection)
 
+    def tells_progress(self) -> bool:
+        """Tell whether it was ever said up to when everything is recorded."""
+        with translated(self._where):
+            (found,) = self._connection.execute("SELECT EXISTS (SELECT 1 FROM progress)").fetchone()
+            return bool(found)
+
     def close(self) -> None:
         """Close the connection; the iterators end with it."""
         self._connection.close()

@@ -140,6 +140,7 @@ class MemoryReader:
     the_run: Run = RUN
     the_marks: list[Mark] = field(default_factory=list)
     the_events: list[Event] = field(default_factory=list)
+    is_followed: bool = True  # it is told how far it has come
     the_notes: list[str] = field(default_factory=list)
     the_latencies: dict[TargetId, list[Latency]] = field(default_factory=dict)
 
@@ -192,6 +193,10 @@ class MemoryReader:
     def through_ns(self) -> int:
         """Return the end of the last span."""
         return max((span.last_sent_ns for span in self.the_spans), default=0)
+
+    def tells_progress(self) -> bool:
+        """Tell whether it is told how far it has come."""
+        return self.is_followed
 
     def notes(self) -> list[str]:
         """Return what is missing."""

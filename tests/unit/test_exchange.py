@@ -285,6 +285,21 @@ def test_samples_are_judged_as_our_own_probes_are(tmp_path: Path) -> None:
     reader.close()
 
 
+def test_run_that_is_not_said_to_have_ended_or_come_how_far_stays_so(tmp_path: Path) -> None:
+    text = file_of(HEAD, SERVICE, sample(0), sample(ns(2)), END)
+    for number in range(2):
+        reader = JournalReader(take_in(text, tmp_path / str(number)))
+        text = "".join(export(reader))
+        assert "no end was given; figures count to 2026-11-26 19:00:02" in "".join(report.render(reader))
+        assert "through" not in text
+        reader.close()
+    followed = file_of({"run": {**HEAD["run"], "through": ns(5)}}, SERVICE, sample(0), END)
+    reader = JournalReader(take_in(followed, tmp_path / "followed"))
+    assert "not yet (running, or cut off); figures count to" in "".join(report.render(reader))
+    assert f'"through":{ns(5)}' in "".join(export(reader))
+    reader.close()
+
+
 def test_distance_beyond_max_gap_is_not_observed(tmp_path: Path) -> None:
     lines = [sample(ns(at), max_gap_ns=ns(2)) for at in (0, 1, 2, 10, 11)]
     reader = JournalReader(take_in(file_of(HEAD, SERVICE, *lines, END), tmp_path))

@@ -248,6 +248,21 @@ def test_outage_that_outlasts_the_run_is_not_called_ongoing() -> None:
     assert "16:37:15.373 – not ended" in section(text, "Outages")[1]
 
 
+def test_file_that_told_of_no_end_is_neither_running_nor_cut_off() -> None:
+    reader = MemoryReader(
+        states=[service("nova")],
+        the_spans=[up(0, 10), down(10.5, 30)],
+        the_run=replace(RUN, end_ns=None, vantage=""),
+        is_followed=False,
+    )
+    for form in ("text", "markdown", "html"):
+        told = "".join(render(reader, form))
+        assert "no end was given; figures count to 2026-11-22 16:37:35.123 UTC" in told
+        assert "not ended" in told
+        for word in ("running", "ongoing</", "– ongoing", "vantage  ", "Measured from"):
+            assert word not in told.split("<script>")[-2 if form == "html" else 0], (form, word)
+
+
 def test_unobserved_time_is_said_of_a_target_that_never_answered_too() -> None:
     text = report(down(0, 10), down(12, 30, life=2), states=[service("nova")])
     assert section(text, "Outages")[2] == "      never answered; 2.00 s of it not observed"

@@ -155,13 +155,15 @@ def head(summary: Summary) -> Iterator[str]:
     length = wording.length(summary.through_ns if run.end_ns is None else run.end_ns)
     if run.end_ns is None:
         through = moment_of(summary, summary.through_ns)
-        yield f"{start} UTC, not ended (running, or cut off); figures count to {through} UTC: {length}"
+        why = "no end was given" if summary.is_endless else "not ended (running, or cut off)"
+        yield f"{start} UTC, {why}; figures count to {through} UTC: {length}"
     else:
         cut_off = ", interrupted" if run.interrupted else ""
         yield f"{wording.period(run.start_utc_ns, run.start_utc_ns + run.end_ns)} UTC: {length}{cut_off}"
-    yield f". Measured from {name(run.vantage)}"
+    if run.vantage:
+        yield f". Measured from {name(run.vantage)}"
     if run.cloud:
-        yield f", cloud {name(run.cloud)}"
+        yield f"{',' if run.vantage else '. Measured was'} cloud {name(run.cloud)}"
     if summary.references:
         yield f"; reference {', '.join(map(_reference, summary.references.items()))}"
     yield ".</p>\n"
