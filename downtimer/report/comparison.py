@@ -85,6 +85,16 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     after: Figures | None
 
     @property
+    def is_in_both(self) -> bool:
+        """Both runs have it."""
+        return self.before is not None and self.after is not None
+
+    @property
+    def was_down(self) -> bool:
+        """It may have been down in a run that has it."""
+        return any(side.down_bounds_ns[1] for side in (self.before, self.after) if side is not None)
+
+    @property
     def down(self) -> Change:
         """What became of its downtime; undecided if it is in one run only."""
         return self._change(lambda figures: figures.down_bounds_ns)
@@ -114,12 +124,14 @@ class Side(NamedTuple):
     Attributes:
         run: The run.
         through_ns: What was measured counts to here.
-        targets: How many it has.
+        counts: How many targets it has, by kind.
+        is_endless: It came from a file that told of no end.
     """
 
     run: Run
     through_ns: int
-    targets: int
+    counts: Counter[Kind]
+    is_endless: bool = False
 
     @property
     def length_ns(self) -> int:
@@ -162,10 +174,7 @@ def compare(before: Summary, after: Summary) -> Comparison:
     told_before, told_after = _told(before), _told(after)
     answered = {target.id for target in told_before if not target.is_silent}
     silent = {target.id for target in (*told_before, *told_after) if target.is_silent} - answered
-    sides = (
-        Side(before.run, before.through_ns, len(told_before)),
-        Side(after.run, after.through_ns, len(told_after)),
-    )
+    sides = _side(before, told_before), _side(after, told_after)
     pairs = list(
         _pair(
             [target for target in told_before if target.id not in silent],
@@ -173,6 +182,11 @@ def compare(before: Summary, after: Summary) -> Comparison:
         )
     )
     return Comparison(*sides, pairs, list(_remarks(*sides, pairs)), len(silent))
+
+
+def _side(summary: Summary, told: Iterable[_Told]) -> Side:
+    counts = Counter(target.kind for target in told)
+    return Side(summary.run, summary.through_ns, counts, summary.is_endless)
 
 
 def _told(summary: Summary) -> list[_Told]:
@@ -237,7 +251,8 @@ def _remarks(before: Side, after: Side, pairs: Sequence[Pair]) -> Iterator[str]:
             yield f"the {word} differ: {one or 'none'}, then {other or 'none'}"
     for word, side in (("first", before), ("second", after)):
         if side.run.end_ns is None:
-            yield f"the {word} run has no end: it goes on, or was cut off"
+            why = "none was given" if side.is_endless else "it goes on, or was cut off"
+            yield f"the {word} run has no end: {why}"
         elif side.run.interrupted:
             yield f"the {word} run was interrupted"
     yield from _differing(pairs, "by other checks", _has_other_checks)

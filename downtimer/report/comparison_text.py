@@ -1,17 +1,18 @@
 """A comparison of two runs, written for people, for a ticket, or for programs."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 from downtimer.errors import ConfigError
-from downtimer.model import SECOND_NS, Kind
+from downtimer.model import SECOND_NS
 from downtimer.options import hint
 from downtimer.printable import printable
 from downtimer.report import markdown, wording
 from downtimer.report.comparison import Change, Comparison, Figures, Pair, Side
-from downtimer.report.titles import KINDS
+from downtimer.report.titles import KINDS, told_counts
 from downtimer.report.wording import number, plural, rfc3339
 
 VERSION: Final = 1
@@ -42,7 +43,8 @@ def _render_text(comparison: Comparison) -> Iterator[str]:
         for name, *cells in rows:
             aligned = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
             yield f"  {name.ljust(widths[0])}  {aligned}\n"
-    yield f"\n{_quiet(comparison)}\n"
+    yield "\n"
+    yield from (f"{line}\n" for line in _counts(comparison))
 
 
 def _render_markdown(comparison: Comparison) -> Iterator[str]:
@@ -55,7 +57,8 @@ def _render_markdown(comparison: Comparison) -> Iterator[str]:
         yield f"\n## {title}\n\n"
         head = [_HEAD[0] or "target", *(f" {cell}" for cell in _HEAD[1:])]
         yield from markdown.table(head, ([markdown.text(cell) for cell in _cells(pair)] for pair in pairs))
-    yield f"\n{_quiet(comparison)}\n"
+    yield "\n"
+    yield from (f"- {line}\n" for line in _counts(comparison))
 
 
 def _render_json(comparison: Comparison) -> Iterator[str]:
@@ -81,44 +84,53 @@ _TITLES: Final = {
     Change.UNDECIDED: "Undecided (the bounds allow both, or too little was observed)",
 }
 
+_BEFORE_ALONE: Final = "Only in the run before"
+_AFTER_ALONE: Final = "Only in the run after"
+
 _HEAD: Final = ("", "down before", "down after", "longest", "episodes", "slow")
 
 
 def _groups(comparison: Comparison) -> Iterator[tuple[str, Sequence[Pair]]]:
-    """Yield what is to be listed, under titles, the most important first."""
-    both = [pair for pair in comparison.pairs if pair.before is not None and pair.after is not None]
-    for change, title in _TITLES.items():
-        pairs = [pair for pair in both if pair.down is change]
-        if pairs:
-            yield title, pairs
-    for title, pairs in (
-        ("Only in the run before", [pair for pair in comparison.pairs if pair.after is None]),
-        ("Only in the run after", [pair for pair in comparison.pairs if pair.before is None]),
+    """Yield what was down in a run, under titles, the most important first."""
+    pairs = [pair for pair in comparison.pairs if pair.was_down]
+    both = [pair for pair in pairs if pair.is_in_both]
+    for title, of_title in (
+        *((title, [pair for pair in both if pair.down is change]) for change, title in _TITLES.items()),
+        (_BEFORE_ALONE, [pair for pair in pairs if pair.after is None]),
+        (_AFTER_ALONE, [pair for pair in pairs if pair.before is None]),
     ):
-        if pairs:
-            yield title, pairs
+        if of_title:
+            yield title, of_title
 
 
-def _quiet(comparison: Comparison) -> str:
-    """Return how many were down in neither run, and how many are in no table at all."""
-    counts = [
-        plural(count, kind.value)
-        for kind in (Kind.SERVICE, Kind.ADDRESS)
-        if (count := sum(pair.kind is kind and pair.down is Change.NONE for pair in comparison.pairs))
-    ]
-    silent = comparison.never_answered
-    left_out = f"; {plural(silent, 'address')} that never answered left out" if silent else ""
-    return f"Down in neither run: {' and '.join(counts) or 'none'}{left_out}."
+def _counts(comparison: Comparison) -> Iterator[str]:
+    """Yield how many are in no table: they were down in neither run, or never answered."""
+    quiet = [pair for pair in comparison.pairs if not pair.was_down]
+    both = [pair for pair in quiet if pair.is_in_both]
+    dark = sum(pair.down is Change.UNDECIDED for pair in both)
+    too_little = f"; {number(dark)} of them observed too little to tell" if dark else ""
+    yield f"Down in neither run: {_counted(both) or 'none'}{too_little}."
+    for title, alone in (
+        (_BEFORE_ALONE, [pair for pair in quiet if pair.after is None]),
+        (_AFTER_ALONE, [pair for pair in quiet if pair.before is None]),
+    ):
+        if alone:
+            yield f"{title}, and not down: {_counted(alone)}."
+    if comparison.never_answered:
+        yield f"Left out: {plural(comparison.never_answered, 'address')} that never answered."
+
+
+def _counted(pairs: Sequence[Pair]) -> str:
+    return " and ".join(told_counts(Counter(pair.kind for pair in pairs)))
 
 
 def _told_of(side: Side) -> str:
     run = side.run
     label = f", {run.label}" if run.label else ""
     length = wording.length(side.length_ns)
-    return (
-        f"{run.id}{label}: {wording.moment(run.start_utc_ns)} UTC, {length}, "
-        f"{plural(side.targets, 'target')}, from {run.vantage}"
-    )
+    targets = ", ".join(told_counts(side.counts)) or "no targets"
+    vantage = f", from {run.vantage}" if run.vantage else ""
+    return f"{run.id}{label}: {wording.moment(run.start_utc_ns)} UTC, {length}, {targets}{vantage}"
 
 
 def _cells(pair: Pair) -> tuple[str, ...]:
@@ -150,17 +162,16 @@ def _side(side: Side) -> dict[str, Any]:
         "vantage": run.vantage,
         "start": rfc3339(run.start_utc_ns),
         "length_s": side.length_ns / SECOND_NS,
-        "targets": side.targets,
+        "targets": side.counts.total(),
     }
 
 
 def _pair(pair: Pair) -> dict[str, Any]:
-    is_in_both = pair.before is not None and pair.after is not None
     return {
         "kind": pair.kind.value,
         "name": pair.name,
-        "down": pair.down.value if is_in_both else None,
-        "longest": pair.longest.value if is_in_both else None,
+        "down": pair.down.value if pair.is_in_both else None,
+        "longest": pair.longest.value if pair.is_in_both else None,
         "before": _figures(pair.before),
         "after": _figures(pair.after),
     }

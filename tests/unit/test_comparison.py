@@ -124,7 +124,7 @@ def test_addresses_that_never_answered_are_left_out_and_counted() -> None:
     comparison = compared([dead, well[1]], well, *states)
     assert [pair.name for pair in comparison.pairs] == ["10.0.0.2"]
     assert text_of(comparison).endswith(
-        "Down in neither run: 1 address; 1 address that never answered left out.\n"
+        "Down in neither run: 1 address.\nLeft out: 1 address that never answered.\n"
     )
 
 
@@ -176,6 +176,35 @@ def test_text_is_a_table_of_what_changed() -> None:
         *("1", "→", "1", "0.00", "s", "→", "0.00", "s"),
     ] in told
     assert told[-1] == ["Down", "in", "neither", "run:", "1", "service."]
+
+
+def test_what_was_down_in_neither_run_is_counted_and_no_row() -> None:
+    names = ("nova", "calm", "dark", "gone", "lost", "new")
+    nova, calm, dark, gone, lost, new = map(service, names)
+
+    def of_each(**spans: Sequence[Span]) -> MemoryReader:
+        return MemoryReader(
+            states=[state for state in (nova, calm, dark, gone, lost, new) if state.target.name in spans],
+            the_spans=[of(one, f"service:{name}") for name, its in spans.items() for one in its],
+        )
+
+    well, hardly = [up(0, 100)], [up(0, 10), unknown(10.5, 60), up(60.5, 100)]
+    before = of_each(nova=down_for(10), calm=well, dark=hardly, gone=well, lost=down_for(5))
+    after = of_each(nova=down_for(10), calm=well, dark=well, new=well)
+    comparison = compare(build(before), build(after))
+    told = text_of(comparison)
+    titles = [line.split(" (")[0] for line in told.splitlines() if line and not line.startswith(" ")]
+    counts = [
+        "Down in neither run: 2 services; 1 of them observed too little to tell.",
+        "Only in the run before, and not down: 1 service.",
+        "Only in the run after, and not down: 1 service.",
+    ]
+    assert titles == ["Two runs", "Undecided", "Only in the run before", *counts]
+    rows = [line.split()[1] for line in told.splitlines() if line.startswith("  Service ")]
+    assert rows == ["nova", "lost"]
+    assert text_of(comparison, "markdown").splitlines()[-3:] == [f"- {line}" for line in counts]
+    assert {target["name"] for target in parsed(comparison)["targets"]} == set(names)
+    assert (told.count(", 5 services, from deploy01"), told.count(", 4 services, from")) == (1, 1)
 
 
 def test_markdown_has_the_same_tables() -> None:
