@@ -13,10 +13,22 @@ from downtimer.exchange.samples import SampleTrack
 from downtimer.exchange.translation import instant_ns, span_of, state_of, usual_check, verdict_of_sample
 from downtimer.messages import LatencyWindow, Progress, SpanFact
 from downtimer.model import SECOND_NS, Event, Incarnation, Kind, Mark, Run, Span, TargetId
+from downtimer.report.wording import plural
 from downtimer.store.facts import Facts
 
 _SAMPLES: Final = Incarnation("samples")
 _THROUGH: Final = Incarnation("import")
+
+_TARGETS: Final = (*(kind.value for kind in Kind), "reference")
+
+_NOUNS: Final = {
+    "spans": "span",
+    "samples": "sample",
+    "latencies": "latency window",
+    "marks": "mark",
+    "events": "event",
+}
+"""What is said of lines, by their key."""
 
 _Stamp = tuple[int, *tuple[str, ...]]
 """What puts lines of one kind in order; those of one instant by their texts."""
@@ -35,6 +47,7 @@ class Content:
 
     def __init__(self, run: Run, through_ns: int | None) -> None:
         self.counts: Counter[str] = Counter()
+        self._nouns: Counter[str] = Counter()
         self._start_ns = run.start_utc_ns
         self._kinds: dict[TargetId, Kind] = {}
         self._last: dict[tuple[str, ...], _Stamp] = {}  # by kind of line, for some by target and check
@@ -42,6 +55,14 @@ class Content:
         self._part = Facts()
         if through_ns is not None:  # no span is of this life, so nothing grows by it
             self._part.progress[_THROUGH, ""] = Progress(_THROUGH, "", through_ns, 0, 0)
+
+    def told(self) -> str:
+        """Return how much of each kind there is, for people; targets as reports count them."""
+        counts = {
+            **{noun: self._nouns[noun] for noun in _TARGETS},
+            **{noun: self.counts[key] for key, noun in _NOUNS.items()},
+        }
+        return ", ".join(plural(count, noun) for noun, count in counts.items() if count) or "nothing"
 
     def part(self) -> Facts:
         """Return the facts that are new since the last call."""
@@ -81,6 +102,7 @@ class Content:
         self._kinds[target.id] = target.kind
         self._part.states[target.id] = state
         self.counts["targets"] += 1
+        self._nouns["reference" if target.reference else target.kind.value] += 1
 
     def _span(self, line: SpanLine) -> None:
         self._kind_of(line.target)

@@ -39,6 +39,7 @@ from downtimer.model import (
     TargetState,
     Verdict,
 )
+from downtimer.report.wording import number, plural
 from downtimer.store.facts import Facts
 
 SIZE_MAX: Final = 1 << 30
@@ -202,10 +203,11 @@ def _run_of(entry: _Entry) -> RallyRun:
     broken = [sla for sla in entry.sla if not sla.success]
     facts.events = [Event(at_ns=end_ns, kind="sla", text=f"{one.criterion}: {one.detail}") for one in broken]
     failed = sum(1 for one in iterations if one.error)
+    tried = f"{plural(len(sent), 'iteration')}, {number(failed)} failed"
     return RallyRun(
         _run(entry.key, start_ns, end_ns, len(sent)),
         facts,
-        f"{target.name}, {len(sent)} iterations, {failed} failed, {len(marks)} marks",
+        f"{target.name}, {tried}, {plural(len(marks), 'mark')}",
     )
 
 

@@ -54,8 +54,8 @@ class ExportReader:
             raise self._wrong("nothing may stand behind `end`")
 
     def told(self) -> str:
-        """Return how many lines of each kind there were, for people."""
-        return ", ".join(f"{count} {name}" for name, count in self._content.counts.items())
+        """Return how much of each kind there was, for people."""
+        return self._content.told()
 
     def _take(self, text: bytes) -> bool:
         try:

@@ -144,7 +144,8 @@ class InfluxReader(TableReader):
     def _strays(self) -> Iterator[str]:
         strays = self.count_strays()
         if strays:
-            yield f"{strays} targets have spans but are not described; they are left out"
+            them = "1 target has" if strays == 1 else f"{strays} targets have"
+            yield f"{them} spans but no description; left out"
 
     def _latency(self, row: _Row) -> Latency:
         lengths = (round(row[function] * SECOND_NS) for function in ("min", "median", "max"))

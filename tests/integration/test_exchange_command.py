@@ -59,7 +59,7 @@ def test_run_is_reported_alike_where_it_was_measured_and_elsewhere(
     assert command.ok("export", run[:9], "--output", str(exported)) == ""
 
     told = elsewhere.ok("import", str(exported))
-    assert told.startswith(f"run {run}: 3 targets, ")
+    assert told.startswith(f"run {run}: 1 service, 2 addresses, ")
     assert told.endswith(f"; `downtimer report --run {run}` reports on it\n")
     for form in report.FORMATS:
         words = ("report", "--format", form, "--run", run)
@@ -118,7 +118,7 @@ def test_csv_is_converted_as_the_guide_says(elsewhere: Command) -> None:
     converted = subprocess.run(
         [sys.executable, "-c", program], input=rows, capture_output=True, text=True, timeout=60, check=True
     )
-    assert take_in(elsewhere, converted.stdout).out.startswith("run from-csv: 1 targets, 9 samples;")
+    assert take_in(elsewhere, converted.stdout).out.startswith("run from-csv: 1 service, 9 samples;")
     (web,) = elsewhere.report("--run", "from-csv")["targets"]
     assert (web["down_s"], web["down_min_s"], web["down_max_s"], web["window_s"]) == (1.0, 0.0, 2.0, 8.0)
     text = elsewhere.ok("report", "--run", "from-csv")

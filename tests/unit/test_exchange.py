@@ -300,6 +300,16 @@ def test_run_that_is_not_said_to_have_ended_or_come_how_far_stays_so(tmp_path: P
     reader.close()
 
 
+def test_what_was_taken_in_is_counted_as_reports_count(tmp_path: Path) -> None:
+    agent = {"target": {"id": "agent/a", "kind": "agent", "name": "nova-compute", "host": "n1"}}
+    reference = {"target": {"id": "reference/r", "kind": "address", "name": "10.0.0.9", "reference": True}}
+    mark = {"mark": {"at": 5, "text": "a"}}
+    lines = (HEAD, SERVICE, ADDRESS, agent, reference, sample(0), sample(1), mark, END)
+    reader = ExportReader(io.BytesIO(file_of(*lines).encode()), "FILE")
+    put(str(tmp_path), [(reader.run, reader.parts())])
+    assert reader.told() == "1 service, 1 address, 1 agent, 1 reference, 2 samples, 1 mark"
+
+
 def test_distance_beyond_max_gap_is_not_observed(tmp_path: Path) -> None:
     lines = [sample(ns(at), max_gap_ns=ns(2)) for at in (0, 1, 2, 10, 11)]
     reader = JournalReader(take_in(file_of(HEAD, SERVICE, *lines, END), tmp_path))

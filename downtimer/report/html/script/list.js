@@ -15,7 +15,7 @@ const ORDERS = {
 
 const choice = { text: "", shown: firstShown(), kind: "", order: "name", isGrouped: true };
 const closed = new Set(); // groups
-const list = { items: [], fitting: 0 };
+const list = { items: [], found: 0, fitting: new Map() };
 
 function hasAnything(target) {
   return target.outages.length + target.slow.length + target.unobserved.length > 0 || !target.isMeasured;
@@ -42,7 +42,8 @@ function fill() {
   const { rank } = ORDERS[choice.order];
   // Targets come in the order of the report, by name, and sorting is stable.
   const ordered = choice.order === "name" ? found : found.sort((a, b) => rank(a) - rank(b));
-  list.fitting = found.length;
+  list.found = found.length;
+  list.fitting = countKinds(found);
   list.items = choice.isGrouped ? grouped(ordered) : ordered.map((target) => ({ target }));
 }
 

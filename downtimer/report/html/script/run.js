@@ -108,6 +108,14 @@ function countGroups() {
 }
 const groupCounts = countGroups();
 
+/** How many of some targets are of each kind. */
+function countKinds(some) {
+  const counts = new Map();
+  for (const { kind } of some) counts.set(kind, (counts.get(kind) ?? 0) + 1);
+  return counts;
+}
+const kindCounts = countKinds(targets);
+
 /** What can be searched for in a target. */
 function haystack(target) {
   target.haystack ??= [

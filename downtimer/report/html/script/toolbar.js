@@ -54,10 +54,17 @@ function pickShown(shown) {
   choose({ shown });
 }
 
+/** How many of a kind are shown. Agents are apart: what the cloud says of itself is nobody's probe. */
+function partOf(kind) {
+  const all = kindCounts.get(kind);
+  return all && `${(list.fitting.get(kind) ?? 0).toLocaleString("en")} of ${plural(all, kind)}`;
+}
+
 function drawToolbar() {
-  const others = targets.length - list.fitting;
-  count.textContent = `${list.fitting.toLocaleString("en")} of ${plural(targets.length, "target")}`
-    + (others ? `; ${others.toLocaleString("en")} are not shown. ` : ". ");
+  const others = targets.length - list.found;
+  const parts = ["service", "address", "agent"].map((kind) => partOf(kind)).filter(Boolean);
+  count.textContent = (parts.join(", ") || "No targets")
+    + (others ? `; ${others.toLocaleString("en")} ${others === 1 ? "is" : "are"} not shown. ` : ". ");
   more.hidden = choice.shown === "all" || !others;
   back.disabled = isWhole();
 }
