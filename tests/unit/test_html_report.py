@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,18 @@ def test_the_table_has_a_row_for_what_is_to_be_seen_and_a_name_for_the_rest() ->
     assert html.count("<tr><th>") == 2  # heat was not probed
     assert "<tr><th>nova<small>service</small><td>10.0 s (9.5–10.5), 33.3 %" in html
     assert "1 service up all the time</summary><p>glance</details>" in html
+
+
+def test_what_can_have_been_missed_is_said_as_in_the_text_report() -> None:
+    nova = replace(service("nova"), unfit={"works": "<b>no call</b>"})
+    html = page(MemoryReader(states=[nova], the_spans=[up(0, 30)]))
+    assert (
+        "<section><h2>Not checked (a service may answer and yet not work)</h2>\n"
+        "<ul><li>nova: measured by answers alone, not works: &lt;b&gt;no call&lt;/b&gt;\n</ul></section>\n"
+        "<section><h2>Resolution (a shorter outage, between two good answers, can have been missed)</h2>\n"
+        "<ul><li>1 service by answers: 0.50 s\n</ul></section>\n"
+    ) in html
+    assert "<h2>Resolution" not in page(MemoryReader())
 
 
 def test_a_large_table_keeps_those_that_were_down_for_longest(monkeypatch: pytest.MonkeyPatch) -> None:

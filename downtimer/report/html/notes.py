@@ -1,11 +1,13 @@
-"""What stands below the picture and the table: phases, projects, events; and what is missing. Pure."""
+"""What stands below the picture and the table, the events last; and what is missing. Pure."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from downtimer.projects import Projects
 from downtimer.report import wording
 from downtimer.report.by_phase import FIRST, Gathering, Row
 from downtimer.report.html.markup import name, table, text
+from downtimer.report.sections import Section
 from downtimer.report.summary import Summary
 from downtimer.report.titles import KINDS, moment_of
 
@@ -24,6 +26,14 @@ def missing(summary: Summary) -> Iterator[str]:
     if summary.notes:
         notes = "".join(f"<li>{text(note)}\n" for note in summary.notes)
         yield f"<section class=missing><h2>Missing from this report</h2><ul>{notes}</ul></section>\n"
+
+
+def section(told: Section[Any]) -> Iterator[str]:
+    """Yield a section of the text report: its title, and its lines as a list."""
+    title, *lines = "".join(told.read()).splitlines() or [""]
+    if lines:
+        items = "".join(f"<li>{name(line.strip())}\n" for line in lines)
+        yield f"<section><h2>{text(title)}</h2>\n<ul>{items}</ul></section>\n"
 
 
 def by_project(projects: Projects) -> Iterator[str]:

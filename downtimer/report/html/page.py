@@ -5,7 +5,7 @@ spool.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from downtimer.findings import TargetSummary
 from downtimer.model import Kind, TargetId
@@ -18,6 +18,7 @@ from downtimer.report.html.latencies import describe_latencies, points_of_each
 from downtimer.report.html.markup import compact_json, text
 from downtimer.report.html.overview import Brief, Tiles
 from downtimer.report.html.rows import Quiet, Rows, row_of
+from downtimer.report.sections import AnswersAlone, Resolution, Section
 from downtimer.report.spool import Spool
 from downtimer.report.summary import Summary
 from downtimer.timeline import NOTHING, Timeline
@@ -31,6 +32,7 @@ class _Told(NamedTuple):
     data: str
     phases: Share | None
     project: ProjectSummary | None
+    notes: list[Any]  # of each section that the text report has, too
     service: tuple[TargetId, int] | None  # whose latencies are wanted, and how many checks it has
 
 
@@ -41,6 +43,7 @@ class _Gathered:
         self.phases = Gathering(summary)
         self.tiles, self.quiet, self.projects = Tiles(), Quiet(), Projects()
         self.rows, self.data = Rows(), Spool()
+        self.notes: list[Section[Any]] = [AnswersAlone(summary), Resolution(summary)]
         self.services: list[tuple[TargetId, int]] = []
 
     def add(self, told: _Told) -> None:
@@ -58,6 +61,9 @@ class _Gathered:
             self.phases.add(told.phases)
         if told.project is not None:
             group = f'"g":{self.projects.add(told.project)},'
+        for section, its in zip(self.notes, told.notes, strict=True):
+            if its:
+                section.add(its)
         self.add_data(f"{{{group}{told.data[1:]}")
 
     def add_data(self, data: str) -> None:
@@ -81,6 +87,8 @@ def render(summary: Summary) -> Iterator[str]:
     yield "</section>\n"
     yield from notes.by_phase(summary, gathered.phases)
     yield from notes.by_project(gathered.projects)
+    for section in gathered.notes:
+        yield from notes.section(section)
     yield from notes.events(summary)
     yield f"{notes.READING}</main>\n"
     yield from _data(summary, gathered)
@@ -98,6 +106,7 @@ def _gather(summary: Summary) -> _Gathered:
             compact_json(describer.describe(title, target, timeline)),
             gathered.phases.tell(target),
             ProjectSummary.of(target),
+            [section.tell(target) for section in gathered.notes],
             (target.target.id, len(target.checks)) if target.target.kind is Kind.SERVICE else None,
         )
 
