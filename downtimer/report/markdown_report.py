@@ -40,7 +40,9 @@ def render(summary: Summary) -> Iterator[str]:
         for section, its in zip(sections, told, strict=True):
             if its:
                 section.add(its)
-    yield f"# Downtime of {text(summary.run.label or summary.run.id)}\n\n"
+    run = summary.run
+    label = f": {text(run.label)}" if run.label else ""
+    yield f"# Downtime in run {text(run.id)}{label}\n\n"
     yield from _judgements(summary)
     yield from verbatim(head.read())
     yield from down.read()

@@ -1,6 +1,7 @@
 """The Markdown report is short, and a renderer makes of it what is meant, whatever the names are."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from downtimer.printable import printable
 from downtimer.report import render
 from downtimer.report.markdown import text
 from tests.unit import hostile
-from tests.unit.runs import MemoryReader, address, down, ns, service, up
+from tests.unit.runs import RUN, MemoryReader, address, down, ns, service, up
 from tests.unit.test_judging import of
 
 GITHUB = MarkdownIt("commonmark", {"linkify": False}).enable(["table", "strikethrough"])
@@ -62,7 +63,7 @@ def test_ticket_has_verdicts_what_was_down_and_the_phases() -> None:
         the_marks=[Mark(at_ns=ns(15), text="db sync")],
     )
     report = markdown(reader, "service:* <= 5s", "zero-downtime")
-    assert report.startswith("# Downtime of 20261122T163705-1234\n\n| result | assertion | why |\n")
+    assert report.startswith("# Downtime in run 20261122T163705-1234\n\n| result | assertion | why |\n")
     verdicts, of_down, phases = tables(report)
     why = "nova was down 10.0 s (9.5–10.5) from 2026-11-22 16:37:15.373 UTC: refused 20"
     assert verdicts[1:] == [
@@ -89,6 +90,11 @@ def test_ticket_has_verdicts_what_was_down_and_the_phases() -> None:
     blocks = [token.content for token in tokens(report) if token.type == "code_block"]
     assert blocks[0].startswith("Run 20261122T163705-1234\n")
     assert "Resolution" in blocks[1]
+
+
+def test_title_is_the_run_and_its_label() -> None:
+    report = markdown(MemoryReader(the_run=replace(RUN, label="again *now*")))
+    assert report.startswith("# Downtime in run 20261122T163705-1234: again \\*now\\*\n")
 
 
 def test_nothing_down_is_said() -> None:
