@@ -14,6 +14,7 @@ Example:
 """
 
 from downtimer.commands.common import ANSWER_S, Arguments, ask_daemon, tell
+from downtimer.control.wording import moment_of
 from downtimer.errors import ConfigError, ExitCode
 from downtimer.model import MARK_MAX
 
@@ -21,7 +22,7 @@ from downtimer.model import MARK_MAX
 def run(arguments: Arguments) -> int:
     """Label this instant."""
     marked = ask_daemon(arguments, "mark", {"text": _text(arguments["TEXT"])}, timeout_s=ANSWER_S)
-    tell(f"marked at {marked['at']}")
+    tell(f"marked at {moment_of(marked['at'])}")
     return ExitCode.DONE
 
 

@@ -14,6 +14,7 @@ The run goes on, and rests on, also if the daemon is restarted.
 from typing import Final
 
 from downtimer.commands.common import Arguments, ask_daemon, tell
+from downtimer.control.wording import moment_of
 from downtimer.errors import ExitCode
 
 PAUSE_S: Final = 60.0
@@ -23,5 +24,5 @@ def run(arguments: Arguments) -> int:
     """Let all probing rest."""
     paused = ask_daemon(arguments, "pause", timeout_s=PAUSE_S)
     already = " already" if paused["was_paused"] else ""
-    tell(f"paused{already} since {paused['since']}; `downtimer resume` goes on")
+    tell(f"paused{already} since {moment_of(paused['since'])}; `downtimer resume` goes on")
     return ExitCode.DONE

@@ -10,6 +10,7 @@ Options:
 from typing import Final
 
 from downtimer.commands.common import Arguments, ask_daemon, tell
+from downtimer.control.wording import moment_of
 from downtimer.errors import ExitCode
 
 RESUME_S: Final = 120.0
@@ -21,5 +22,5 @@ def run(arguments: Arguments) -> int:
     if resumed["since"] is None:
         tell("it was not paused, and goes on")
     else:
-        tell(f"measuring again; it was paused since {resumed['since']}")
+        tell(f"measuring again; it was paused since {moment_of(resumed['since'])}")
     return ExitCode.DONE

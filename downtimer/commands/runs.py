@@ -23,7 +23,8 @@ from downtimer.commands.common import (
 from downtimer.config import Config
 from downtimer.errors import ConfigError, DowntimerError, ExitCode
 from downtimer.model import RunId
-from downtimer.store import journal, runs_text
+from downtimer.report import runs_text
+from downtimer.store import journal
 from downtimer.supervisor.lock import HeldError, measuring_nowhere
 
 

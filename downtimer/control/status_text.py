@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from downtimer.control.wording import duration, name_of
+from downtimer.control.wording import duration, moment_of, name_of
 from downtimer.model import WORKS
 from downtimer.printable import printable
 
@@ -21,7 +21,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     if answer["ending"]:
         yield "The run is being ended; InfluxDB has half a minute to take what waits for it.\n\n"
     if answer["paused"]:
-        yield f"Paused since {_moment(answer['paused'])}: nothing is probed until `downtimer resume`.\n\n"
+        yield f"Paused since {moment_of(answer['paused'])}: nothing is probed until `downtimer resume`.\n\n"
     yield from _targets(answer["targets"])
     yield "\n"
     if not answer["paused"]:
@@ -33,7 +33,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     if answer["marks"]:
         yield "\nLatest marks:\n"
     for mark in answer["marks"]:
-        yield f"  {_moment(mark['at'])}  {printable(mark['text'])}\n"
+        yield f"  {moment_of(mark['at'])}  {printable(mark['text'])}\n"
     yield "\n"
     yield from _processes(answer["processes"])
     yield "\n"
@@ -56,7 +56,8 @@ def _down(
 ) -> Iterator[str]:
     blind = sum(targets[kind]["unknown"] + targets[kind]["unseen"] for kind in ("service", "address"))
     if blind:
-        yield f"{blind} targets have no verdict: the report says why, under `Not observed`.\n"
+        have = "target has" if blind == 1 else "targets have"
+        yield f"{blind} {have} no verdict: the report says why, under `Not observed`.\n"
     if not any(targets[kind]["probed"] for kind in ("service", "address")):
         yield "Nothing is measured.\n"
         return
@@ -67,7 +68,7 @@ def _down(
     for item in down[:_DOWN_SHOWN]:
         yield (
             f"  {name_of(item)}  {item['check']}: {item['cause']}, "
-            f"since {_moment(item['since'])} ({duration(item['for_s'])})\n"
+            f"since {moment_of(item['since'])} ({duration(item['for_s'])})\n"
         )
     if (more := more + len(down[_DOWN_SHOWN:])) > 0:
         yield f"  … and {more} more, for less long.\n"
@@ -130,8 +131,3 @@ def _stores(answer: Mapping[str, Any]) -> Iterator[str]:
         yield f"control      {answer['control']['refused']} requests refused\n"
     if answer["dropped"]:
         yield f"dropped      {answer['dropped']} details\n"
-
-
-def _moment(rfc3339: str) -> str:
-    """Return ``2026-11-22 16:37:05.123 UTC``."""
-    return f"{rfc3339[:23].replace('T', ' ')} UTC"

@@ -44,6 +44,12 @@ def down_already(answer: Mapping[str, Any]) -> str:
     return f"down already: {', '.join(shown)}{f' and {more} more' if more else ''}"
 
 
+def moment_of(instant: str) -> str:
+    """Return an RFC 3339 instant as reports put it: ``2026-11-22 16:37:05.123 UTC``."""
+    at = datetime.fromisoformat(instant) + timedelta(microseconds=500)  # rounded, halves up
+    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
+
+
 def clock_of(instant: str) -> str:
     """Return the time of day of an RFC 3339 instant, to the second."""
     return instant[11:19]

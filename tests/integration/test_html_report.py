@@ -15,7 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from downtimer import report
 from downtimer.assertions import parse
-from downtimer.model import Event, Latency, Mark, Span, TargetId, TargetState
+from downtimer.model import Event, Kind, Latency, Mark, Span, Target, TargetId, TargetState
 from downtimer.report.wording import moment
 from downtimer.store.journal import JournalReader
 from tests.bench.day import Day, Size
@@ -275,17 +275,27 @@ def test_a_service_without_latencies_says_so(page: tuple[Browser, dict[str, Any]
 
 
 def test_only_what_was_down_is_shown_and_the_rest_on_demand(page: tuple[Browser, dict[str, Any]]) -> None:
-    chromium, told = page
+    chromium, _ = page
     assert names(chromium) == ["nova", "10.0.0.1", "10.0.0.2"]
     choose(chromium, 0, "silent")
     assert names(chromium) == ["10.0.0.3"]
     choose(chromium, 0, "anything")
     assert names(chromium) == ["glance", "nova", "10.0.0.1", "10.0.0.2", "10.0.0.3"]
-    assert f"5 of {len(told['targets'])} targets; 37 are not shown" in chromium.find(".below").text
+    assert "2 of 3 services, 3 of 39 addresses; 37 are not shown" in chromium.find(".below").text
     chromium.find(".below button").click()
     chromium.settle()
-    assert "42 of 42 targets" in chromium.find(".below").text
+    assert "3 of 3 services, 39 of 39 addresses" in chromium.find(".below").text
     assert names(chromium)[:3] == ["glance", "heat", "nova"]
+
+
+def test_agents_are_counted_apart(chromium: Browser, tmp_path: Path) -> None:
+    agent = Target(id=TargetId("agent/a"), kind=Kind.AGENT, name="nova-compute", host="n1")
+    reader = MemoryReader(
+        states=[service("nova"), TargetState(target=agent, discovered_ns=0, listed_ns=0)],
+        the_spans=[up(0, 10), down(10.5, 20), up(20.5, 30), *steady("agent/a", up(0, 30))],
+    )
+    chromium.open(write(reader, tmp_path))
+    assert "1 of 1 service, 0 of 1 agent; 1 is not shown" in chromium.find(".below").text
 
 
 def test_the_filter_filters(page: tuple[Browser, dict[str, Any]]) -> None:
@@ -342,7 +352,7 @@ def span_of_view(chromium: Browser) -> str:
 
 def test_wheel_buttons_and_drag_zoom_and_pan(page: tuple[Browser, dict[str, Any]]) -> None:
     chromium, _ = page
-    assert span_of_view(chromium) == "100 s"
+    assert span_of_view(chromium) == "1 min 40.0 s"
     chromium.find("button[title='Zoom in']").click()
     chromium.settle()
     assert span_of_view(chromium) == "51.0 s"
@@ -355,7 +365,7 @@ def test_wheel_buttons_and_drag_zoom_and_pan(page: tuple[Browser, dict[str, Any]
     back = chromium.find(".zoom button:last-child")
     back.click()
     chromium.settle()
-    assert span_of_view(chromium) == "100 s"
+    assert span_of_view(chromium) == "1 min 40.0 s"
     assert not back.is_enabled()
     chromium.drag(chromium.find(".times"), 90, 0)
     assert float(span_of_view(chromium).split()[0]) < 15
@@ -397,7 +407,7 @@ def test_everything_can_be_done_with_the_keyboard(page: tuple[Browser, dict[str,
     chromium.keys("+")
     assert span_of_view(chromium) != "100 s"
     chromium.keys("0")
-    assert span_of_view(chromium) == "100 s"
+    assert span_of_view(chromium) == "1 min 40.0 s"
     chromium.keys(Keys.ENTER)
     assert chromium.find(".details h3").text.startswith("10.0.0.1")
     assert chromium.script(focused) == "H3"
@@ -496,6 +506,7 @@ def test_it_prints_light_and_whole(page: tuple[Browser, dict[str, Any]]) -> None
     chromium.emulate(scheme="dark", media="print")
     assert chromium.script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert not chromium.find(".toolbar").is_displayed()
+    assert "38 addresses by icmp: " in chromium.find("main").text
     chromium.resize(1050, 1400)
     chromium.picture("print")
 
@@ -508,6 +519,7 @@ def test_without_scripts_it_is_a_table(chromium: Browser, tmp_path: Path) -> Non
         text = chromium.find("#table").text
         assert chromium.find("#targets").is_displayed()
         assert not chromium.find("#timeline").is_displayed()
+        assert "38 addresses by icmp: " in chromium.find("main").text
         chromium.picture("without-script")
     finally:
         chromium.allow_scripts(allowed=True)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from downtimer.control.wording import moment_of
 from downtimer.demo.cloud import SimulatedCloud
 from tests.integration.checks import assert_same_from_influxdb, unobserved
 from tests.integration.command import (
@@ -49,7 +50,9 @@ def test_nothing_is_sent_and_nothing_is_down_while_it_rests(
     assert status["paused"] is not None
     assert (status["down"], status["targets"]["address"]["probed"]) == ([], 2)
     assert "nothing is probed until `downtimer resume`" in command.ok("status")
-    assert command.ok("pause").startswith(f"paused already since {status['paused']}")
+    since = moment_of(status["paused"])
+    assert command.ok("pause").startswith(f"paused already since {since}; ")
+    assert f"Paused since {since}: " in command.ok("status")
 
     lonely_cloud.drop(ADDRESS)
     time.sleep(REST_S)
@@ -59,7 +62,7 @@ def test_nothing_is_sent_and_nothing_is_down_while_it_rests(
     lonely_cloud.restore(ADDRESS)
 
     command.ok("mark", "after a rest")
-    assert command.ok("resume") == f"measuring again; it was paused since {status['paused']}\n"
+    assert command.ok("resume") == f"measuring again; it was paused since {since}\n"
     assert (command.status()["paused"], command.status()["marks"][0]["text"]) == (None, "after a rest")
     assert command.ok("resume") == "it was not paused, and goes on\n"
     until_measured(command)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from downtimer.model import Run, RunId
-from downtimer.store import runs_text
+from downtimer.report import runs_text
 from downtimer.store.journal import JournalWriter, journal_path, last_run, list_runs, prune
 from tests.unit.runs import ns
 
@@ -47,3 +47,10 @@ def test_imported_run_is_one_plain_file_that_is_listed_as_such(tmp_path: Path) -
     make(tmp_path, "r1", is_imported=True)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["r1.sqlite"]
     assert "  imported" in "".join(runs_text.render(list_runs(str(tmp_path)), None))
+
+
+def test_length_is_listed_as_reports_word_it(tmp_path: Path) -> None:
+    writer = JournalWriter(journal_path(str(tmp_path), RUN.id), RUN, ships=False)
+    writer.end_run(ns(88.1))
+    writer.close()
+    assert "  1 min 28.1 s  " in "".join(runs_text.render(list_runs(str(tmp_path)), None))

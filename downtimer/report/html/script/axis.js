@@ -22,7 +22,7 @@ function drawAxis() {
   phases.replaceChildren(...marks.map(phaseOf).filter(Boolean));
   corner.replaceChildren(
     element("b", {}, moment(Math.max(view.start, 0)).slice(0, 10)),
-    ` ${zone()}, ${roughly(Math.min(view.end, run.length) - Math.max(view.start, 0))} shown`,
+    ` ${zone()}, ${lengthOf(Math.min(view.end, run.length) - Math.max(view.start, 0))} shown`,
   );
 }
 

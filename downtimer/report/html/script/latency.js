@@ -7,7 +7,7 @@ function latencyCharts(target, box) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(`--${name}`).trim();
   for (const { check, data, every } of readLatencies(target)) {
-    const title = `${check}: least, median and most of every ${roughly(every || 10 * SECOND)}`;
+    const title = `${check}: least, median and most of every ${lengthOf(every || 10 * SECOND)}`;
     const holder = element("div", { className: "latency", role: "img", "aria-label": latencyInWords(check, data) });
     box.append(element("h4", {}, title), holder);
     charts.push({ chart: new uPlot(latencyOptions(target, colour, box.clientWidth), data, holder), holder });

@@ -54,10 +54,13 @@ function tickLabel(text, step) {
   return step < MINUTE ? text.slice(11, 19) : text.slice(11, 16);
 }
 
-/** How long something is, roughly: what the view shows of the run. */
-function roughly(length) {
+/** How long something is, as the report words it: 9 h 27 min 35.1 s; what is short in ms. */
+function lengthOf(length) {
   if (length < SECOND) return `${Math.round(length)} ms`;
-  if (length < 2 * MINUTE) return `${(length / SECOND).toPrecision(3)} s`;
-  if (length < 2 * HOUR) return `${(length / MINUTE).toPrecision(3)} min`;
-  return `${(length / HOUR).toPrecision(3)} h`;
+  const tenths = Math.round(length / 100);
+  const [hours, minutes] = [Math.floor(tenths / 36000), Math.floor(tenths / 600)];
+  const parts = [`${((tenths % 600) / 10).toFixed(1)} s`];
+  if (minutes) parts.unshift(`${minutes % 60} min`);
+  if (hours) parts.unshift(`${hours} h`);
+  return parts.join(" ");
 }

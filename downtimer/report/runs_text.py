@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from downtimer.clock import to_utc
-from downtimer.model import SECOND_NS, RunId
+from downtimer.model import RunId
 from downtimer.printable import printable
+from downtimer.report import wording
 from downtimer.store.runs import RunEntry
 
 
@@ -15,15 +16,15 @@ def render(entries: Sequence[RunEntry], under_way: RunId | None) -> Iterator[str
     if not entries:
         yield "No runs yet; `downtimer start` begins one.\n"
         return
-    yield f"{'run':<22}{'start (UTC)':<21}{'length':>12}{'targets':>9}{'MB':>8}  state\n"
+    yield f"{'run':<22}{'start (UTC)':<21}{'length':>18}{'targets':>9}{'MB':>8}  state\n"
     for entry in entries:
         if entry.error is not None:
             yield f"{printable(entry.id):<22}{printable(entry.error)}\n"
             continue
         label = f"  {printable(entry.label)}" if entry.label else ""
-        length = "-" if entry.end_ns is None else f"{entry.end_ns / SECOND_NS:.1f} s"
+        length = "-" if entry.end_ns is None else wording.length(entry.end_ns)
         yield (
-            f"{entry.id:<22}{to_utc(entry.start_utc_ns, 0):%Y-%m-%d %H:%M:%S}  {length:>12}"
+            f"{entry.id:<22}{to_utc(entry.start_utc_ns, 0):%Y-%m-%d %H:%M:%S}  {length:>18}"
             f"{entry.targets:>9}{entry.size_bytes / 1e6:>8.1f}  {_state(entry, under_way)}{label}\n"
         )
 
