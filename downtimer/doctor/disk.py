@@ -23,6 +23,7 @@ _OUTBOX_BYTES: Final = 1 << 30
 """What may wait for an InfluxDB that is away."""
 
 _LEAST_BYTES: Final = 64 << 20
+_GIGABYTE: Final = 1_000_000_000
 
 
 def journal_bytes(services: int, addresses: int, *, has_db: bool) -> int:
@@ -31,25 +32,37 @@ def journal_bytes(services: int, addresses: int, *, has_db: bool) -> int:
     return size + (_OUTBOX_BYTES if has_db else 0)
 
 
-def judge_room(folder: str, free: int, wanted: int) -> Finding:
-    """Say whether there is room for a day's journal."""
-    room = f"{folder}: {free / 1e9:.1f} GB are free; a day's journal takes {wanted / 1e9:.1f} GB at most"
+def judge_room(folder: str, free: int, wanted: int | None) -> Finding:
+    """Say whether there is room for a day's journal; None: nobody knows yet how large it becomes."""
+    room = f"{folder}: {_size(free)} are free"
+    if wanted is not None:
+        room += f"; a day's journal takes {_size(wanted)} at most"
     if free < _LEAST_BYTES:
         return fail(DISK, room, "make room, or choose another [global] state_dir")
-    if free < wanted:
+    if wanted is not None and free < wanted:
         return warn(DISK, room, "make room, or choose another [global] state_dir")
     return ok(DISK, room)
 
 
+def _size(size: int) -> str:
+    """Return a size as people say it."""
+    return f"{size / 1e9:.1f} GB" if size >= _GIGABYTE else f"{size / 1e6:.0f} MB"
+
+
 def examine(config: Config, services: int, addresses: int) -> Iterator[Finding]:
-    """Look at the folders of the state, the log and the report."""
+    """Look at the folders of the state, the log and the report.
+
+    Args:
+        config: Which names them.
+        services: So many would be measured.
+        addresses: Likewise; of neither any: what would be is not known.
+    """
     section = config.global_
     runs = Path(section.state_dir) / "runs"
-    yield judge_room(
-        section.state_dir,
-        shutil.disk_usage(_nearest(runs)).free,
-        journal_bytes(services, addresses, has_db=config.db is not None),
-    )
+    wanted = None
+    if services or addresses:
+        wanted = journal_bytes(services, addresses, has_db=config.db is not None)
+    yield judge_room(section.state_dir, shutil.disk_usage(_nearest(runs)).free, wanted)
     problems = {
         "state_dir": _why_not_in(runs),
         "runtime_dir": _why_not_in(Path(section.runtime_dir)),

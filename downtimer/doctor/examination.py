@@ -1,14 +1,19 @@
 """All checks, one after the other; what one of them finds others use."""
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from downtimer.config import Config
 from downtimer.doctor import cloud, disk, influxdb, machine, network, settings, timekeeping
 from downtimer.doctor.bounded import findings_of
-from downtimer.doctor.finding import Finding, fail
+from downtimer.doctor.finding import Finding, fail, unknown
 from downtimer.errors import ConfigError
 from downtimer.model import Kind
 from downtimer.workers.finder import Found
+
+_NOTHING_KNOWN: Final = (
+    "sign-in, lists, targets, routes, names: not known before the configuration is right"
+)
 
 
 def examine(load: Callable[[], Config], complete: Callable[[Config], Config]) -> Iterator[Finding]:
@@ -20,20 +25,21 @@ def examine(load: Callable[[], Config], complete: Callable[[Config], Config]) ->
     """
     yield from findings_of(timekeeping.NAME, timekeeping.examine)
     try:
-        config = load()
+        given = load()
     except ConfigError as exc:
         yield fail(settings.NAME, str(exc))
         return
-    yield from findings_of(settings.NAME, lambda: settings.examine(config))
-    yield from findings_of(machine.DAEMON, lambda: machine.examine_daemon(config))
-    yield from findings_of(machine.UNIT, lambda: machine.examine_unit(config))
     try:
-        config = complete(config)
+        config = complete(given)
     except ConfigError as exc:
         yield fail(settings.NAME, str(exc))
-        yield from _examine_here(config, None)
+        yield from findings_of(settings.NAME, lambda: settings.examine_secrecy(given))
+        yield from _examine_daemon(given)
+        yield unknown(cloud.TARGETS, _NOTHING_KNOWN)
+        yield from _examine_here(given, None)
         return
-    yield from findings_of(settings.NAME, lambda: settings.examine_trust(config))
+    yield from findings_of(settings.NAME, lambda: settings.examine(given, config))
+    yield from _examine_daemon(config)
     found: list[Found] = []
 
     def look() -> Iterator[Finding]:
@@ -45,6 +51,12 @@ def examine(load: Callable[[], Config], complete: Callable[[Config], Config]) ->
     if config.db is not None:
         db = config.db
         yield from findings_of(influxdb.NAME, lambda: influxdb.examine(db))
+
+
+def _examine_daemon(config: Config) -> Iterator[Finding]:
+    """Look at what would run here."""
+    yield from findings_of(machine.DAEMON, lambda: machine.examine_daemon(config))
+    yield from findings_of(machine.UNIT, lambda: machine.examine_unit(config))
 
 
 def _examine_here(config: Config, found: Found | None) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ class Level(enum.StrEnum):
 
     OK = "ok"
     WARN = "warn"  # a run begins, and is worth less than it could be
+    OPEN = "open"  # nobody can know yet, for something else has failed
     FAIL = "fail"  # no run begins, or something that is configured will not work
 
 
@@ -44,6 +45,11 @@ def ok(check: str, text: str) -> Finding:
 def warn(check: str, text: str, remedy: str = "") -> Finding:
     """Return that a run will be worth less than it could be."""
     return Finding(check, Level.WARN, text, remedy)
+
+
+def unknown(check: str, text: str) -> Finding:
+    """Return that it can't be known before something else is mended."""
+    return Finding(check, Level.OPEN, text)
 
 
 def fail(check: str, text: str, remedy: str = "") -> Finding:

@@ -39,7 +39,12 @@ def examine_icmp(config: Config, found: Found | None) -> Iterator[Finding]:
         try:
             opened = EchoSocket(family, Source(config.targets.source))
         except CannotStartError as exc:
-            yield fail(ICMP, str(exc)) if packed else warn(ICMP, f"no addresses are measured, but {exc}")
+            if packed:
+                yield fail(ICMP, str(exc))
+            elif found is None or found.cloud.away:
+                yield warn(ICMP, f"whether addresses are measured is not known yet, but {exc}")
+            else:
+                yield warn(ICMP, f"no addresses are measured, but {exc}")
             return
         except OSError as exc:
             yield fail(ICMP, f"no socket for echoes of {version}: {exc.strerror}", "look at [targets] source")

@@ -13,24 +13,30 @@ from downtimer.doctor.finding import Finding, ok, warn
 NAME: Final = "configuration"
 
 
-def examine(config: Config) -> Iterator[Finding]:
-    """Say what there is about a configuration that was read without a fault."""
-    if os.path.exists(config.path):  # noqa: PTH110 - a text
-        yield ok(NAME, f"{config.path} can be read, and every option is known{_owner(config.path)}")
-    else:
-        yield ok(NAME, f"{config.path} is not there, so that every option has its default")
-    for line in secrecy.readable_by_others(config):
-        yield warn(NAME, line)
-
-
-def examine_trust(config: Config) -> Iterator[Finding]:
-    """Say which connections anybody may be at the other end of.
+def examine(given: Config, found: Config) -> Iterator[Finding]:
+    """Say what there is about a configuration without a fault.
 
     Args:
-        config: With what it takes to sign in.
+        given: As it was read.
+        found: With what it takes to sign in.
     """
-    for line in certificates.unverified(config):
+    if os.path.exists(given.path):  # noqa: PTH110 - a text
+        yield ok(NAME, f"{given.path} can be read, and every option is known{_owner(given.path)}")
+    else:
+        yield ok(NAME, f"{given.path} is not there, so that every option has its default")
+    yield from examine_secrecy(given)
+    for line in certificates.unverified(found):
         yield warn(NAME, line, "name their CA in cacert instead")
+
+
+def examine_secrecy(given: Config) -> Iterator[Finding]:
+    """Say which secrets every user of this machine may read.
+
+    Args:
+        given: As it was read.
+    """
+    for line in secrecy.readable_by_others(given):
+        yield warn(NAME, line)
 
 
 def _owner(path: str) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from downtimer import accounts, config, targets
 from downtimer.config import Config
-from downtimer.doctor import cloud, disk, machine, timekeeping
+from downtimer.doctor import cloud, disk, examination, machine, network, settings, timekeeping
 from downtimer.doctor.bounded import Silence, findings_of
 from downtimer.doctor.finding import Finding, Level, conclusion, fail, json_of, line_of, ok, warn
 from downtimer.doctor.timekeeping import ClockState
@@ -20,8 +20,10 @@ from downtimer.listing import Owner
 from downtimer.model import SECOND_NS
 from downtimer.targets import Endpoint
 from downtimer.workers.cloud import CloudList
+from downtimer.workers.echo import EchoSocket
 from downtimer.workers.finder import Found
 from downtimer.workers.identity import SignedIn
+from downtimer.workers.worker import CannotStartError
 from tests.waiting import wait_until
 
 
@@ -118,6 +120,42 @@ def test_room_is_held_against_a_day_of_that_many_targets() -> None:
     assert disk.judge_room("/state", wanted, wanted).level is Level.OK
     assert disk.judge_room("/state", wanted - 1, wanted).level is Level.WARN
     assert disk.judge_room("/state", 1_000_000, wanted).level is Level.FAIL
+
+
+def test_a_day_is_told_in_what_it_is_measured_in_and_not_at_all_if_nobody_knows(tmp_path: Path) -> None:
+    def said(services: int, addresses: int, sections: str = "") -> str:
+        room, *_ = disk.examine(configuration(tmp_path, sections), services, addresses)
+        return room.text.partition(" are free")[2]
+
+    assert said(9, 20) == "; a day's journal takes 28 MB at most"
+    assert said(9, 20, "[db]\nhost=influx\n") == "; a day's journal takes 1.1 GB at most"
+    assert said(0, 0) == ""
+    assert "/state: 80 MB are free" in disk.judge_room("/state", 80_000_000, None).text
+    assert disk.judge_room("/state", 1_000_000, None).level is Level.FAIL
+
+
+def test_a_configuration_that_names_no_cloud_fails_once_and_leaves_open_what_depends_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = configuration(tmp_path, "[vantage]\nreference=none\n")
+    line = "conf.ini: [global] keystone_endpoint: missing"
+
+    def lack(_: Config) -> Config:
+        raise ConfigError(line)
+
+    def forbid(*_: object) -> EchoSocket:
+        raise CannotStartError("ICMP is not permitted")
+
+    monkeypatch.setattr(network, "EchoSocket", forbid)
+    found = list(examination.examine(lambda: given, lack))
+    by_check = {one.check: one for one in found}
+    assert [one for one in found if one.check == settings.NAME] == [fail(settings.NAME, line)]
+    assert by_check[cloud.TARGETS].level is Level.OPEN
+    assert by_check[network.ICMP].text == (
+        "whether addresses are measured is not known yet, but ICMP is not permitted"
+    )
+    assert "a day" not in by_check[disk.DISK].text
+    assert line_of(by_check[cloud.TARGETS]).startswith("open  targets        ")
 
 
 def test_folders_that_are_missing_are_not_made(tmp_path: Path) -> None:
