@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from downtimer.control.wording import duration, moment_of, name_of
+from downtimer.control.wording import duration, moment_of, name_of, rests, seen_as
 from downtimer.model import WORKS
 from downtimer.printable import printable
 
@@ -22,7 +22,7 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
         yield "The run is being ended; InfluxDB has half a minute to take what waits for it.\n\n"
     if answer["paused"]:
         yield f"Paused since {moment_of(answer['paused'])}: nothing is probed until `downtimer resume`.\n\n"
-    yield from _targets(answer["targets"])
+    yield from _targets(answer)
     yield "\n"
     if not answer["paused"]:
         yield from _down(answer["down"], answer["more_down"], answer["targets"])
@@ -35,14 +35,14 @@ def render(answer: Mapping[str, Any]) -> Iterator[str]:
     for mark in answer["marks"]:
         yield f"  {moment_of(mark['at'])}  {printable(mark['text'])}\n"
     yield "\n"
-    yield from _processes(answer["processes"])
+    yield from _processes(answer)
     yield "\n"
     yield from _stores(answer)
 
 
-def _targets(targets: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
-    columns = ("probed", "up", "slow", "down", "unknown", "unseen")
-    yield f"{'':<12}" + "".join(f"{column:>9}" for column in columns) + "\n"
+def _targets(answer: Mapping[str, Any]) -> Iterator[str]:
+    targets, columns = answer["targets"], ("probed", "up", "slow", "down", "unknown", "unseen")
+    yield f"{'':<12}" + "".join(f"{seen_as(column, answer):>9}" for column in columns) + "\n"
     for kind, name in (("service", "services"), ("address", "addresses")):
         counts = targets[kind]
         yield f"{name:<12}" + "".join(f"{counts[column]:>9}" for column in columns) + "\n"
@@ -98,14 +98,14 @@ def _complaints(complaints: list[str]) -> Iterator[str]:
         yield f"  {printable(line)}\n"
 
 
-def _processes(processes: list[Mapping[str, Any]]) -> Iterator[str]:
+def _processes(answer: Mapping[str, Any]) -> Iterator[str]:
     yield f"{'process':<12}{'state':<10}{'pid':>8}{'restarts':>10}{'last beat':>12}\n"
-    for process in processes:
+    for process in answer["processes"]:
         age = process["beat_age_s"]
         beat = f"{age:.1f} s ago" if age is not None else "-"
+        state = "rests" if rests(process, answer) else process["state"]
         yield (
-            f"{process['name']:<12}{process['state']:<10}{process['pid'] or '-':>8}"
-            f"{process['restarts']:>10}{beat:>12}\n"
+            f"{process['name']:<12}{state:<10}{process['pid'] or '-':>8}{process['restarts']:>10}{beat:>12}\n"
         )
         if process["reason"]:
             yield f"  {printable(process['reason'])}\n"

@@ -50,6 +50,16 @@ def moment_of(instant: str) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d} UTC"
 
 
+def seen_as(state: str, answer: Mapping[str, Any]) -> str:
+    """Return the word for how a target stands: while probing rests, one that was not seen since is paused."""
+    return "paused" if state == "unseen" and answer["paused"] else state
+
+
+def rests(process: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Tell whether a process has ended because probing is paused."""
+    return bool(answer["paused"]) and process["state"] == "ended"
+
+
 def clock_of(instant: str) -> str:
     """Return the time of day of an RFC 3339 instant, to the second."""
     return instant[11:19]

@@ -7,22 +7,22 @@ much it is.
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
-from downtimer.control.wording import clock_of, duration, name_of, now_of
+from downtimer.control.wording import clock_of, duration, name_of, now_of, rests, seen_as
 from downtimer.printable import printable
 from downtimer.watch.rooms import share
+from downtimer.watch.table import Column, table
 
 _Answer = Mapping[str, Any]
+_T = TypeVar("_T")
 
 _STYLES: Final = {"up": "green", "slow": "yellow", "down": "bold red", "unknown": "magenta", "unseen": "dim"}
 _COLUMNS: Final = ("up", "slow", "down", "unknown", "unseen")
 _MARKS_MAX: Final = 5
-_NAME_MAX: Final = 40
 
 
 class Away(NamedTuple):
@@ -32,36 +32,40 @@ class Away(NamedTuple):
     why: str
 
 
-def render(answer: _Answer, away: Away | None, rows: int) -> RenderableType:
+def render(answer: _Answer, away: Away | None, rows: int, columns: int) -> RenderableType:
     """Return the picture.
 
     Args:
         answer: The last that the daemon gave.
         away: It is not there now; None if it is.
         rows: Of the terminal.
+        columns: Likewise.
     """
     head = list(_head(answer, away))
     health = list(_health(answer))
     marks = [_mark(mark) for mark in answer.get("marks", ())[:_MARKS_MAX]]
     services = answer["services"]
-    unwell = sum(service["state"] != "up" for service in services)
+    unwell = 0 if answer["paused"] else sum(service["state"] != "up" for service in services)
     down = [item for item in answer["down"] if item["kind"] == "address"]
     more_down = answer["targets"]["address"]["down"] - len(down)
     free = rows - len(head) - len(health) - 1  # and the last line
     room = share(free, unwell=unwell, services=len(services), addresses=len(down), marks=len(marks))
     parts: list[RenderableType] = [*head]
     if room.services:
-        parts.append(_services(services, room.services))
+        parts.append(_services(answer, room.services, columns))
     if room.addresses:
-        parts.append(_addresses(down, more_down, room.addresses))
+        parts.append(_addresses(down, more_down, room.addresses, columns))
     if room.marks:
-        parts += [Text("\nMarks", style="bold"), *marks[: room.marks]]
+        shown, more = _cut(marks, room.marks)
+        parts += [Text("\nMarks", style="bold"), *shown, *_more(more, "marks")]
     parts += [Text()] * room.spare
-    return Group(*parts, *health, _foot())
+    return Group(*parts, *health, _foot(0 if room.marks else len(marks)))
 
 
-def _foot() -> Text:
-    return _line("q quits; instants are UTC", "dim")
+def _foot(hidden: int) -> Text:
+    """Return the last line. `hidden`: so many marks there are, and no room for any."""
+    marks = f"{hidden} mark{'s' if hidden > 1 else ''} not shown; " if hidden else ""
+    return _line(f"{marks}q quits; instants are UTC", "dim")
 
 
 def _line(text: str, style: str = "") -> Text:
@@ -78,16 +82,16 @@ def _head(answer: _Answer, away: Away | None) -> Iterator[Text]:
     title.append(f"  from {printable(run['vantage'])}, for {duration(answer['uptime_s'])}", "not bold")
     yield title
     for kind, word in (("service", "Services"), ("address", "Addresses")):
-        yield _counts(word, answer["targets"][kind])
+        yield _counts(word, answer["targets"][kind], answer)
     yield from _notes(answer, away)
 
 
-def _counts(word: str, counts: Mapping[str, int]) -> Text:
+def _counts(word: str, counts: Mapping[str, int], answer: _Answer) -> Text:
     line = _line(f"{word:<10}{counts['probed']:>7}")
     for column in _COLUMNS:
-        if counts[column] or column == "up":
+        if counts[column] or (column == "up" and not answer["paused"]):
             line.append("  ")
-            line.append(f"{counts[column]} {column}", _STYLES[column])
+            line.append(f"{counts[column]} {seen_as(column, answer)}", _STYLES[column])
     return line
 
 
@@ -118,34 +122,29 @@ def _notes(answer: _Answer, away: Away | None) -> Iterator[Text]:
 # --- targets ---
 
 
-def _table(first: str, *columns: str) -> Table:
-    """Return a table that ends with why something is down, for which there is what the others leave."""
-    table = Table(box=None, pad_edge=False, expand=True, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column(Text(first), no_wrap=True, overflow="ellipsis", max_width=_NAME_MAX)
-    for name in columns:
-        table.add_column(Text(name), no_wrap=True, overflow="ellipsis")
-    table.add_column(Text("why"), no_wrap=True, overflow="ellipsis", ratio=1)
-    return table
-
-
-def _services(services: Sequence[_Answer], rows: int) -> RenderableType:
+def _services(answer: _Answer, rows: int, columns: int) -> RenderableType:
     """Return those for which there is room: if it is for all, none changes its place."""
+    services = answer["services"]
     shown, more = _cut(services, rows - 2)
     if not more:
         shown = sorted(shown, key=lambda service: (service["name"], service["region"] or ""))
     has_regions = len({service["region"] for service in services}) > 1
-    table = _table("Service", "state", "since", "for", "latency")
-    for service in shown:
-        down, latency_s = service["down"], service["latency_s"]
-        table.add_row(
-            Text(name_of(service) if has_regions else printable(service["name"])),
-            Text(service["state"], style=_STYLES[service["state"]]),
-            Text(clock_of(down[0]["since"]) if down else ""),
-            Text(duration(down[0]["for_s"]) if down else ""),
-            Text("" if latency_s is None or down else f"{latency_s * 1000:.0f} ms"),
-            Text(_why(down)),
-        )
-    return Group(Text(), table, *_more(more, "services"))
+    downs = [service["down"] for service in shown]
+    found = (
+        Column("Service", [Text(name_of(one) if has_regions else printable(one["name"])) for one in shown]),
+        Column("state", [Text(seen_as(one["state"], answer), _STYLES[one["state"]]) for one in shown]),
+        Column("since", [Text(clock_of(down[0]["since"]) if down else "") for down in downs]),
+        Column("for", [Text(duration(down[0]["for_s"]) if down else "") for down in downs]),
+        Column("latency", [Text(_latency(one)) for one in shown]),
+        Column("why", [Text(_why(down)) for down in downs]),
+    )
+    return Group(Text(), table(found, columns, ("latency", "since")), *_more(more, "services"))
+
+
+def _latency(service: _Answer) -> str:
+    """Return how soon the root answered last; empty if that says nothing of now."""
+    latency_s = service["latency_s"]
+    return "" if latency_s is None or service["down"] else f"{latency_s * 1000:.0f} ms"
 
 
 def _why(down: Sequence[_Answer]) -> str:
@@ -156,21 +155,18 @@ def _why(down: Sequence[_Answer]) -> str:
     return "; ".join(f"{cause} ({', '.join(names)})" for cause, names in checks.items())
 
 
-def _addresses(down: Sequence[_Answer], more_down: int, rows: int) -> RenderableType:
+def _addresses(down: Sequence[_Answer], more_down: int, rows: int, columns: int) -> RenderableType:
     shown, more = _cut(down, rows - 2, more_down)
-    table = _table("Address that is down", "since", "for")
-    for item in shown:
-        cells = (
-            name_of(item),
-            clock_of(item["since"]),
-            duration(item["for_s"]),
-            _why([item]),
-        )
-        table.add_row(*map(Text, cells))
-    return Group(Text(), table, *_more(more, "that are down, for less long"))
+    found = (
+        Column("Address that is down", [Text(name_of(item)) for item in shown]),
+        Column("since", [Text(clock_of(item["since"])) for item in shown]),
+        Column("for", [Text(duration(item["for_s"])) for item in shown]),
+        Column("why", [Text(_why([item])) for item in shown]),
+    )
+    return Group(Text(), table(found, columns, ("since",)), *_more(more, "that are down, for less long"))
 
 
-def _cut(items: Sequence[_Answer], rows: int, beyond: int = 0) -> tuple[Sequence[_Answer], int]:
+def _cut(items: Sequence[_T], rows: int, beyond: int = 0) -> tuple[Sequence[_T], int]:
     """Return those for which there is room, and how many more there are; these take a row, too."""
     if len(items) <= rows and beyond <= 0:
         return items, 0
@@ -195,17 +191,19 @@ def _health(answer: _Answer) -> Iterator[Text]:
     running = sum(process["state"] == "running" for process in processes)
     restarts = sum(process["restarts"] for process in processes)
     journal, influxdb = answer["journal"], answer["influxdb"]
-    words = [f"{running} of {len(processes)} processes, {restarts} restarts"]
+    ill = [process for process in processes if process["state"] != "running" and not rests(process, answer)]
+    resting = len(processes) - running - len(ill)
+    share_of_all = f"{running} of {len(processes)} processes{', the others rest' if resting else ''}"
+    words = [f"{share_of_all}, {restarts} restarts"]
     if answer["dropped"]:
         words.append(f"{answer['dropped']} dropped")
     waiting = f", {influxdb['backlog']} wait" if influxdb["backlog"] else ""
     words.append(f"influxdb {influxdb['state']}{waiting}")
     words.append(f"journal {journal['rows'] or 0} spans, {(journal['size_bytes'] or 0) / 1e6:.1f} MB")
-    yield _line("daemon: " + "; ".join(words), "dim" if running == len(processes) else "yellow")
-    for process in processes:
-        if process["state"] != "running":
-            why = f": {printable(process['reason'])}" if process["reason"] else ""
-            yield _line(f"  {process['name']}: {process['state']}{why}", "yellow")
+    yield _line("daemon: " + "; ".join(words), "yellow" if ill else "dim")
+    for process in ill:
+        why = f": {printable(process['reason'])}" if process["reason"] else ""
+        yield _line(f"  {process['name']}: {process['state']}{why}", "yellow")
     if journal["error"]:
         yield _line(f"  the journal cannot be written: {printable(journal['error'])}", "bold red")
     if influxdb["error"]:

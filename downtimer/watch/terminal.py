@@ -60,7 +60,7 @@ def _show(console: Console, live: Live, daemon: WatchedDaemon) -> None:
     if daemon.why is not None and daemon.away_since is not None:
         away = screen.Away(daemon.away_since, daemon.why)
     console.size = size_of(sys.stdout)
-    live.update(screen.render(daemon.answer, away, console.size.height), refresh=True)
+    live.update(screen.render(daemon.answer, away, *reversed(console.size)), refresh=True)
 
 
 class _Keys:

@@ -95,7 +95,8 @@ class ApiEngine:
         try:
             self._tls = tls_context(config.trust)
         except OSError as exc:
-            raise CannotStartError(f"{certificates.where(config)}: {exc.strerror or exc}") from exc
+            reason = certificates.why_unusable(config.trust) or exc.strerror or str(exc)
+            raise CannotStartError(f"{certificates.where(config)}: {reason}") from exc
         self._ground = Ground(Reactor(), Source(config.targets.source))
         self._names = names or Names(child.clock)
         bucket = Bucket(self._section.budget)

@@ -16,6 +16,8 @@ from downtimer.supervisor.status import DOWN_MAX, status
 from downtimer.supervisor.targets import TargetList
 from downtimer.workers.probing import TURNED_MAX
 from tests.engines import make_child
+from tests.unit import status_answers
+from tests.unit.status_answers import counts
 
 DOWN = 3 * TURNED_MAX
 
@@ -45,6 +47,22 @@ def answer_to(directory: Path, states: list[TargetState], *beats: tuple[str, Bea
             bus.close()
 
     return asyncio.run(ask())
+
+
+def test_what_is_paused_does_not_look_broken() -> None:
+    discovery, _, _, writer = status_answers.answer()["processes"]
+    paused = status_answers.answer(
+        paused="2026-11-26T02:11:10.000000Z",
+        processes=[discovery | {"state": "ended", "pid": None, "beat_age_s": None}, writer],
+        targets={"service": counts(unseen=8), "address": counts(unseen=20), "agent": counts()},
+    )
+    lines = "".join(render(paused)).splitlines()
+    assert "               probed       up     slow     down  unknown   paused" in lines
+    assert [line.split()[:2] for line in lines if line.startswith(("discovery", "writer"))] == [
+        ["discovery", "rests"],
+        ["writer", "running"],
+    ]
+    assert not any("unseen" in line or "ended" in line for line in lines)
 
 
 def test_each_service_is_told_of_and_those_that_are_not_up_come_first(tmp_path: Path) -> None:

@@ -19,7 +19,9 @@ AWAY = Away(datetime(2026, 11, 26, 2, 14, 5, tzinfo=UTC), "downtimer is not runn
 def drawn(shown: dict[str, Any], *, away: Away | None = None, columns: int = 80, rows: int = 24) -> list[str]:
     """Return the lines on a terminal of that size."""
     out = io.StringIO()
-    Console(file=out, width=columns, height=rows, force_terminal=False).print(render(shown, away, rows))
+    Console(file=out, width=columns, height=rows, force_terminal=False).print(
+        render(shown, away, rows, columns)
+    )
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -90,12 +92,72 @@ def test_paused_starting_ending_and_an_ill_daemon_are_said() -> None:
         "being ended",
         "The references fail, too",
         "0 of 1 processes, 3 restarts",
+        "Services        1  1 up",
         "; 4 dropped; influxdb failing, 7 wait; ",
         "api: fatal: no such\\x1b[2J file",
         "InfluxDB: refused",
         "02:10:30  step\\x07 one",
     ):
         assert said in text
+
+
+def paused(**given: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+    """Return the answer of a daemon that was told to pause."""
+    writer, *others = reversed(answer()["processes"])
+    ended = [process | {"state": "ended", "pid": None, "beat_age_s": None} for process in reversed(others)]
+    return answer(
+        paused="2026-11-26T02:11:10.000000Z",
+        processes=[*ended, writer],
+        targets={"service": counts(unseen=8), "address": counts(unseen=20), "agent": counts()},
+        services=[service(f"s{number}", "unseen") for number in range(8)],
+        **given,
+    )
+
+
+MARKS = [{"at": f"2026-11-26T02:10:3{number}.000000Z", "text": f"step {number}"} for number in range(5)]
+
+DOWN = [service(f"s{number}", "down", failing(f"service/s{number}")) for number in range(8)]
+
+
+def test_what_is_paused_does_not_look_broken() -> None:
+    lines = drawn(paused())
+    assert lines[1:3] == ["Services        8  8 paused", "Addresses      20  20 paused"]
+    assert [line.split() for line in lines if line.startswith("s0")] == [["s0", "paused"]]
+    assert lines[-2].startswith("daemon: 1 of 4 processes, the others rest, 0 restarts; ")
+    assert not any("unseen" in line or "ended" in line for line in lines)
+
+
+@pytest.mark.parametrize("rows", range(7, 30))
+@pytest.mark.parametrize("shown", [paused(marks=MARKS), answer(marks=MARKS, services=DOWN)])
+def test_marks_are_shown_or_counted(rows: int, shown: dict[str, Any]) -> None:
+    lines = drawn(shown, rows=rows)
+    seen = sum("  step " in line for line in lines)
+    counted = [int(line.split()[-3]) for line in lines if line.endswith("more marks")]
+    counted += [int(line.split()[0]) for line in lines if "marks not shown" in line]
+    assert seen + sum(counted) == len(MARKS)
+    assert len(lines) == rows
+
+
+def test_in_a_narrow_terminal_latency_goes_before_what_tells_of_an_outage() -> None:
+    services = [service("keystone", "down", failing("service/keystone")), service("nova")]
+    shown = many_down(2) | {"services": services}
+    lines = drawn(shown, columns=40)
+    assert "Service   state  for     why" in lines
+    (keystone,) = [line for line in lines if line.startswith("keystone")]
+    assert keystone == "keystone  down   16.2 s  refused (answe…"
+    assert "10.0.0.0    02:11:00  16.2 s  no-reply …" in lines
+    (keystone,) = [line for line in drawn(shown, columns=48) if line.startswith("keystone")]
+    assert keystone.split()[:5] == ["keystone", "down", "02:11:00", "16.2", "s"]
+    (nova,) = [line for line in drawn(shown, columns=60) if line.startswith("nova")]
+    assert nova.split() == ["nova", "up", "12", "ms"]
+    assert "Service  state  latency  why" in drawn(answer(), columns=28)
+
+
+def test_a_long_name_leaves_room_for_how_it_stands() -> None:
+    name = "a-service-of-a-very-long-name-that-goes-on-and-on"
+    lines = drawn(answer(services=[service(name, "down", failing(f"service/{name}"))]), columns=40)
+    (line,) = [line for line in lines if line.startswith("a-serv")]
+    assert "…  down   16.2 s  refused" in line
 
 
 def test_a_daemon_that_went_away_is_said_above_the_last_picture() -> None:
