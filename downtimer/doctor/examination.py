@@ -11,9 +11,7 @@ from downtimer.errors import ConfigError
 from downtimer.model import Kind
 from downtimer.workers.finder import Found
 
-_NOTHING_KNOWN: Final = (
-    "sign-in, lists, targets, routes, names: not known before the configuration is right"
-)
+_NOTHING_KNOWN: Final = "sign-in, lists, targets, routes, names: not known before the configuration is right"
 
 
 def examine(load: Callable[[], Config], complete: Callable[[Config], Config]) -> Iterator[Finding]:
