@@ -5,9 +5,9 @@ Usage: downtimer demo [--keep-files]
 
 Options:
   --cloud                 only have the cloud up, to practise on, until Ctrl-C
-                          or until COMMAND has ended
+                          or SIGTERM, or until COMMAND has ended
   --keep-files            leave the configuration, journal and log of the
-                          daemon in place
+                          daemon in place, and say where
 
 COMMAND is run where the cloud can be measured, with a configuration that
 fits. In it the command `cloud` does something to it; `cloud help` tells what.

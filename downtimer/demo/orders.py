@@ -40,6 +40,15 @@ restore ADDRESS             have it answer again
 list                        what there is
 help                        this text""".strip()
 
+_NEEDS: Final = {
+    "restart": "a SERVICE, and may have SECONDS",
+    "stop": "a SERVICE",
+    "start": "a SERVICE",
+    "drop": "an ADDRESS",
+    "restore": "an ADDRESS",
+}
+"""What has to follow these, and nothing else."""
+
 
 class Reply(msgspec.Struct, frozen=True):
     """What came of an order: an exit code, and lines for whoever gave it."""
@@ -94,31 +103,47 @@ class Orders:
 
     def _done(self, words: Sequence[str]) -> str:
         match words:
+            case [] | ["help"]:
+                return USAGE
             case ["restart", name, *seconds] if len(seconds) <= 1:
                 return self._restart(name, _seconds(*seconds))
             case ["stop" | "start" as order, name]:
                 service = self._service(name)
                 (service.kill if order == "stop" else service.start)()
-                return f"{name} is {'down' if order == 'stop' else 'back'}"
+                return f"{self._served(name)} is {'down' if order == 'stop' else 'back'}"
             case ["drop" | "restore" as order, address]:
                 known = self._address(address)
                 (self._cloud.drop if order == "drop" else self._cloud.restore)(known)
                 return f"{address} {'is silent' if order == 'drop' else 'answers'}"
             case ["list"]:
-                return " ".join([*self._cloud.services, *self._cloud.addresses])
-            case ["help"]:
-                return USAGE
+                return self._listed()
+            case [order, *_] if order in _NEEDS:
+                raise DemoError(f"{order} needs {_NEEDS[order]}")
         raise DemoError(f"no such order: {' '.join(words)}; `cloud help` tells which there are")
+
+    def _listed(self) -> str:
+        """Return a line for each process, and one for each address."""
+        lines = []
+        for name, service in self._cloud.services.items():
+            others = ", ".join(target for target in service.targets if target != name)
+            lines.append(f"{name} (serves {others}, too)" if others else name)
+        return "\n".join([*lines, *self._cloud.addresses])
 
     def _restart(self, name: str, seconds: float) -> str:
         service = self._service(name)
         service.kill()
         time.sleep(seconds)
         service.start()
-        return f"{name} is back, after {seconds:g} s"
+        return f"{self._served(name)} is back, after {seconds:g} s"
 
     def _service(self, name: str) -> SimulatedService:
         return self._cloud.services.get(name) or self._cloud.service(name)
+
+    def _served(self, name: str) -> str:
+        """Return the subject of a sentence: a service of the catalog need not have a process of its own."""
+        if name in self._cloud.services:
+            return name
+        return f"{name} is served by {self._cloud.service(name).name}, which"
 
     def _address(self, address: str) -> str:
         if address not in self._cloud.addresses:

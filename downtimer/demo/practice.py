@@ -1,4 +1,4 @@
-"""``downtimer demo --cloud``: a simulated cloud to practise on, up until Ctrl-C or until a command ends.
+"""``downtimer demo --cloud``: a simulated cloud to practise on, until it is told to end or a command is over.
 
 Beside the cloud there is a folder with a configuration that fits, and three commands: ``vantage`` runs a
 program where the cloud can be measured (its network is a namespace of its own), ``cloud`` does something to
@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -19,31 +20,37 @@ from typing import Final, Self, TextIO
 
 from downtimer.demo.cloud import SimulatedCloud
 from downtimer.demo.daemon import configuration
-from downtimer.demo.orders import USAGE, Orders
+from downtimer.demo.orders import Orders
 from downtimer.demo.processes import kill, python_environment
 from downtimer.errors import ExitCode
-from downtimer.foreground import DEADLY, InterruptionError, Signals
+from downtimer.foreground import DEADLY, InterruptionError, Signals, check_command
 
 _STOP_S: Final = 60.0
 _PYTHON: Final = shlex.quote(sys.executable)
 
+_COMMANDS: Final = ("downtimer", "cloud", "vantage")
+_WIDTH: Final = 79
+
 _HOW: Final = """
-The floor is yours, in another terminal. A run around something that is done to it:
+The configuration is {config}.
+Ctrl-C or SIGTERM ends it all.
 
-  {vantage} downtimer run --assert zero-downtime -- cloud restart nova
+In the shell of the last line, a run around something that is done to it:
 
-or step by step:
+  downtimer run --assert zero-downtime -- cloud restart nova
 
-  {vantage} downtimer start
-  {cloud} drop {address}
-  {vantage} downtimer status
-  {vantage} downtimer stop
+or step by step, where `cloud help` tells what else can be done:
 
-What the command `cloud` can do:
-{orders}
+  downtimer start
+  cloud {order}
+  downtimer status
+  downtimer stop
 
-The configuration is {config}. Ctrl-C ends it all.
+First, in another terminal, a shell from where the cloud can be measured:
+
+  {vantage} {shell}
 """
+"""For 24 rows, and what is to be typed first is the last: it has not scrolled away."""
 
 
 def run_practice(command: Sequence[str], *, out: TextIO | None = None, keep_files: bool = False) -> int:
@@ -56,7 +63,12 @@ def run_practice(command: Sequence[str], *, out: TextIO | None = None, keep_file
 
     Raises:
         DemoError: There can be no cloud.
+        CommandError: The command can't be run.
     """
+    if not command:
+        _obey_ctrl_c()
+    elif command[0] not in _COMMANDS:
+        check_command(command[0])
     try:
         with (
             Signals(),
@@ -67,6 +79,12 @@ def run_practice(command: Sequence[str], *, out: TextIO | None = None, keep_file
             return ground.run(command) if command else ground.wait(out or sys.stdout)
     except InterruptionError as interruption:
         return ExitCode.SIGNALLED + interruption.number
+
+
+def _obey_ctrl_c() -> None:
+    """Have SIGINT end us also as a job in a script's background: shells have these ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Ground:
@@ -110,7 +128,9 @@ class Ground:
                 subprocess.run(  # noqa: S603 - our own command
                     self._in_vantage(["downtimer", "stop"]), stdout=sys.stderr, timeout=_STOP_S, check=False
                 )
-        if not self._keep_files:
+        if self._keep_files:
+            sys.stderr.write(f"The files are in {self.directory} and stay there.\n")
+        else:
             shutil.rmtree(self.directory, ignore_errors=True)
 
     def run(self, command: Sequence[str]) -> int:
@@ -125,14 +145,7 @@ class Ground:
 
     def wait(self, out: TextIO) -> int:
         """Say what there is to be done, and wait for Ctrl-C, which is the good end."""
-        cloud = self._cloud
-        out.write(f"A simulated cloud is running: {', '.join((*cloud.services, *cloud.addresses))}\n")
-        if not cloud.has_network:
-            out.write(f"without floating IPs: {cloud.no_network}.\n")
-        words = {name: self._bin / name for name in ("vantage", "cloud")}
-        address = next(iter(cloud.addresses), "ADDRESS")
-        orders = "".join(f"  {line}\n" for line in USAGE.splitlines())
-        out.write(_HOW.format(**words, address=address, orders=orders, config=self._config))
+        out.write(self._how())
         out.flush()
         try:
             while True:
@@ -141,6 +154,18 @@ class Ground:
             if interruption.number == signal.SIGINT:
                 return ExitCode.DONE
             raise
+
+    def _how(self) -> str:
+        """Return what there is, and what can be done with it."""
+        names = ", ".join(name for service in self._cloud.services.values() for name in service.targets)
+        addresses = self._cloud.addresses
+        also = f"and {len(addresses)} floating IPs" if addresses else "without floating IPs"
+        why = "" if self._cloud.has_network else f" ({self._cloud.no_network})"
+        there_is = textwrap.fill(f"A simulated cloud is running: {names}, {also}{why}.", _WIDTH)
+        order = f"drop {addresses[0]}" if addresses else "restart nova"
+        shell = "bash" if shutil.which("bash") else "sh"
+        how = _HOW.format(config=self._config, order=order, vantage=self._bin / "vantage", shell=shell)
+        return f"{there_is}\n{how}"
 
     def _in_vantage(self, command: Sequence[str]) -> list[str]:
         return [str(self._bin / "vantage"), *command]

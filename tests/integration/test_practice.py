@@ -1,7 +1,6 @@
 """The simulated cloud to practise on, as its first user meets it."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
-from downtimer.demo.orders import Orders
+from downtimer.demo.orders import USAGE, Orders
 from tests.integration.command import PROGRAM
 from tests.waiting import wait_until
 
@@ -48,16 +47,21 @@ def said(*argv: str) -> str:
 def test_what_it_says_can_be_done_and_ctrl_c_ends_it_all(place: Path) -> None:
     with practice(place) as process:
         assert process.stdout is not None
-        text = ""
-        while "Ctrl-C ends it all" not in text:
-            line = process.stdout.readline()
-            assert line, text
-            text += line
-        (vantage,) = set(re.findall(r"\S+/bin/vantage\b", text))
-        (cloud,) = set(re.findall(r"\S+/bin/cloud\b", text))
+        lines: list[str] = []
+        while not lines or "/bin/vantage" not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], lines
+        assert len(lines) < 24
+        assert max(map(len, lines)) <= 80
+        text = "".join(lines)
+        assert "Ctrl-C or SIGTERM ends it all." in text
+        assert "\ncinderv2, heat, heat-cfn, and 20 floating IPs.\n" in text
+        vantage, shell = lines[-1].split()
+        cloud = str(Path(vantage).with_name("cloud"))
+        assert said(vantage, shell, "-c", "command -v cloud downtimer").split()[0] == cloud
         started = said(vantage, "downtimer", "start")
         assert "measuring 8 services and 20 addresses as run " in started
-        assert f"{cloud} drop {ADDRESS}" in text
+        assert f"\n  cloud drop {ADDRESS}\n" in text
         assert said(cloud, "drop", ADDRESS) == f"{ADDRESS} is silent\n"
         wait_until(
             lambda: f"{ADDRESS}  icmp: no-reply" in said(vantage, "downtimer", "status"),
@@ -93,6 +97,46 @@ def test_a_command_is_run_in_the_vantage_and_its_exit_code_is_ours(place: Path) 
     assert process.returncode == 6
 
 
+def test_a_job_in_the_background_is_ended_by_sigint_and_by_sigterm(place: Path) -> None:
+    for number, code in ((signal.SIGINT, 0), (signal.SIGTERM, 143)):
+        with subprocess.Popen(
+            ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *PROGRAM, "demo", "--cloud"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"TMPDIR": str(place)},
+        ) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                process.send_signal(number)
+                assert process.wait(LONG_S) == code
+            finally:
+                process.kill()
+        assert list(place.iterdir()) == []
+
+
+def test_a_command_that_is_not_there_is_one_line(place: Path) -> None:
+    with practice(place, "--", "nosuch\x1b") as process:
+        out, err = process.communicate(timeout=LONG_S)
+    assert (process.returncode, out) == (127, "")
+    assert err == "downtimer: nosuch\\x1b: command not found\n"
+
+
+def test_files_that_are_kept_are_told_of(place: Path) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "demo", "--cloud", "--keep-files", "--", "cloud", "help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(place)},
+    ) as process:
+        out, err = process.communicate(timeout=LONG_S)
+    (left,) = place.iterdir()
+    assert (process.returncode, out) == (0, f"{USAGE}\n")
+    assert f"The files are in {left} and stay there.\n" in err
+    assert (left / "conf.ini").is_file()
+
+
 def test_a_folder_whose_path_is_too_long_is_one_line(place: Path) -> None:
     deep = place / ("x" * 100)
     deep.mkdir()
@@ -113,13 +157,22 @@ def test_what_the_cloud_cannot_do_is_one_line() -> None:
             (["start", "glance"], "glance runs already"),
             (["drop", ADDRESS], f"the simulated cloud has no address {ADDRESS}"),
             (["\x1b[2J"], "no such order: \\x1b[2J; `cloud help` tells which there are"),
-            ([], "no such order: ; `cloud help` tells which there are"),
+            (["drop"], "drop needs an ADDRESS"),
+            (["restore", ADDRESS, ADDRESS], "restore needs an ADDRESS"),
+            (["restart"], "restart needs a SERVICE, and may have SECONDS"),
+            (["stop"], "stop needs a SERVICE"),
         ):
             done = subprocess.run(
                 [*command, *words], capture_output=True, text=True, check=False, timeout=LONG_S
             )
             assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{line}\n")
-        assert "restart SERVICE [SECONDS]" in said(*command, "help")
+        assert said(*command, "help") == said(*command) == f"{USAGE}\n"
         assert said(*command, "restart", "glance", "0") == "glance is back, after 0 s\n"
+    cloud = SimulatedCloud(CloudConfig(services=("cinder",), network="none"))
+    with cloud, Orders(cloud) as orders:
+        command = [sys.executable, "-m", "downtimer.demo.orders", str(orders.path)]
+        assert said(*command, "list") == "cinder (serves cinderv2, too)\n"
+        line = "cinderv2 is served by cinder, which is back, after 0 s\n"
+        assert said(*command, "restart", "cinderv2", "0") == line
     done = subprocess.run([*command, "list"], capture_output=True, text=True, check=False, timeout=LONG_S)
     assert (done.returncode, done.stderr) == (1, f"no simulated cloud answers ({orders.path.parent})\n")
