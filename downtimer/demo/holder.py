@@ -4,7 +4,8 @@ They are anonymous: they exist as long as a process is in them. This one makes a
 first if told ``user``, where it is root and needs no privilege outside; then the *cloud's* network
 namespace, while its child makes the *vantage's*. It writes ``held VANTAGE_PID CLOUD_PID`` and waits
 for the end of its standard input, which comes however its parent ends. Then both end whatever still
-runs in their namespaces: a daemon that was started there has long left its parent.
+runs in their namespaces: a daemon that was started there has long left its parent. It is asked first, as by
+systemd, so that its log says what became of it.
 """
 
 import contextlib
@@ -12,10 +13,14 @@ import ctypes
 import os
 import signal
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
+GRACE_S = 3.0
+_POLL_S = 0.05
 
 
 def main() -> int:
@@ -86,21 +91,44 @@ def _wait_for_the_end() -> None:
     """Wait until the other end of standard input is closed, by whatever means; then sweep."""
     while os.read(0, 1024):
         pass
-    ours = (Path("/proc/self/ns/net").readlink(), os.getpid())
-    while _kill_all_in(*ours):
+    namespace = Path("/proc/self/ns/net").readlink()
+    _ask_daemons_in(namespace)
+    while _signal(_all_in(namespace), signal.SIGKILL):
         pass
 
 
-def _kill_all_in(namespace: Path, but: int) -> bool:
-    """Kill every process in that network namespace; return whether there was one alive."""
+def _ask_daemons_in(namespace: Path) -> None:
+    """Tell those that lead a session of their own to end, and give them a moment for it."""
+    asked = [pid for pid in _all_in(namespace) if _leads(pid)]
+    _signal(asked, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_S
+    while time.monotonic() < deadline and not set(asked).isdisjoint(_all_in(namespace)):
+        time.sleep(_POLL_S)
+
+
+def _leads(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        return os.getsid(pid) == pid
+    return False
+
+
+def _signal(pids: Iterable[int], number: int) -> bool:
+    """Send a signal to processes; return whether there was one."""
     found = False
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
+            found = True
+    return found
+
+
+def _all_in(namespace: Path) -> Iterator[int]:
+    """Yield every other process alive in that network namespace."""
     for process in Path("/proc").glob("[0-9]*"):
         # Others' processes may not be looked at, dead ones have no namespaces: not ours, either way.
         with contextlib.suppress(OSError):
-            if int(process.name) != but and (process / "ns/net").readlink() == namespace:
-                os.kill(int(process.name), signal.SIGKILL)
-                found = True
-    return found
+            if int(process.name) != os.getpid() and (process / "ns/net").readlink() == namespace:
+                yield int(process.name)
 
 
 if __name__ == "__main__":

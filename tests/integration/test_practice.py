@@ -12,6 +12,7 @@ import pytest
 
 from downtimer.demo.cloud import CloudConfig, SimulatedCloud
 from downtimer.demo.orders import USAGE, Orders
+from downtimer.supervisor.lock import holder
 from tests.integration.command import PROGRAM
 from tests.waiting import wait_until
 
@@ -113,6 +114,27 @@ def test_a_job_in_the_background_is_ended_by_sigint_and_by_sigterm(place: Path) 
             finally:
                 process.kill()
         assert list(place.iterdir()) == []
+
+
+def test_a_daemon_is_told_to_end_even_if_its_cloud_was_killed(place: Path) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, "demo", "--cloud"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(place)},
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = ""
+            while "/bin/vantage" not in line:
+                line = process.stdout.readline()
+            vantage, _ = line.split()
+            said(vantage, "downtimer", "start")
+        finally:
+            process.kill()
+    log = Path(vantage).parents[1] / "log"
+    wait_until(lambda: "SIGTERM: stopping" in log.read_text(), timeout_s=20, what="it to be told")
+    wait_until(lambda: holder(str(log.with_name("state"))) is None, timeout_s=20, what="it to be gone")
 
 
 def test_a_command_that_is_not_there_is_one_line(place: Path) -> None:
