@@ -250,9 +250,10 @@ def _remarks(before: Side, after: Side, pairs: Sequence[Pair]) -> Iterator[str]:
         if one != other:
             yield f"the {word} differ: {one or 'none'}, then {other or 'none'}"
     for word, side in (("first", before), ("second", after)):
-        if side.run.end_ns is None:
-            why = "none was given" if side.is_endless else "it goes on, or was cut off"
-            yield f"the {word} run has no end: {why}"
+        if side.is_endless:
+            yield f"no end of the {word} run was given"
+        elif side.run.end_ns is None:
+            yield f"the {word} run has no end: it goes on, or was cut off"
         elif side.run.interrupted:
             yield f"the {word} run was interrupted"
     yield from _differing(pairs, "by other checks", _has_other_checks)

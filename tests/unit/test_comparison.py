@@ -156,6 +156,13 @@ def test_what_makes_runs_hard_to_compare_is_said() -> None:
     ]
 
 
+def test_file_that_told_of_no_end_is_said_to_be_one() -> None:
+    endless = MemoryReader(the_run=replace(RUN, end_ns=None), is_followed=False)
+    assert list(compare(build(MemoryReader()), build(endless)).remarks) == [
+        "no end of the second run was given"
+    ]
+
+
 def test_text_is_a_table_of_what_changed() -> None:
     states = (NOVA, service("glance"), service("heat"))
     before = [
