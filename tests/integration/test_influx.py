@@ -165,7 +165,7 @@ def test_spans_of_targets_that_are_not_described_are_counted_not_dropped_in_sile
     db = section(influxdb)
     assert ship(journal.path, db, 30).left == 0
     client(influxdb).query(f"DROP SERIES FROM targets WHERE target = '{FLOATING.target.id}'", method="POST")
-    said = "1 targets have spans but are not described; they are left out"
+    said = "1 target has spans but no description; left out"
     assert notes(db) == [f"InfluxDB lacks 1 of the run's {len(STATES)} targets", said]
     with contextlib.closing(InfluxReader(db, None)) as reader:
         assert FLOATING.target.id not in {state.target.id for state in reader.targets()}
