@@ -146,7 +146,8 @@ def test_what_is_odd_about_the_configuration_is_told_at_every_start(
         await asyncio.wait_for(running, ANSWER_S)
 
     asyncio.run(scenario())
-    assert "an option is odd\nmeasuring\n" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert (said.err, "\nmeasuring\n" in said.out) == ("downtimer: an option is odd\n", True)
 
 
 def test_whoever_asks_during_a_start_hears_that_it_is_one(daemon_of: Callable[[Fake], Daemon]) -> None:

@@ -220,7 +220,7 @@ def test_assertions_have_a_case_for_each_target() -> None:
         "why": why,
         "cases": [{"target": "nova", "kind": "service", "result": "pass", "why": why}],
     }
-    assert (unfit["result"], unfit["cases"][0]["target"]) == ("undecided", None)
+    assert (unfit["result"], unfit["cases"][0]["target"]) == ("fail", None)
 
 
 def test_hostile_names_stay_valid_json() -> None:
