@@ -145,9 +145,9 @@ class Ground:
 
     def wait(self, out: TextIO) -> int:
         """Say what there is to be done, and wait for Ctrl-C, which is the good end."""
-        out.write(self._how())
-        out.flush()
         try:
+            out.write(self._how())
+            out.flush()
             while True:
                 signal.pause()
         except InterruptionError as interruption:

@@ -508,7 +508,11 @@ def test_what_others_can_read_and_what_nobody_verifies_is_said_at_every_start(co
     for _ in range(2):
         said = command.run("start")
         assert said.code == 0
-        assert said.err.splitlines() == [exposed, f"downtimer: {unverified}"]
+        assert said.err.splitlines() == [
+            exposed,
+            f"downtimer: {unverified}",
+            "downtimer: down already: web (refused)",
+        ]
         assert command.status()["unverified"] == [unverified]
         assert f"C{unverified[1:]}.\n" in command.ok("status")
         command.ok("stop", "--keep")
