@@ -116,7 +116,9 @@ def _read() -> "OpenStackConfig":
     try:
         return OpenStackConfig()
     except _faults() as exc:
-        raise ConfigError(f"clouds.yaml: cannot be used: {_said_by(exc)}") from None
+        mark = getattr(exc, "problem_mark", None)  # older ones do not pass over what is no YAML
+        where = "clouds.yaml: cannot be used" if mark is None else mark.name
+        raise ConfigError(f"{where}: {_said_by(exc)}") from None
 
 
 def _faults() -> tuple[type[Exception], ...]:
