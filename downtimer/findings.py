@@ -190,6 +190,11 @@ class TargetSummary(msgspec.Struct, frozen=True, kw_only=True):
         return self.state.target
 
     @property
+    def is_silent(self) -> bool:
+        """An address that never answered: down, or not allowed to answer, nobody can tell."""
+        return self.target.kind is Kind.ADDRESS and not self.has_answered
+
+    @property
     def retired_ns(self) -> int | None:
         """From when on it no longer counts; None if it is not retired."""
         state = self.state

@@ -31,11 +31,12 @@ class AttributedSpans:
     Args:
         reader: Of the run. It stays open.
         roster: Of the run.
+        pauses: Of the run, in order.
     """
 
-    def __init__(self, reader: Reader, roster: Roster) -> None:
+    def __init__(self, reader: Reader, roster: Roster, pauses: Sequence[Interval]) -> None:
+        self.pauses = pauses
         self._reader = reader
-        self._pauses = find_pauses(reader.events())
         self._blind = _find_blind(reader, roster)
         self._find_failing(roster)
 
@@ -54,7 +55,7 @@ class AttributedSpans:
         failing = self._failing_for(state.target)
         if failing:
             theirs = list(attribute_to_keystone(theirs, failing))
-        return state, put_in(theirs, self._pauses)
+        return state, put_in(theirs, self.pauses)
 
     def latencies(self, target: TargetId) -> Sequence[Latency]:
         """Return how soon a service answered; that is nobody else's doing, and so as the reader has it."""
@@ -81,7 +82,7 @@ class AttributedSpans:
 def attributed_spans(reader: Reader) -> Iterator[StateAndSpans]:
     """Yield every target of a run with its spans, after attribution."""
     roster = call(reader.targets())
-    everything = AttributedSpans(reader, roster)
+    everything = AttributedSpans(reader, roster, find_pauses(reader.events()))
     yield from everything.of([*roster.targets, *roster.agents, *roster.references])
 
 

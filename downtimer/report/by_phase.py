@@ -104,7 +104,7 @@ class Gathering:
 
     def tell(self, target: TargetSummary) -> Share | None:
         """Return what matters of a target. Another process may be asked."""
-        if not self.rows or (target.target.kind is Kind.ADDRESS and not target.has_answered):
+        if not self.rows or target.is_silent:
             return None
         times = [(target.start_ns or 0, target.end_ns or 0)]
         if self._pauses:

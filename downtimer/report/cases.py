@@ -14,7 +14,7 @@ from typing import Final
 from downtimer.assertions import Assertion, Case, Measure, Result
 from downtimer.findings import Episode, Outage, TargetSummary
 from downtimer.intervals import Cover
-from downtimer.model import NEVER_NS, SECOND_NS, Kind, Target
+from downtimer.model import NEVER_NS, SECOND_NS, Target
 from downtimer.pauses import CAUSE
 from downtimer.printable import printable
 from downtimer.report import wording
@@ -119,7 +119,7 @@ def _is_left_out(target: TargetSummary, scene: Scene) -> bool:
 
     It never answered; or it was not there for longer than its first probe may take.
     """
-    if target.target.kind is not Kind.ADDRESS or target.has_answered:
+    if not target.is_silent:
         return False
     if target.start_ns is None:
         return target.retired_ns is not None or scene.through_ns - target.state.discovered_ns < PROMPT_NS
@@ -318,11 +318,9 @@ def _worst(target: TargetSummary, scene: Scene) -> str:
 
 def _from(outage: Outage, scene: Scene) -> str:
     """Return since when it was down, and why; to the millisecond."""
-    causes = [f"{printable(cause)} {number(count)}" for cause, count in outage.causes.items()]
-    more = ", …" if len(causes) > _CAUSES_SHOWN else ""
     start = wording.moment(scene.start_utc_ns + outage.start_ns)
     ending = " on" if outage.is_ongoing else ""
-    return f" from {start} UTC{ending}: {', '.join(causes[:_CAUSES_SHOWN])}{more}"
+    return f" from {start} UTC{ending}: {wording.causes(outage.causes, most=_CAUSES_SHOWN)}"
 
 
 def _percent(part: Fraction) -> str:

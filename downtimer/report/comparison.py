@@ -123,20 +123,15 @@ class Side(NamedTuple):
 
     Attributes:
         run: The run.
-        through_ns: What was measured counts to here.
+        length_ns: How long it was.
         counts: How many targets it has, by kind.
         is_endless: It came from a file that told of no end.
     """
 
     run: Run
-    through_ns: int
+    length_ns: int
     counts: Counter[Kind]
     is_endless: bool = False
-
-    @property
-    def length_ns(self) -> int:
-        """How long it was."""
-        return self.through_ns if self.run.end_ns is None else self.run.end_ns
 
 
 class Comparison(NamedTuple):
@@ -186,7 +181,7 @@ def compare(before: Summary, after: Summary) -> Comparison:
 
 def _side(summary: Summary, told: Iterable[_Told]) -> Side:
     counts = Counter(target.kind for target in told)
-    return Side(summary.run, summary.through_ns, counts, summary.is_endless)
+    return Side(summary.run, summary.length_ns, counts, summary.is_endless)
 
 
 def _told(summary: Summary) -> list[_Told]:
@@ -194,9 +189,9 @@ def _told(summary: Summary) -> list[_Told]:
 
     def tell(summarized: TargetSummary) -> _Told:
         target = summarized.target
-        is_silent = target.kind is Kind.ADDRESS and not summarized.has_answered
         figures = Figures.of(summarized, scene)
-        return _Told(target.id, target.kind, summary.name_of(target), target.name, figures, is_silent)
+        name = summary.name_of(target)
+        return _Told(target.id, target.kind, name, target.name, figures, summarized.is_silent)
 
     return list(summary.of_each(tell))
 

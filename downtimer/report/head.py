@@ -57,7 +57,7 @@ def _run(summary: Summary) -> Iterator[str]:
     if run.vantage:
         yield f"  vantage   {printable(run.vantage)}\n"
     for name, has_answered in summary.references.items():
-        failed = "" if has_answered else " (never answered: it can't prove this host's own link)"
+        failed = "" if has_answered else f" ({wording.NO_PROOF})"
         yield f"  reference {printable(name)}{failed}\n"
     yield f"  start     {moment_of(summary, 0)} UTC\n"
     if run.end_ns is None:
@@ -67,5 +67,4 @@ def _run(summary: Summary) -> Iterator[str]:
     else:
         cut_off = " (interrupted)" if run.interrupted else ""
         yield f"  end       {moment_of(summary, run.end_ns)} UTC{cut_off}\n"
-    length_ns = summary.through_ns if run.end_ns is None else run.end_ns
-    yield f"  length    {wording.length(length_ns)}\n"
+    yield f"  length    {wording.length(summary.length_ns)}\n"

@@ -57,7 +57,7 @@ def _run(summary: Summary) -> _Object:
         "vantage": run.vantage,
         "start": rfc3339(run.start_utc_ns),
         "end": _instant(run.end_ns, run),
-        "length_s": _seconds(summary.through_ns if run.end_ns is None else run.end_ns),
+        "length_s": _seconds(summary.length_ns),
         "references": [
             {"name": name, "answered": has_answered} for name, has_answered in summary.references.items()
         ],

@@ -71,14 +71,13 @@ def _figures(summary: Summary) -> Iterator[str]:
 
 def _begin(name: str, summary: Summary, *, tests: int, failures: int, skipped: int) -> str:
     run = summary.run
-    length_ns = summary.through_ns if run.end_ns is None else run.end_ns
     told = _attributes(
         name=name,
         tests=str(tests),
         failures=str(failures),
         errors="0",
         skipped=str(skipped),
-        time=f"{length_ns / SECOND_NS:.3f}",
+        time=f"{summary.length_ns / SECOND_NS:.3f}",
         timestamp=wording.rfc3339(run.start_utc_ns)[:19],
         hostname=run.vantage,
     )

@@ -78,13 +78,12 @@ class _Down:
         """See `Section`."""
         if not target.episodes:
             return None
-        if target.target.kind is Kind.ADDRESS and not target.has_answered:
+        if target.is_silent:
             return _Row(0, ())
         return _Row(target.down_ns, self._cells(target))
 
     def _cells(self, target: TargetSummary) -> tuple[str, ...]:
         longest = max(target.episodes, key=lambda episode: episode.duration_ns)
-        causes = [f"{text(cause)} {number(count)}" for cause, count in longest.causes.items()]
         ending = ", not ended" if longest.is_ongoing else ""
         return (
             text(title_of(self._summary, target)),
@@ -93,7 +92,7 @@ class _Down:
             number(len(target.episodes)),
             wording.duration(longest),
             f"{moment_of(self._summary, longest.start_ns)} UTC{ending}",
-            ", ".join(causes[:_CAUSES]) + (", …" if len(causes) > _CAUSES else ""),
+            text(wording.causes(longest.causes, most=_CAUSES)),
         )
 
     def add(self, told: _Row) -> None:

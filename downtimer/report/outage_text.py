@@ -48,7 +48,7 @@ def _row(summary: Summary, episode: Episode, *, has_checks: bool) -> str:
     else:
         times = period_of(summary, episode.start_ns, episode.end_ns)
     share = f"{wording.share(episode.failed_share)} % failed"
-    causes = ", ".join([f"{printable(cause)} {number(count)}" for cause, count in episode.causes.items()])
+    causes = wording.causes(episode.causes)
     checks = f"  [{printable(', '.join(episode.checks))}]" if has_checks else ""
     duration = wording.duration(episode)
     return f"    {times.ljust(38)}  {duration.ljust(22)}  {share.rjust(14)}  {causes}{checks}\n"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from downtimer.findings import CheckSummary, TargetSummary
+from downtimer.findings import TargetSummary
 from downtimer.model import WORKS, Kind
 from downtimer.printable import printable
 from downtimer.projects import Projects, ProjectSummary
@@ -102,16 +102,11 @@ def tell_of_checks(summary: Summary, target: TargetSummary) -> str:
     """Return what each check did not observe while its target's other checks did."""
     if len(target.checks) < 2:
         return ""
+    title = title_of(summary, target)
     return "".join(
-        f"  {title_of(summary, target)}, check {printable(check.name)}: {_parts(check)}\n"
+        f"  {title}, check {printable(check.name)}: {wording.unobserved(check.unobserved)}\n"
         for check in target.checks
         if sum(check.unobserved.values()) > target.unobserved_ns
-    )
-
-
-def _parts(check: CheckSummary) -> str:
-    return ", ".join(
-        f"{wording.seconds(length_ns)} ({printable(cause)})" for cause, length_ns in check.unobserved.items()
     )
 
 

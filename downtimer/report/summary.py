@@ -101,10 +101,14 @@ class Summary:
         return self._spans.latencies(target)
 
     @property
+    def length_ns(self) -> int:
+        """How long the run was; as long as it has no end, how long what is recorded of it."""
+        return _length_ns(self.run, self.through_ns)
+
+    @property
     def pauses(self) -> Sequence[Interval]:
         """When probing rested, as the user asked; in order, up to the run's end."""
-        end_ns = self.through_ns if self.run.end_ns is None else self.run.end_ns
-        return unite((start_ns, min(stop_ns, end_ns)) for start_ns, stop_ns in find_pauses(self.events))
+        return unite((start_ns, min(end_ns, self.length_ns)) for start_ns, end_ns in self._spans.pauses)
 
     @property
     def scene(self) -> Scene:
@@ -139,9 +143,13 @@ def _judge(summary: Summary, assertions: Sequence[Assertion]) -> Sequence[Judgem
     return judge.judgements()
 
 
+def _length_ns(run: Run, through_ns: int) -> int:
+    return through_ns if run.end_ns is None else run.end_ns
+
+
 def _read(reader: Reader) -> Summary:
-    roster = call(reader.targets())
-    spans = AttributedSpans(reader, roster)
+    roster, events = call(reader.targets()), reader.events()
+    spans = AttributedSpans(reader, roster, find_pauses(events))
     run, through_ns, marks = reader.run(), reader.through_ns(), reader.marks()
     return Summary(
         run=run,
@@ -152,8 +160,8 @@ def _read(reader: Reader) -> Summary:
             for state, theirs in spans.of(roster.references)
         },
         marks=marks,
-        phases=phases_between(marks, through_ns if run.end_ns is None else run.end_ns),
-        events=reader.events(),
+        phases=phases_between(marks, _length_ns(run, through_ns)),
+        events=events,
         notes=reader.notes(),
         is_endless=run.is_imported and run.end_ns is None and not reader.tells_progress(),
         _roster=roster,

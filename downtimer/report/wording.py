@@ -12,6 +12,7 @@ from typing import Final
 
 from downtimer.findings import Outage, TargetSummary
 from downtimer.model import MILLISECOND_NS, SECOND_NS
+from downtimer.printable import printable
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -32,6 +33,9 @@ REASONS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """Why a probe said nothing of its target, by cause."""
+
+NO_PROOF: Final = "never answered: it can't prove this host's own link"
+"""What is said of such a reference."""
 
 _MICROSECOND_NS = 1_000
 _FINE_UNTIL_NS = 10 * SECOND_NS
@@ -96,6 +100,19 @@ def duration(outage: Outage) -> str:
 def downtime(figures: Outage | TargetSummary) -> str:
     """Return the downtime of an outage, episode or target, with its bounds."""
     return bounded(figures.down_ns, figures.down_min_ns, figures.down_max_ns)
+
+
+def causes(counts: Mapping[str, int], *, most: int | None = None) -> str:
+    """Return ``refused 80, reset 1``: failed probes by cause, so many of these at most."""
+    told = [f"{printable(cause)} {number(count)}" for cause, count in counts.items()]
+    return ", ".join([*told[:most], "…"] if most is not None and len(told) > most else told)
+
+
+def unobserved(lengths_ns: Mapping[str, int]) -> str:
+    """Return ``3.20 s (stall), 0.50 s (restart)``: time without a verdict by cause."""
+    return ", ".join(
+        [f"{seconds(length_ns)} ({printable(cause)})" for cause, length_ns in lengths_ns.items()]
+    )
 
 
 def length(length_ns: int) -> str:

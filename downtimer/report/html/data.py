@@ -91,7 +91,7 @@ class Describer:
                 for start_ns, end_ns, causes in timeline.unobserved
             ]
         if target.unobserved:
-            described["U"] = unobserved_in_words(target)
+            described["U"] = wording.unobserved(target.unobserved)
         return described
 
     def _downtime(self, target: TargetSummary) -> _Object:
@@ -108,7 +108,7 @@ class Describer:
 
     def _episode(self, target: TargetSummary, episode: Episode) -> list[Any]:
         several = [
-            [*self._edges(outage), wording.duration(outage), causes_in_words(outage)]
+            [*self._edges(outage), wording.duration(outage), wording.causes(outage.causes)]
             for outage in episode.several
         ]
         has_checks = len(target.checks) > 1
@@ -116,7 +116,7 @@ class Describer:
             *self._edges(episode),
             wording.duration(episode),
             wording.share(episode.failed_share) if episode.failed_share < 1 else "",
-            causes_in_words(episode),
+            wording.causes(episode.causes),
             printable(", ".join(episode.checks)) if has_checks else "",
             "; ".join(remarks_on(self._summary, episode, target)),
             int(episode.is_ongoing),
@@ -165,23 +165,6 @@ class Describer:
             yield "Impaired by Keystone", f"{wording.plural(calls, 'call')}, {times}; in no downtime"
         if target.retired_ns is not None:
             yield "Retired", f"no longer listed; measured until {moment_of(self._summary, target.retired_ns)}"
-
-
-def causes_in_words(outage: Outage) -> str:
-    """Return ``refused 80, reset 1``."""
-    return ", ".join(
-        [f"{printable(cause)} {wording.number(count)}" for cause, count in outage.causes.items()]
-    )
-
-
-def unobserved_in_words(target: TargetSummary) -> str:
-    """Return ``3.20 s (stall), 0.50 s (restart)``."""
-    return ", ".join(
-        [
-            f"{wording.seconds(length_ns)} ({printable(cause)})"
-            for cause, length_ns in target.unobserved.items()
-        ]
-    )
 
 
 def _in_phase(figures: PhaseFigures) -> str:

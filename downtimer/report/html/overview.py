@@ -48,7 +48,7 @@ class Brief(NamedTuple):
             title=title,
             down_ns=target.down_ns,
             down=wording.downtime(target) if target.episodes else "",
-            is_silent=target.target.kind is Kind.ADDRESS and not target.has_answered and bool(target.probes),
+            is_silent=target.is_silent and bool(target.probes),
             slow_ns=target.slow_ns,
             unobserved_ns=target.unobserved_ns,
             is_blind=not target.observed_ns,
@@ -152,7 +152,7 @@ def head(summary: Summary) -> Iterator[str]:
     run = summary.run
     yield "<p class=when>"
     start = moment_of(summary, 0)
-    length = wording.length(summary.through_ns if run.end_ns is None else run.end_ns)
+    length = wording.length(summary.length_ns)
     if run.end_ns is None:
         through = moment_of(summary, summary.through_ns)
         why = "no end was given" if summary.is_endless else "not ended (running, or cut off)"
@@ -171,4 +171,4 @@ def head(summary: Summary) -> Iterator[str]:
 
 def _reference(told: tuple[str, bool]) -> str:
     address, has_answered = told
-    return name(address) + ("" if has_answered else " (never answered: it can't prove this host's own link)")
+    return name(address) + ("" if has_answered else f" ({wording.NO_PROOF})")

@@ -146,11 +146,10 @@ def _top(summary: Summary) -> Iterator[str]:
 
 def _data(summary: Summary, gathered: _Gathered) -> Iterator[str]:
     """Yield what the script draws."""
-    ms, run = Milliseconds(summary), summary.run
-    end_ns = summary.through_ns if run.end_ns is None else max(run.end_ns, summary.through_ns)
+    ms = Milliseconds(summary)
     about = {
         "origin": ms.origin,
-        "length": ms.at(end_ns),
+        "length": ms.at(max(summary.length_ns, summary.through_ns)),
         "marks": [[ms.at(mark.at_ns), printable(mark.text)] for mark in summary.marks],
         "projects": [
             [printable(project.name or ""), printable(project.id or "")]

@@ -8,7 +8,6 @@ from typing import Final
 from downtimer.findings import Episode, TargetSummary
 from downtimer.model import Kind
 from downtimer.report import wording
-from downtimer.report.html.data import causes_in_words, unobserved_in_words
 from downtimer.report.html.markup import name, text
 from downtimer.report.outage_text import remarks_on
 from downtimer.report.spool import Spool
@@ -40,7 +39,7 @@ def row_of(summary: Summary, title: str, target: TargetSummary) -> str:
         down = f"{wording.downtime(target)}, {share} %"
         longest = wording.seconds(target.longest_ns)
     slow = wording.seconds(target.slow_ns) if target.slow_ns else ""
-    unobserved = text(unobserved_in_words(target)) if target.observed_ns else "nothing was observed"
+    unobserved = text(wording.unobserved(target.unobserved)) if target.observed_ns else "nothing was observed"
     cells = (down, longest, slow, unobserved, "<br>".join(_episodes(summary, target)))
     return f"<tr><th>{_called(title, target)}{''.join(f'<td>{cell}' for cell in cells)}\n"
 
@@ -58,7 +57,7 @@ def _episodes(summary: Summary, target: TargetSummary) -> Iterator[str]:
         parts = [_times(summary, episode), wording.duration(episode)]
         if episode.failed_share < 1:
             parts.append(f"{wording.share(episode.failed_share)} % failed")
-        parts.append(text(causes_in_words(episode)))
+        parts.append(text(wording.causes(episode.causes)))
         if has_checks:
             parts.append(text(f"[{', '.join(episode.checks)}]"))
         parts += (text(remark) for remark in remarks_on(summary, episode, target))
