@@ -16,6 +16,7 @@ from downtimer.account import Account, Method, Origin, Party, Source
 from downtimer.clouds import Entry
 from downtimer.config import HOW_TO_BEGIN, Config
 from downtimer.errors import ConfigError
+from downtimer.given import check_text
 
 PASSWORD: Final = "OS_PASSWORD"  # noqa: S105 - its name
 CLOUD: Final = "OS_CLOUD"
@@ -119,7 +120,7 @@ def password_of_environment(config: Config) -> str | None:
     password = os.environ.get(PASSWORD)
     if not password or not secrecy.wants_password(config):
         return None
-    _check_text(PASSWORD, password)
+    check_text(PASSWORD, password)
     return password
 
 
@@ -221,15 +222,8 @@ def _text(entry: Entry, option: str, value: object) -> str:
     """Return a value of YAML, to which ``yes`` is none, or of the environment as text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ConfigError(f"{entry.origin.place_of(option)}: is no text; put it in quotes")
-    _check_text(entry.origin.where(option), str(value))
+    check_text(entry.origin.where(option), str(value))
     return str(value)
-
-
-def _check_text(where: str, value: str) -> None:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ConfigError(f"{where}: not UTF-8 text") from None
 
 
 def _method(entry: Entry, auth: Mapping[str, str]) -> Method:
@@ -256,7 +250,7 @@ def _needed(entry: Entry, auth: Mapping[str, str], option: str) -> str:
 def _secret(entry: Entry, auth: Mapping[str, str], method: Method) -> str:
     option = _SECRETS[method]
     if option not in auth and method is Method.PASSWORD and (password := os.environ.get(PASSWORD)):
-        _check_text(PASSWORD, password)
+        check_text(PASSWORD, password)
         return password
     return _needed(entry, auth, option)
 

@@ -11,6 +11,7 @@ from downtimer import config
 from downtimer.config import VARIABLE, Config
 from downtimer.control import client, progress
 from downtimer.errors import ConfigError, ControlError, DowntimerError, NotRunningError, StoreError
+from downtimer.given import check_text
 from downtimer.model import LABEL_MAX, RunId
 from downtimer.printable import printable
 from downtimer.store import journal
@@ -81,14 +82,8 @@ def label(arguments: Arguments) -> str | None:
         ConfigError: It is no label.
     """
     given: str | None = arguments["--label"]
-    if given is None:
-        return None
-    if len(given) > LABEL_MAX:
-        raise ConfigError(f"--label: longer than {LABEL_MAX} characters")
-    try:
-        given.encode()
-    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
-        raise ConfigError("--label: not UTF-8 text") from exc
+    if given is not None:
+        check_text("--label", given, most=LABEL_MAX)
     return given
 
 

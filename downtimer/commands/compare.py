@@ -16,16 +16,14 @@ Only what is beyond the bounds of both figures is called worse or better.
 """
 
 import contextlib
-from pathlib import Path
 
 from downtimer import report as reports
 from downtimer.commands.choosing import LATEST, open_journal
-from downtimer.commands.common import Arguments, configuration, print_text
-from downtimer.commands.delivering import output_of
+from downtimer.commands.common import Arguments, configuration
+from downtimer.commands.delivering import output_of, put
 from downtimer.errors import ExitCode
 from downtimer.report import comparison_text
 from downtimer.report.comparison import compare
-from downtimer.report.output import write_atomically
 
 
 def run(arguments: Arguments) -> int:
@@ -39,8 +37,5 @@ def run(arguments: Arguments) -> int:
         contextlib.closing(open_journal(config, arguments["AFTER"] or LATEST)) as after,
     ):
         text = comparison_text.FORMATS[form](compare(reports.build(before), reports.build(after)))
-    if output is None:
-        print_text(text)
-    else:
-        write_atomically(Path(output), text)
+    put(text, output)
     return ExitCode.DONE

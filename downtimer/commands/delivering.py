@@ -1,6 +1,6 @@
 """What `report`, `stop` and `run` share: which report is wanted, of what promises, and where it goes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -61,7 +61,7 @@ class Wanted:
         summary = reports.build(reader, self.assertions, is_lenient=self.is_lenient)
         try:
             if report_file is None:
-                self._put(self._written(summary))
+                put(self._written(summary), self.output)
             else:
                 self._put_beside(summary, Path(report_file))
         except DowntimerError as exc:
@@ -78,22 +78,16 @@ class Wanted:
     def _written(self, summary: Summary) -> Iterator[str]:
         return reports.write(summary, self.form)
 
-    def _put(self, text: Iterator[str]) -> None:
-        if self.output is None:
-            print_text(text)
-        else:
-            write_atomically(Path(self.output), text)
-
     def _put_beside(self, summary: Summary, path: Path) -> None:
         try:
             write_atomically(path, reports.write(summary, _TEXT))
         except DowntimerError:
-            self._put(self._written(summary))
+            put(self._written(summary), self.output)
             raise
         if self.output is None and self.form == _TEXT:
             print_file(str(path))
         else:
-            self._put(self._written(summary))
+            put(self._written(summary), self.output)
 
     def _judge(self, summary: Summary) -> ExitCode:
         if holds(summary.judgements, is_lenient=self.is_lenient):
@@ -119,6 +113,24 @@ def wanted(arguments: Arguments) -> Wanted:
         form=form,
         output=output_of(arguments),
     )
+
+
+def put(text: Iterable[str], output: str | None, *, what: str = "the report") -> None:
+    """Write a text to the file that `output_of` has returned, or print it.
+
+    Args:
+        text: In pieces.
+        output: The file; None for standard output.
+        what: The text is, for an error.
+
+    Raises:
+        BrokenPipeError: Whoever read our output has enough.
+        DowntimerError: It can't be written.
+    """
+    if output is None:
+        print_text(text)
+    else:
+        write_atomically(Path(output), text, what=what)
 
 
 def output_of(arguments: Arguments) -> str | None:

@@ -18,14 +18,12 @@ Example: downtimer export | gzip > upgrade.jsonl.gz
 import contextlib
 import io
 import sys
-from pathlib import Path
 
 from downtimer.commands.choosing import open_journal
-from downtimer.commands.common import Arguments, configuration, print_text
-from downtimer.commands.delivering import output_of
+from downtimer.commands.common import Arguments, configuration
+from downtimer.commands.delivering import output_of, put
 from downtimer.errors import ExitCode
 from downtimer.exchange.writing import export
-from downtimer.report.output import write_atomically
 
 
 def run(arguments: Arguments) -> int:
@@ -33,10 +31,7 @@ def run(arguments: Arguments) -> int:
     output = output_of(arguments)
     config = configuration(arguments)
     with contextlib.closing(open_journal(config, arguments["RUN"])) as reader:
-        if output is not None:
-            write_atomically(Path(output), export(reader), what="the export")
-        else:
-            if isinstance(sys.stdout, io.TextIOWrapper):  # JSON is UTF-8, whatever the terminal likes
-                sys.stdout.reconfigure(encoding="utf-8")
-            print_text(export(reader))
+        if output is None and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the terminal likes
+        put(export(reader), output, what="the export")
     return ExitCode.DONE

@@ -16,6 +16,7 @@ Example:
 from downtimer.commands.common import ANSWER_S, Arguments, ask_daemon, tell
 from downtimer.control.wording import moment_of
 from downtimer.errors import ConfigError, ExitCode
+from downtimer.given import check_text
 from downtimer.model import MARK_MAX
 
 
@@ -35,10 +36,5 @@ def _text(words: list[str]) -> str:
     text = " ".join(words)
     if not text.strip():
         raise ConfigError("TEXT: is empty; say what begins now")
-    if len(text) > MARK_MAX:
-        raise ConfigError(f"TEXT: longer than {MARK_MAX} characters")
-    try:
-        text.encode()
-    except UnicodeEncodeError as exc:  # bytes of the command line that are no text
-        raise ConfigError("TEXT: not UTF-8 text") from exc
+    check_text("TEXT", text, most=MARK_MAX)
     return text

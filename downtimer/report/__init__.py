@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from downtimer.assertions import Assertion
-from downtimer.errors import ConfigError
-from downtimer.options import hint
+from downtimer.given import check_choice
 from downtimer.report import html, json_report, junit_report, markdown_report, text_report
 from downtimer.report.summary import Summary, build
 from downtimer.store.reader import Reader
@@ -33,10 +32,7 @@ def check_format(report_format: str) -> None:
     Raises:
         ConfigError: There is not.
     """
-    if report_format not in FORMATS:
-        raise ConfigError(
-            f"--format {report_format}: there are {', '.join(FORMATS)}{hint(report_format, FORMATS)}"
-        )
+    check_choice("--format", report_format, FORMATS)
 
 
 def write(summary: Summary, report_format: str = "text") -> Iterator[str]:

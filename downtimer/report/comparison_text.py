@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from downtimer.errors import ConfigError
+from downtimer.given import check_choice
 from downtimer.model import SECOND_NS
-from downtimer.options import hint
 from downtimer.printable import printable
 from downtimer.report import markdown, wording
 from downtimer.report.comparison import Change, Comparison, Figures, Pair, Side
@@ -26,8 +25,7 @@ def check_format(name: str) -> None:
     Raises:
         ConfigError: There is not.
     """
-    if name not in FORMATS:
-        raise ConfigError(f"--format {name}: there are {', '.join(FORMATS)}{hint(name, FORMATS)}")
+    check_choice("--format", name, FORMATS)
 
 
 def _render_text(comparison: Comparison) -> Iterator[str]:
