@@ -7,8 +7,9 @@ are acknowledged. Every fact is whole and has a natural key, so that a repeat is
 Wrong frames raise `MessageError`; fields are checked by msgspec as they are decoded.
 """
 
+import statistics
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
@@ -17,6 +18,7 @@ from downtimer.clock import Anchor
 from downtimer.config import Config
 from downtimer.errors import MessageError
 from downtimer.model import (
+    SECOND_NS,
     Baseline,
     Event,
     Incarnation,
@@ -402,8 +404,14 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     cause: str | None = None
 
 
+LATENCY_WINDOW_NS: Final = 10 * SECOND_NS
+
+
 class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """Latency of one service check over 10 s, for the journal. Key: target, check, start_ns."""
+    """Latency of one service check over a `LATENCY_WINDOW_NS`, for the journal.
+
+    Key: target, check, start_ns.
+    """
 
     target: TargetId
     check: str
@@ -412,6 +420,19 @@ class LatencyWindow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     min_ns: int
     median_ns: int
     max_ns: int
+
+    @classmethod
+    def of(cls, target: TargetId, check: str, start_ns: int, latencies: Sequence[int]) -> "LatencyWindow":
+        """Return the window of these latencies, in ns; at least one."""
+        return cls(
+            target=target,
+            check=check,
+            start_ns=start_ns,
+            answers=len(latencies),
+            min_ns=min(latencies),
+            median_ns=int(statistics.median(latencies)),
+            max_ns=max(latencies),
+        )
 
 
 class AddressWindow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

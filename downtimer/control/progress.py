@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from downtimer.control import client
-from downtimer.control.wording import count
+from downtimer.control.wording import SEEN, count
 from downtimer.errors import DowntimerError
 
 _POLL_S: Final = 0.2
 _ANSWER_S: Final = 1.0
-_SEEN: Final = ("up", "slow", "down", "unknown")
 
 
 def stage(answer: Mapping[str, Any], keystone: str | None) -> str:
@@ -28,7 +27,7 @@ def stage(answer: Mapping[str, Any], keystone: str | None) -> str:
         return "starting" if keystone is None else f"signing in to {keystone}"
     found = (count(kind, counts["probed"]) for kind, counts in kinds.items())
     seen = (
-        f"{sum(counts[column] for column in _SEEN)} of {counts['probed']}"
+        f"{sum(counts[column] for column in SEEN)} of {counts['probed']}"
         for counts in kinds.values()
         if counts["probed"]
     )

@@ -8,6 +8,9 @@ from downtimer.printable import printable
 
 _WORDS: Final = {"service": ("service", "services"), "address": ("address", "addresses")}
 
+SEEN: Final = ("up", "slow", "down", "unknown")
+"""Columns of a kind's counts in a `status` answer: those of which a probe is resolved."""
+
 _DOWN_SHOWN: Final = 5
 """So many names a line has."""
 

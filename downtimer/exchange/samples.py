@@ -1,13 +1,9 @@
 """Single probes that others made -> spans, by the same rule as our own, and latencies. Pure."""
 
-import statistics
-from typing import Final
-
-from downtimer.messages import LatencyWindow
-from downtimer.model import NEVER_NS, SECOND_NS, Incarnation, Kind, Span, TargetId, Verdict
+from downtimer.messages import LATENCY_WINDOW_NS, LatencyWindow
+from downtimer.model import NEVER_NS, Incarnation, Kind, Span, TargetId, Verdict
 from downtimer.tracker import Outcome, Tracker
 
-WINDOW_NS: Final = 10 * SECOND_NS
 """How long a window of latencies is."""
 
 
@@ -74,7 +70,7 @@ class SampleTrack:
             self._spans.append(span)
 
     def _keep(self, sent_ns: int, latency_ns: int) -> None:
-        if self._latencies and sent_ns >= self._window_ns + WINDOW_NS:
+        if self._latencies and sent_ns >= self._window_ns + LATENCY_WINDOW_NS:
             self._end_window()
         if not self._latencies:
             self._window_ns = sent_ns
@@ -83,14 +79,4 @@ class SampleTrack:
     def _end_window(self) -> None:
         latencies, self._latencies = self._latencies, []
         if latencies:
-            self._windows.append(
-                LatencyWindow(
-                    target=self._target,
-                    check=self._check,
-                    start_ns=self._window_ns,
-                    answers=len(latencies),
-                    min_ns=min(latencies),
-                    median_ns=int(statistics.median(latencies)),
-                    max_ns=max(latencies),
-                )
-            )
+            self._windows.append(LatencyWindow.of(self._target, self._check, self._window_ns, latencies))

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from downtimer.errors import StoreError
+from downtimer.messages import LATENCY_WINDOW_NS
 from downtimer.model import SECOND_NS, Event, Kind, Latency, Mark, Run, RunId, Span, TargetId
 from downtimer.sections import DbSection
 from downtimer.store.influxclient import QUERY_S, Client
@@ -41,7 +42,7 @@ _SPAN_COLUMNS: Final = ", ".join(
         "verdict",
     )
 )
-_WINDOW_S: Final = 10
+_WINDOW_S: Final = LATENCY_WINDOW_NS // SECOND_NS
 
 _INSERT_SPAN: Final = """
 INSERT INTO span (target, "check", first_ns, length_ns, verdict, probes, widest_ns, causes, max_gap_ns,

@@ -15,7 +15,7 @@ class Picture:
     writer: WriterState | None = None
     complaints: tuple[str, ...] = ()
     standings: dict[TargetId, Standing] = field(default_factory=dict)  # of services
-    _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # likewise
+    _down: dict[str, dict[tuple[TargetId, str], Turned]] = field(default_factory=dict)  # by class of process
 
     def take(self, name: str, beat: Beat) -> None:
         """Take a beat."""

@@ -37,7 +37,6 @@ def _service(measurement: Measurement, state: TargetState, down: list[Turned], n
     standing = measurement.picture.standings.get(target.id)
     verdict = standing.verdict if standing is not None else None
     latency_ns = standing.latency_ns if standing is not None else None
-    start_utc_ns = measurement.settings.run.start_utc_ns
     return {
         "target": target.id,
         "name": target.name,
@@ -45,12 +44,17 @@ def _service(measurement: Measurement, state: TargetState, down: list[Turned], n
         "state": Verdict.DOWN.value if down else UNSEEN if verdict is None else verdict.value,
         "latency_s": None if latency_ns is None else round(latency_ns / SECOND_NS, 6),
         "down": [
-            {
-                "check": turned.check,
-                "cause": turned.cause,
-                "since": format_utc(to_utc(start_utc_ns, turned.since_ns)),
-                "for_s": round((now_ns - turned.since_ns) / SECOND_NS, 3),
-            }
+            told_of(measurement, turned, now_ns)
             for turned in sorted(down, key=lambda turned: (turned.since_ns, turned.check))
         ],
+    }
+
+
+def told_of(measurement: Measurement, turned: Turned, now_ns: int) -> dict[str, Any]:
+    """Return what is told of a check that is down, as JSON values."""
+    return {
+        "check": turned.check,
+        "since": format_utc(to_utc(measurement.settings.run.start_utc_ns, turned.since_ns)),
+        "for_s": round((now_ns - turned.since_ns) / SECOND_NS, 3),
+        "cause": turned.cause,
     }

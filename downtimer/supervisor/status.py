@@ -122,8 +122,5 @@ def _down(measurement: Measurement, turned: Turned, now_ns: int) -> dict[str, An
         "name": target.name if target is not None else turned.target,
         "region": target.region if target is not None else None,
         "is_keystone": target is not None and is_identity(target),
-        "check": turned.check,
-        "since": format_utc(to_utc(measurement.settings.run.start_utc_ns, turned.since_ns)),
-        "for_s": round((now_ns - turned.since_ns) / SECOND_NS, 3),
-        "cause": turned.cause,
+        **services.told_of(measurement, turned, now_ns),
     }

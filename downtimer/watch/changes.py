@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from downtimer.control.wording import clock_of, count, duration, name_of, now_of
+from downtimer.control.wording import SEEN, clock_of, count, duration, name_of, now_of
 from downtimer.printable import printable
 
 MANY: Final = 20
 """If more than so many turn between two answers, they are counted instead of named."""
-
-_KNOWN: Final = ("up", "slow", "down", "unknown")
 
 _Answer = Mapping[str, Any]
 _Key = tuple[str, str]
@@ -60,7 +58,7 @@ def _turned(before: _Answer, after: _Answer) -> Iterator[str]:
 def _is_out_of_sight(item: _Answer, answer: _Answer) -> bool:
     """Tell whether nothing of its kind is known: probing is paused, or its process begins anew."""
     counts = answer["targets"].get(item["kind"])
-    return bool(counts and counts["probed"]) and not any(counts[state] for state in _KNOWN)
+    return bool(counts and counts["probed"]) and not any(counts[state] for state in SEEN)
 
 
 def _may_be_cut_off(item: _Answer, answer: _Answer) -> bool:

@@ -4,18 +4,17 @@ Of a service each probe, for InfluxDB, and the latencies of a window, for the jo
 the round trips of a window, for InfluxDB.
 """
 
-import statistics
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from downtimer.messages import LatencyWindow, Sample
-from downtimer.model import SECOND_NS, TargetId, Verdict
+from downtimer.messages import LATENCY_WINDOW_NS, LatencyWindow, Sample
+from downtimer.model import TargetId, Verdict
 from downtimer.verdicts import verdict_of
 from downtimer.workers.outbox import Outbox
 from downtimer.workers.talk import Result
 from downtimer.workers.windows import RoundTrips
 
-WINDOW_NS: Final = 10 * SECOND_NS
+WINDOW_NS: Final = LATENCY_WINDOW_NS
 """How long a window of a service is; one of an address is as long, or a few of them."""
 
 
@@ -78,17 +77,7 @@ class ServiceRecord:
         if not latencies:
             return
         for target in targets:
-            self._outbox.latency(
-                LatencyWindow(
-                    target=target,
-                    check=self._check,
-                    start_ns=start_ns,
-                    answers=len(latencies),
-                    min_ns=min(latencies),
-                    median_ns=int(statistics.median(latencies)),
-                    max_ns=max(latencies),
-                )
-            )
+            self._outbox.latency(LatencyWindow.of(target, self._check, start_ns, latencies))
 
 
 class AddressRecord:
