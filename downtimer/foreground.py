@@ -11,7 +11,8 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Final, Self
@@ -27,6 +28,17 @@ _OURS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 
 _KERNEL: Final = 0x80
 """Who has sent a signal (SI_KERNEL): a terminal, as we get it."""
+
+
+@contextmanager
+def handling(numbers: Iterable[int], handler: Callable[[int, FrameType | None], object]) -> Iterator[None]:
+    """Have these signals handled so until leaving; then as before."""
+    before = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 class InterruptionError(BaseException):

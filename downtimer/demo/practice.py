@@ -13,9 +13,8 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final, Self, TextIO
 
 from downtimer.demo.cloud import SimulatedCloud
@@ -23,7 +22,7 @@ from downtimer.demo.daemon import configuration
 from downtimer.demo.orders import Orders
 from downtimer.demo.processes import kill, python_environment
 from downtimer.errors import ExitCode
-from downtimer.foreground import DEADLY, InterruptionError, Signals, check_command
+from downtimer.foreground import DEADLY, InterruptionError, Signals, check_command, handling
 
 _STOP_S: Final = 60.0
 _PYTHON: Final = shlex.quote(sys.executable)
@@ -137,7 +136,7 @@ class Ground:
         """Run a command in the vantage to its end; return its exit code."""
         process = subprocess.Popen(self._in_vantage(command))  # noqa: S603 - the user's own command
         try:
-            with _passing_on(process):
+            with handling(DEADLY, lambda number, _: _pass_on(process, number)):
                 code = process.wait()
         finally:
             kill(process)
@@ -176,17 +175,7 @@ class Ground:
         script.chmod(0o700)
 
 
-@contextlib.contextmanager
-def _passing_on(process: "subprocess.Popen[bytes]") -> Iterator[None]:
-    """Let a process have the signals that we get. Those of a terminal it gets without us."""
-
-    def pass_on(number: int, _: FrameType | None) -> None:
-        if number not in (signal.SIGINT, signal.SIGQUIT):
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in DEADLY}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _pass_on(process: "subprocess.Popen[bytes]", number: int) -> None:
+    """Let a process have a signal that we got. Those of a terminal it gets without us."""
+    if number not in (signal.SIGINT, signal.SIGQUIT):
+        process.send_signal(number)

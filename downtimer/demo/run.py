@@ -20,19 +20,12 @@ from downtimer.demo.script import Act, Moment, Step, length_s, moments, upgrade
 from downtimer.demo.truth import Fault
 from downtimer.demo.verdict import compare, format_table
 from downtimer.errors import DowntimerError, ExitCode
+from downtimer.foreground import InterruptionError, handling
 from downtimer.terminal_line import TerminalLine
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE_S = 2.0
 _TICK_S = 0.25
-
-
-class _InterruptedError(BaseException):
-    """A signal told us to end; like KeyboardInterrupt nobody is to catch it on the way."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def run_demo(*, out: TextIO | None = None, keep_files: bool = False) -> int:
@@ -55,9 +48,9 @@ def run_demo(*, out: TextIO | None = None, keep_files: bool = False) -> int:
     except DowntimerError as error:
         sys.stderr.write(f"downtimer demo: {error}\n")
         return error.exit_code
-    except _InterruptedError as interruption:
+    except InterruptionError as interruption:
         stream.write("\ninterrupted; everything is cleaned up\n")
-        return 128 + interruption.number
+        return ExitCode.SIGNALLED + interruption.number
 
 
 def play(cloud: SimulatedCloud, steps: tuple[Step, ...], show: "_Show") -> None:
@@ -159,14 +152,10 @@ def _interruptible() -> Iterator[None]:
     def interrupt(number: int, _: FrameType | None) -> None:
         for each in _SIGNALS:
             signal.signal(each, signal.SIG_IGN)
-        raise _InterruptedError(number)
+        raise InterruptionError(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
-    try:
+    with handling(_SIGNALS, interrupt):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

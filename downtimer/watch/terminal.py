@@ -14,6 +14,7 @@ from typing import Final, Self
 from rich.console import Console
 from rich.live import Live
 
+from downtimer.foreground import handling
 from downtimer.terminal_line import size_of
 from downtimer.watch import screen
 from downtimer.watch.daemon import WatchedDaemon, wait_s
@@ -128,11 +129,8 @@ def _ended_by_signals() -> Iterator[None]:
         received.append(number)
         raise _EndedError
 
-    former = {number: signal.signal(number, end) for number in _ENDING}
     try:
-        yield
+        with handling(_ENDING, end):
+            yield
     except _EndedError:
         sys.exit(128 + received[0])
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
